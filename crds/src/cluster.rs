@@ -1,0 +1,96 @@
+//! MemberCluster: a cluster of the fleet as its administrator sees it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// What the administrator decides about a cluster. Its labels are what placement selects by.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[kube(
+    group = "parallax.io",
+    version = "v1alpha1",
+    kind = "MemberCluster",
+    shortname = "mc",
+    status = "MemberClusterStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    printcolumn(name = "ACCEPTED", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].status"),
+    printcolumn(name = "CONNECTED", type_ = "string", json_path = ".status.conditions[?(@.type=='Connected')].status"),
+    printcolumn(name = "NODES", type_ = "string", json_path = ".status.nodeSummary"),
+    printcolumn(name = "AGENTS", type_ = "string", json_path = ".status.agentSummary"),
+    printcolumn(name = "VERSION", type_ = "string", json_path = ".status.kubernetesVersion"),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberClusterSpec {
+    /// Nothing is sent to the cluster before this is true.
+    #[serde(default)]
+    pub accepted: bool,
+    /// The UID of the cluster's kube-system namespace, pinned at the first acceptance.
+    #[serde(default, rename = "clusterUID", skip_serializing_if = "Option::is_none")]
+    pub cluster_uid: Option<String>,
+    /// Keep what is there, send nothing new.
+    #[serde(default)]
+    pub suspended: bool,
+}
+
+/// What the hub knows of a cluster. Written on transitions and material changes only.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberClusterStatus {
+    /// `Accepted`, `Connected`, `Healthy`, `CertificateValid`, `PruneBlocked`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The generation that the conditions are about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The cluster's nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<NodeCounts>,
+    /// Ready and total nodes as text, "3/3".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_summary: Option<String>,
+    /// The agents assigned to the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<AgentCounts>,
+    /// Ready and assigned agents as text, "12/14".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_summary: Option<String>,
+    /// The cluster's Kubernetes version, "v1.36.3".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes_version: Option<String>,
+    /// The member's own version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_version: Option<String>,
+    /// The member's current certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateInfo>,
+}
+
+/// Node counts of a cluster.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeCounts {
+    /// All nodes.
+    pub total: i32,
+    /// Nodes with `Ready=True`.
+    pub ready: i32,
+}
+
+/// Agent counts of a cluster.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AgentCounts {
+    /// Agents whose decision names the cluster.
+    pub assigned: i32,
+    /// Of these, the ones with every assigned replica ready.
+    pub ready: i32,
+}
+
+/// A certificate as it is shown.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateInfo {
+    /// The serial number in hexadecimal.
+    pub serial: String,
+    /// The end of its validity.
+    pub not_after: Time,
+}

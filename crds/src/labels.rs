@@ -1,0 +1,33 @@
+//! Label, annotation and finalizer keys, and the field managers, that Parallax uses.
+
+/// `app.kubernetes.io/managed-by`, always [`MANAGED_BY_PARALLAX`].
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`].
+pub const MANAGED_BY_PARALLAX: &str = "parallax";
+/// `app.kubernetes.io/name`, always [`APP_NAME_AGENT`].
+pub const APP_NAME: &str = "app.kubernetes.io/name";
+/// The value of [`APP_NAME`].
+pub const APP_NAME_AGENT: &str = "parallax-agent";
+/// `app.kubernetes.io/instance`: the agent's name.
+pub const APP_INSTANCE: &str = "app.kubernetes.io/instance";
+/// The agent's name; with [`INCARNATION`] the Deployment's selector.
+pub const AGENT: &str = "parallax.io/agent";
+/// The agent's type.
+pub const TYPE: &str = "parallax.io/type";
+/// The agent's incarnation: a label in members, an annotation on the hub (where a restore may set it).
+pub const INCARNATION: &str = "parallax.io/incarnation";
+/// A W3C traceparent: on a ParallaxAgent the change's own, on an AgentAssignment the dispatch's.
+pub const TRACEPARENT: &str = "parallax.io/traceparent";
+/// On a MemberCluster: the digest of a held removal that the administrator approves.
+pub const PRUNE_APPROVE: &str = "parallax.io/prune-approve";
+/// On a ParallaxAgent: held until its clusters have let go of it.
+pub const FINALIZER: &str = "parallax.io/withdraw";
+/// The region of a cluster, on a MemberCluster.
+pub const REGION: &str = "topology.kubernetes.io/region";
+
+/// The hub's field manager.
+pub const HUB_MANAGER: &str = "parallax-hub";
+/// The member's field manager.
+pub const MEMBER_MANAGER: &str = "parallax-member";
+/// The namespace of the hub's and the member's own objects.
+pub const SYSTEM_NAMESPACE: &str = "parallax-system";

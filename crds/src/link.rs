@@ -1,0 +1,117 @@
+//! What a hub orders and what a member reports, as plain values: the cores decide on them, the link
+//! carries them.
+
+use bytes::Bytes;
+
+use crate::agent::Phase;
+use crate::hash::SpecHash;
+use crate::names::AgentRef;
+
+/// An order to run an agent in one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Which agent.
+    pub agent: AgentRef,
+    /// The hash of the template.
+    pub hash: SpecHash,
+    /// How many replicas.
+    pub replicas: i32,
+    /// An `AgentTemplate` as JSON, shared by every cluster that it goes to.
+    pub template: Bytes,
+    /// W3C traceparent of the change.
+    pub traceparent: Option<String>,
+}
+
+/// One assignment that a member holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Which agent.
+    pub agent: AgentRef,
+    /// The hash of the template that it has persisted.
+    pub hash: SpecHash,
+    /// The replicas that it has persisted.
+    pub replicas: i32,
+    /// A removal has begun.
+    pub removing: bool,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It is in the member's API server.
+    Persisted,
+    /// The deletion is in the member's API server; pods still end.
+    Removing,
+    /// Nothing of the agent is left in the member.
+    Gone,
+    /// Refused: only a new spec can mend it. The last good version stays.
+    Rejected,
+    /// Kept by the member, tried again when what it waits for changes.
+    Waiting,
+}
+
+/// The result of one order or removal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderResult {
+    /// Which agent.
+    pub agent: AgentRef,
+    /// The hash that was ordered; none for removals.
+    pub hash: Option<SpecHash>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// A CamelCase word; empty when all is well.
+    pub reason: String,
+    /// A sentence that says what to do; empty when all is well.
+    pub message: String,
+}
+
+/// The truth about one agent in one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentReport {
+    /// Which agent.
+    pub agent: AgentRef,
+    /// The hash of what runs; none while nothing does.
+    pub hash: Option<SpecHash>,
+    /// The phase there.
+    pub phase: Phase,
+    /// Replicas of the order that it runs.
+    pub desired: i32,
+    /// Pods that exist.
+    pub replicas: i32,
+    /// Of these, ready and of `hash`.
+    pub ready: i32,
+    /// The order is applied to every object.
+    pub synced: bool,
+    /// A CamelCase word for why it isn't Running; empty when it is.
+    pub reason: String,
+    /// The first line of the worst pod's message; may be empty.
+    pub message: String,
+    /// W3C traceparent of the change that is reported on.
+    pub traceparent: Option<String>,
+}
+
+/// What a cluster says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterReport {
+    /// Its Kubernetes version, "v1.36.3".
+    pub kubernetes_version: String,
+    /// Its member's version.
+    pub member_version: String,
+    /// All nodes.
+    pub nodes_total: i32,
+    /// Nodes with `Ready=True`.
+    pub nodes_ready: i32,
+}
+
+/// Something that a member wants the agent's user to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberEvent {
+    /// Which agent.
+    pub agent: AgentRef,
+    /// Warning, or Normal.
+    pub warning: bool,
+    /// A CamelCase word.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+}

@@ -1,0 +1,155 @@
+//! Names as types, so that one kind of string is never taken for another.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A name that is not a DNS-1123 label.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {value:?} is not valid: use 1 to 63 lower-case letters, digits and '-', beginning and ending with a letter or digit")]
+pub struct InvalidName {
+    what: &'static str,
+    value: String,
+}
+
+/// Whether `s` is a DNS-1123 label: 1 to 63 of `[a-z0-9-]`, alphanumeric at both ends.
+#[must_use]
+pub fn is_dns_label(s: &str) -> bool {
+    let b = s.as_bytes();
+    let alnum = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    (1..=63).contains(&b.len())
+        && b.iter().all(|c| alnum(c) || *c == b'-')
+        && b.first().is_some_and(alnum)
+        && b.last().is_some_and(alnum)
+}
+
+/// The name of a MemberCluster. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ClusterName(Arc<str>);
+
+impl ClusterName {
+    /// A cluster's name from text.
+    ///
+    /// # Errors
+    /// When `name` is not a DNS-1123 label (it is a part of a SPIFFE id and of object names).
+    pub fn new(name: &str) -> Result<Self, InvalidName> {
+        if is_dns_label(name) {
+            Ok(Self(name.into()))
+        } else {
+            Err(InvalidName { what: "cluster name", value: name.to_owned() })
+        }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ClusterName {
+    type Error = InvalidName;
+    fn try_from(value: String) -> Result<Self, InvalidName> {
+        Self::new(&value)
+    }
+}
+
+impl From<ClusterName> for String {
+    fn from(value: ClusterName) -> Self {
+        value.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Namespace and name of a ParallaxAgent; the same on the hub and in every member. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AgentKey {
+    namespace: Arc<str>,
+    name: Arc<str>,
+}
+
+impl AgentKey {
+    /// A key from a namespace and a name, which an API server has validated.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The name within the namespace.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for AgentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl fmt::Debug for AgentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An agent's identity over its whole life: its UID, unless a restore carried over the old one. A
+/// recreated agent of the same name has another incarnation, and never adopts the old one's pods.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(Arc<str>);
+
+impl Incarnation {
+    /// An incarnation from the text of a UID.
+    #[must_use]
+    pub fn new(uid: &str) -> Self {
+        Self(uid.into())
+    }
+
+    /// The UID as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One incarnation of one agent: what orders, tombstones and inventories speak of.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct AgentRef {
+    /// Where it is.
+    pub key: AgentKey,
+    /// Which of that name.
+    pub incarnation: Incarnation,
+}
