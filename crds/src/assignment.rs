@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{EnvVar, LocalObjectReference, Phase, PullPolicy, Resources};
+use crate::schema;
 
 /// What the hub ordered. Complete: the member needs nothing else to run the agent.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -18,6 +19,7 @@ use crate::agent::{EnvVar, LocalObjectReference, Phase, PullPolicy, Resources};
     shortname = "aa",
     status = "AgentAssignmentStatus",
     derive = "PartialEq",
+    doc = "A hub's order to run an agent in this cluster. Its member writes it; edit the ParallaxAgent on the hub instead.",
     printcolumn(name = "TYPE", type_ = "string", json_path = ".spec.template.type"),
     printcolumn(name = "PHASE", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "DESIRED", type_ = "integer", json_path = ".spec.replicas"),
@@ -29,10 +31,13 @@ pub struct AgentAssignmentSpec {
     /// Whose order it is.
     pub agent: AssignedAgent,
     /// The UID of the hub that ordered it.
+    #[schemars(length(max = 63))]
     pub hub: String,
     /// The hash of `template`.
+    #[schemars(length(min = 32, max = 32), regex(pattern = "^[0-9a-f]+$"))]
     pub hash: String,
     /// How many replicas this cluster runs.
+    #[schemars(range(min = 0))]
     pub replicas: i32,
     /// The agent's resolved spec.
     pub template: AgentTemplate,
@@ -42,10 +47,13 @@ pub struct AgentAssignmentSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct AssignedAgent {
     /// Its namespace, on the hub and here.
+    #[schemars(length(min = 1, max = 63), regex(pattern = schema::DNS_LABEL))]
     pub namespace: String,
     /// Its name, on the hub and here.
+    #[schemars(length(min = 1, max = 63), regex(pattern = schema::DNS_LABEL))]
     pub name: String,
     /// Which agent of that name.
+    #[schemars(length(min = 1, max = 63), regex(pattern = schema::LABEL_VALUE))]
     pub incarnation: String,
 }
 
@@ -56,35 +64,58 @@ pub struct AssignedAgent {
 pub struct AgentTemplate {
     /// The agent's type.
     #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = schema::DNS_LABEL))]
     pub agent_type: String,
     /// What the agent can do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 63), regex(pattern = schema::LABEL_VALUE)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
     pub capabilities: Vec<String>,
     /// The agent's role, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = schema::TEXT))]
     pub role: Option<String>,
     /// The image, always set.
+    #[schemars(length(min = 1, max = 512), regex(pattern = schema::IMAGE))]
     pub image: String,
     /// When the image is pulled; absent: Kubernetes' own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<PullPolicy>,
     /// Secrets of the agent's namespace for pulling the image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub image_pull_secrets: Vec<LocalObjectReference>,
     /// The entrypoint; empty: the image's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        inner(length(max = 4096), regex(pattern = schema::TEXT)),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
     pub command: Vec<String>,
     /// The arguments; empty: the image's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(length(max = 4096), regex(pattern = schema::TEXT)),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
     pub args: Vec<String>,
     /// The user's environment, after the agent's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
     /// Requests and limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
     /// Labels that a node must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::node_selector")]
     pub node_selector: BTreeMap<String, String>,
 }
 
@@ -97,17 +128,22 @@ pub struct AgentAssignmentStatus {
     pub phase: Option<Phase>,
     /// Pods that exist.
     #[serde(default)]
+    #[schemars(range(min = 0))]
     pub replicas: i32,
     /// Pods that are ready and run the observed hash.
     #[serde(default)]
+    #[schemars(range(min = 0))]
     pub ready_replicas: i32,
     /// The hash of what runs here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
     pub observed_hash: Option<String>,
     /// The generation of this object that the status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// `Ready`, `Synced`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }

@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::schema;
+
 /// What the administrator decides about a cluster. Its labels are what placement selects by.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[kube(
@@ -14,6 +16,9 @@ use serde::{Deserialize, Serialize};
     status = "MemberClusterStatus",
     derive = "Default",
     derive = "PartialEq",
+    doc = "A cluster of the fleet, as its administrator sees it. Its labels are what placement selects by.",
+    validation = Rule::new("size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name: it is a part of the cluster's certificate, so that it must be at most 63 lower-case letters, digits and '-', and begin and end with a letter or digit"),
     printcolumn(name = "ACCEPTED", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].status"),
     printcolumn(name = "CONNECTED", type_ = "string", json_path = ".status.conditions[?(@.type=='Connected')].status"),
     printcolumn(name = "NODES", type_ = "string", json_path = ".status.nodeSummary"),
@@ -28,6 +33,7 @@ pub struct MemberClusterSpec {
     pub accepted: bool,
     /// The UID of the cluster's kube-system namespace, pinned at the first acceptance.
     #[serde(default, rename = "clusterUID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9][-A-Za-z0-9]*$"))]
     pub cluster_uid: Option<String>,
     /// Keep what is there, send nothing new.
     #[serde(default)]
@@ -40,27 +46,33 @@ pub struct MemberClusterSpec {
 pub struct MemberClusterStatus {
     /// `Accepted`, `Connected`, `Healthy`, `CertificateValid`, `PruneBlocked`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
     /// The generation that the conditions are about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// The cluster's nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodeCounts>,
     /// Ready and total nodes as text, "3/3".
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
     pub node_summary: Option<String>,
     /// The agents assigned to the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<AgentCounts>,
     /// Ready and assigned agents as text, "12/14".
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
     pub agent_summary: Option<String>,
     /// The cluster's Kubernetes version, "v1.36.3".
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub kubernetes_version: Option<String>,
     /// The member's own version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub member_version: Option<String>,
     /// The member's current certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,8 +83,10 @@ pub struct MemberClusterStatus {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeCounts {
     /// All nodes.
+    #[schemars(range(min = 0))]
     pub total: i32,
     /// Nodes with `Ready=True`.
+    #[schemars(range(min = 0))]
     pub ready: i32,
 }
 
@@ -80,8 +94,10 @@ pub struct NodeCounts {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AgentCounts {
     /// Agents whose decision names the cluster.
+    #[schemars(range(min = 0))]
     pub assigned: i32,
     /// Of these, the ones with every assigned replica ready.
+    #[schemars(range(min = 0))]
     pub ready: i32,
 }
 
@@ -90,7 +106,9 @@ pub struct AgentCounts {
 #[serde(rename_all = "camelCase")]
 pub struct CertificateInfo {
     /// The serial number in hexadecimal.
+    #[schemars(length(max = 64))]
     pub serial: String,
     /// The end of its validity.
+    #[schemars(schema_with = "schema::time")]
     pub not_after: Time,
 }

@@ -29,7 +29,12 @@ pub fn status_text(status: Option<bool>) -> &'static str {
 /// The new list of conditions, in the order wanted: a condition whose status stays keeps its transition
 /// time. Types that are not wanted are dropped.
 #[must_use]
-pub fn merge(current: &[Condition], wanted: &[Wanted], observed_generation: i64, now: &Time) -> Vec<Condition> {
+pub fn merge(
+    current: &[Condition],
+    wanted: &[Wanted],
+    observed_generation: i64,
+    now: &Time,
+) -> Vec<Condition> {
     wanted
         .iter()
         .map(|w| {

@@ -10,10 +10,13 @@ pub mod agent;
 pub mod assignment;
 pub mod cluster;
 pub mod conditions;
+pub mod definitions;
 pub mod hash;
 pub mod labels;
 pub mod link;
 pub mod names;
+mod schema;
+pub mod trace;
 
 pub use agent::{ParallaxAgent, ParallaxAgentSpec, ParallaxAgentStatus, Phase};
 pub use assignment::{AgentAssignment, AgentAssignmentSpec, AgentAssignmentStatus, AgentTemplate};

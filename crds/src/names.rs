@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// A name that is not a DNS-1123 label.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} {value:?} is not valid: use 1 to 63 lower-case letters, digits and '-', beginning and ending with a letter or digit")]
+#[error(
+    "{what} {value:?} is not valid: use 1 to 63 lower-case letters, digits and '-', beginning and ending with a letter or digit"
+)]
 pub struct InvalidName {
     what: &'static str,
     value: String,
@@ -38,7 +40,10 @@ impl ClusterName {
         if is_dns_label(name) {
             Ok(Self(name.into()))
         } else {
-            Err(InvalidName { what: "cluster name", value: name.to_owned() })
+            Err(InvalidName {
+                what: "cluster name",
+                value: name.to_owned(),
+            })
         }
     }
 
@@ -85,7 +90,10 @@ impl AgentKey {
     /// A key from a namespace and a name, which an API server has validated.
     #[must_use]
     pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 
     /// The namespace.

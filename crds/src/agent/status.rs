@@ -1,0 +1,182 @@
+//! What the fleet knows of an agent: the hub's side of it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::schema;
+
+/// The one phase of an agent.
+#[derive(
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::Display,
+    strum::IntoStaticStr,
+)]
+pub enum Phase {
+    /// Nothing is ready yet.
+    Pending,
+    /// Pods are ready and serving (or none are wanted).
+    Running,
+    /// Something is ready, and it still moves.
+    Scaling,
+    /// Nothing is ready, and it isn't going to be without help.
+    Failed,
+    /// Being deleted.
+    Terminating,
+}
+
+/// What the fleet knows of the agent.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ParallaxAgentStatus {
+    /// One phase for the whole fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// Replicas that are wanted over the whole fleet (2 per cluster on two clusters are 4).
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub desired_replicas: i32,
+    /// Pods that exist, over the clusters whose word is fresh.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub replicas: i32,
+    /// Of these, ready at the current generation.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub ready_replicas: i32,
+    /// Ready and desired as text, "2/2".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub replica_summary: Option<String>,
+    /// The label selector of the agent's pods, for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub selector: Option<String>,
+    /// The generation that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Placed`, `Synced`, `Progressing`, `Degraded`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// The decision: where the replicas are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<PlacementDecision>,
+    /// How many clusters are where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_summary: Option<ClusterSummary>,
+    /// At most 64 clusters, the worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub clusters: Vec<ClusterRow>,
+}
+
+/// Where the replicas are. The only record of it: the hub keeps nothing else per cluster.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementDecision {
+    /// The generation that was decided on.
+    #[schemars(range(min = 0))]
+    pub generation: i64,
+    /// Every matching cluster gets `replicas` (Replicate over more than 1,000 clusters).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_matching: bool,
+    /// The clusters and their shares, by name; at most 1,000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "atomic"))]
+    pub targets: Vec<PlacementTarget>,
+    /// Clusters that no longer have a share and have not let go of the agent yet, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10_000), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub withdrawing: Vec<String>,
+}
+
+/// A cluster's share.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct PlacementTarget {
+    /// The MemberCluster.
+    #[schemars(length(max = 63))]
+    pub cluster: String,
+    /// Its replicas.
+    #[schemars(range(min = 0))]
+    pub replicas: i32,
+}
+
+/// Counts of clusters.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClusterSummary {
+    /// With a share.
+    #[schemars(range(min = 0))]
+    pub assigned: i32,
+    /// That have persisted the current order.
+    #[schemars(range(min = 0))]
+    pub synced: i32,
+    /// With every one of their replicas ready.
+    #[schemars(range(min = 0))]
+    pub ready: i32,
+    /// Whose word is not fresh.
+    #[schemars(range(min = 0))]
+    pub stale: i32,
+    /// In phase Failed.
+    #[schemars(range(min = 0))]
+    pub failed: i32,
+}
+
+/// How old a cluster's word is.
+#[derive(
+    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, strum::Display,
+)]
+pub enum Freshness {
+    /// Its session is up.
+    Fresh,
+    /// Its session is lost, for less than 45 s.
+    #[default]
+    Stale,
+    /// Its session is lost.
+    Unreachable,
+}
+
+/// One cluster's word about the agent.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterRow {
+    /// The MemberCluster.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// The phase there, last known.
+    pub phase: Phase,
+    /// Pods that exist there.
+    #[schemars(range(min = 0))]
+    pub replicas: i32,
+    /// Of these, ready.
+    #[schemars(range(min = 0))]
+    pub ready_replicas: i32,
+    /// The newest generation that resolves to what runs there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// How old this is.
+    pub freshness: Freshness,
+    /// When the row last changed or lost its freshness.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub last_reported: Option<Time>,
+    /// A word for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+    /// The worst pod's first line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32_768))]
+    pub message: Option<String>,
+}

@@ -1,0 +1,212 @@
+//! Bounded OpenAPI fragments for the types that Kubernetes defines. The ones that come with them have no
+//! bounds, and several pages of description.
+//!
+//! A bound on every string, list and map is what lets the API server estimate what a CEL rule costs, and
+//! what keeps an agent within one message of the link.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+/// A DNS-1123 label: a cluster's name, an agent's type, a region.
+pub(crate) const DNS_LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// A DNS-1123 subdomain: the name of a Secret or ConfigMap.
+pub(crate) const DNS_SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
+/// The value of a label, or a name of that form.
+pub(crate) const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
+/// The key of a Secret or ConfigMap.
+const CONFIG_KEY: &str = "^[-._A-Za-z0-9]+$";
+/// An environment variable's name.
+pub(crate) const ENV_NAME: &str = "^[A-Za-z_][-._A-Za-z0-9]*$";
+/// An image reference: nothing in it that could be white space.
+pub(crate) const IMAGE: &str = r"^[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*$";
+/// Text with no control characters but tab and line breaks. (JSON writes any other as six bytes, which the
+/// sum of the bounds would have to count.)
+pub(crate) const TEXT: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F]*$";
+/// A quantity that isn't negative: 2, 0.5, 250m, 512Mi, 1e3.
+const QUANTITY: &str = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?$";
+/// A label's key: a name of at most 63 characters, after an optional DNS prefix and '/'.
+const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+
+/// The conditions of a status: a list that server-side apply merges by type.
+pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+            "properties": {
+                "type": { "type": "string", "maxLength": 316, "pattern": "^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$" },
+                "status": { "type": "string", "enum": ["True", "False", "Unknown"] },
+                "observedGeneration": { "type": "integer", "format": "int64", "minimum": 0 },
+                "lastTransitionTime": { "type": "string", "format": "date-time" },
+                "reason": { "type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$" },
+                "message": { "type": "string", "maxLength": 32768 }
+            }
+        }
+    })
+}
+
+/// A moment, as RFC 3339.
+pub(crate) fn time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "date-time" })
+}
+
+/// Names of clusters or regions that are given by hand, each once. An empty list is refused, since a reader
+/// could take it for "none", and it would mean "all".
+fn names(most: u32) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": most,
+        "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": DNS_LABEL }
+    })
+}
+
+/// `placement.clusters`.
+pub(crate) fn cluster_names(_: &mut SchemaGenerator) -> Schema {
+    names(128)
+}
+
+/// `placement.regions`.
+pub(crate) fn regions(_: &mut SchemaGenerator) -> Schema {
+    names(32)
+}
+
+/// A selector of the clusters that may run the agent.
+pub(crate) fn cluster_selector(_: &mut SchemaGenerator) -> Schema {
+    selector(8, 8)
+}
+
+/// A selector of the clusters that share a weight. There can be many, so that each is small.
+pub(crate) fn weight_selector(_: &mut SchemaGenerator) -> Schema {
+    selector(4, 2)
+}
+
+fn selector(labels: u32, expressions: u32) -> Schema {
+    json_schema!({
+        "type": "object",
+        "x-kubernetes-map-type": "atomic",
+        "properties": {
+            "matchLabels": labels_map(labels, 128),
+            "matchExpressions": {
+                "type": "array",
+                "maxItems": expressions,
+                "x-kubernetes-list-type": "atomic",
+                "items": {
+                    "type": "object",
+                    "required": ["key", "operator"],
+                    "properties": {
+                        "key": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": LABEL_KEY },
+                        "operator": { "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"] },
+                        "values": {
+                            "type": "array",
+                            "maxItems": 8,
+                            "x-kubernetes-list-type": "atomic",
+                            "items": { "type": "string", "maxLength": 63, "pattern": LABEL_VALUE }
+                        }
+                    },
+                    "x-kubernetes-validations": [{
+                        "rule": "self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0 : !has(self.values) || size(self.values) == 0",
+                        "message": "values: In and NotIn need at least one; Exists and DoesNotExist take none"
+                    }]
+                }
+            }
+        }
+    })
+}
+
+/// Labels that a node must have.
+pub(crate) fn node_selector(_: &mut SchemaGenerator) -> Schema {
+    fragment(labels_map(16, 317))
+}
+
+fn labels_map(most: u32, key: u32) -> Value {
+    json!({
+        "type": "object",
+        "maxProperties": most,
+        "additionalProperties": { "type": "string", "maxLength": 63, "pattern": LABEL_VALUE },
+        "x-kubernetes-validations": [{
+            "rule": format!("self.all(k, size(k) <= {key} && k.matches('{LABEL_KEY}'))"),
+            "message": format!("a key must be a label's: an optional DNS prefix and '/', then letters, digits, '-', '_' and '.'; at most {key} characters")
+        }]
+    })
+}
+
+/// `requests` or `limits`: quantities by resource.
+pub(crate) fn quantities(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": quantity(),
+        "x-kubernetes-validations": [{
+            "rule": "self.all(k, size(k) <= 317 && (k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-') || k.contains('/')))",
+            "message": "a key must be cpu, memory, ephemeral-storage, hugepages-<size>, or an extended resource such as example.com/gpu"
+        }]
+    })
+}
+
+fn quantity() -> Value {
+    json!({
+        "x-kubernetes-int-or-string": true,
+        "maxLength": 32,
+        "minimum": 0,
+        "pattern": QUANTITY
+    })
+}
+
+/// Where a variable's value comes from, in the member cluster.
+pub(crate) fn env_var_source(_: &mut SchemaGenerator) -> Schema {
+    let key_of = |kind: &str| {
+        json!({
+            "type": "object",
+            "description": format!("A key of a {kind} of the agent's namespace."),
+            "required": ["name", "key"],
+            "properties": {
+                "name": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": DNS_SUBDOMAIN },
+                "key": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": CONFIG_KEY },
+                "optional": { "type": "boolean", "description": "The pod starts without it." }
+            }
+        })
+    };
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "secretKeyRef": key_of("Secret"),
+            "configMapKeyRef": key_of("ConfigMap"),
+            "fieldRef": {
+                "type": "object",
+                "description": "A field of the pod.",
+                "required": ["fieldPath"],
+                "properties": {
+                    "apiVersion": { "type": "string", "maxLength": 8, "pattern": "^v1$" },
+                    "fieldPath": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": r"^[A-Za-z0-9._/\[\]'-]+$" }
+                }
+            },
+            "resourceFieldRef": {
+                "type": "object",
+                "description": "A request or limit of the agent's container.",
+                "required": ["resource"],
+                "properties": {
+                    "containerName": { "type": "string", "maxLength": 63, "pattern": DNS_LABEL },
+                    "divisor": quantity(),
+                    "resource": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^(requests|limits)[.][a-z0-9.-]+$" }
+                }
+            }
+        },
+        "x-kubernetes-validations": [{
+            "rule": "(has(self.secretKeyRef) ? 1 : 0) + (has(self.configMapKeyRef) ? 1 : 0) + (has(self.fieldRef) ? 1 : 0) + (has(self.resourceFieldRef) ? 1 : 0) == 1",
+            "message": "exactly one of secretKeyRef, configMapKeyRef, fieldRef and resourceFieldRef is needed"
+        }]
+    })
+}
+
+fn fragment(value: Value) -> Schema {
+    match value {
+        Value::Object(map) => Schema::from(map),
+        _ => Schema::default(),
+    }
+}
