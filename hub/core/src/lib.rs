@@ -1,1 +1,8 @@
-//! x
+//! What the hub decides, as pure code: no I/O, no clock, no client, no runtime.
+//!
+//! [`fleet::Fleet`] is the one state machine over all agents, clusters and sessions. It is fed
+//! [`fleet::Input`]s and asked for [`fleet::Effect`]s; the hub's process around it only carries them out. The
+//! decisions that it strings together are modules of their own.
+
+pub mod fleet;
+pub mod tombstones;

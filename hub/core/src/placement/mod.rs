@@ -1,0 +1,90 @@
+//! Where an agent runs, and with how many replicas in each cluster.
+//!
+//! [`place`] is a pure function of the agent, the fleet and what the agent holds now. It works in three
+//! steps, each a module: [`filter`] gives every cluster a standing, [`divide`] shares replicas out, and
+//! [`sticky`] joins the two so that a replica that runs stays where it is. What came of it is data
+//! ([`Explanation`]), from which the `Placed` condition and `explain` take their texts.
+
+pub mod divide;
+pub mod explain;
+pub mod filter;
+pub mod selector;
+pub mod sticky;
+
+use std::collections::BTreeMap;
+
+use parallax_crds::agent::{Placement, Strategy};
+use parallax_crds::{AgentKey, ClusterName, Incarnation};
+
+pub use explain::{Explanation, Verdict};
+pub use filter::{Exclusion, Standing};
+
+/// The most targets that a decision lists (the CRD's bound on `status.placement.targets`). Divide never uses
+/// more clusters; Replicate over more is stored as "all matching".
+pub const MAX_TARGETS: usize = 1_000;
+
+/// What placement needs to know of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterFacts {
+    /// The MemberCluster's name.
+    pub name: ClusterName,
+    /// The MemberCluster's labels.
+    pub labels: BTreeMap<String, String>,
+    /// `spec.accepted`, and the cluster is the one that was accepted.
+    pub accepted: bool,
+    /// `spec.suspended`: it keeps what it has and is given nothing new.
+    pub suspended: bool,
+    /// Its session is up.
+    pub connected: bool,
+}
+
+/// The agent to place.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Which agent.
+    pub key: &'a AgentKey,
+    /// Which of that name; breaks ties, so that equal agents spread over the fleet.
+    pub incarnation: &'a Incarnation,
+    /// `spec.replicas`: a total under Divide, a number per cluster under Replicate. Negative counts as 0.
+    pub replicas: i32,
+    /// `spec.placement`; none: divided over all accepted clusters.
+    pub placement: Option<&'a Placement>,
+}
+
+/// Where the agent goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Replicas by cluster, complete also when `all_matching`. A share of 0 occurs only where nothing at all is
+    /// wanted of the agent, so that its Service and its row exist.
+    pub targets: BTreeMap<ClusterName, i32>,
+    /// There are more targets than a decision lists ([`MAX_TARGETS`]): it is stored as a marker.
+    pub all_matching: bool,
+    /// Why.
+    pub explanation: Explanation,
+}
+
+/// Decides where the agent runs.
+///
+/// `current` is what it holds now by the last decision (none: it was never placed); shares in clusters that
+/// no longer exist or qualify are dropped. The order of `clusters` decides the order of the verdicts and
+/// nothing else.
+#[must_use]
+pub fn place(
+    request: &Request<'_>,
+    clusters: &[ClusterFacts],
+    current: Option<&BTreeMap<ClusterName, i32>>,
+) -> Placed {
+    let standings = filter::standings(request.placement, clusters, current);
+    let wanted = request.replicas.max(0);
+    let strategy = request.placement.map_or(Strategy::Divide, |p| p.strategy);
+    let targets = match strategy {
+        Strategy::Divide => sticky::divide(wanted, request.incarnation, clusters, &standings),
+        Strategy::Replicate => sticky::replicate(wanted, clusters, &standings),
+    };
+    let all_matching = strategy == Strategy::Replicate && targets.len() > MAX_TARGETS;
+    let explanation = Explanation::new(request, strategy, clusters, &standings, &targets);
+    Placed { targets, all_matching, explanation }
+}
+
+#[cfg(test)]
+mod tests;
