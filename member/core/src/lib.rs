@@ -1,1 +1,19 @@
-//! x
+//! The member's decisions as pure functions: plain values in, plain values out, no I/O and no clock.
+//!
+//! * [`validate`]: whether an order or an assignment may be carried out here at all.
+//! * [`build`]: the objects that should exist for an assignment.
+//! * [`diff`]: whether a live object already is what should exist.
+//! * [`live`]: what is read off live Deployments and Pods.
+//! * [`report`]: the one truth that is told about an agent, to the hub and in the assignment's status.
+
+pub mod build;
+pub mod diff;
+pub mod live;
+pub mod quantity;
+pub mod report;
+pub mod validate;
+
+pub use build::{Desired, build};
+pub use diff::{Difference, difference};
+pub use report::{Facts, Sync, report};
+pub use validate::{Rejection, Valid};

@@ -1,0 +1,55 @@
+//! The objects that should exist for an assignment.
+
+mod deployment;
+mod labels;
+mod service;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use parallax_crds::ClusterName;
+use serde_json::Value;
+
+use crate::validate::Valid;
+
+pub use labels::labels;
+
+/// On a Deployment: the hash of the template that it was built from. It is not in the pod template, where
+/// it would roll pods that don't change.
+pub const SPEC_HASH: &str = "parallax.io/spec-hash";
+
+/// The port that an agent listens on, and its name.
+pub const PORT: (i32, &str) = (8080, "http");
+
+/// Everything that should exist for one assignment, as bodies of server-side applies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// An apps/v1 Deployment.
+    pub deployment: Value,
+    /// A v1 Service.
+    pub service: Value,
+}
+
+/// What should exist for a valid assignment in the cluster of that name.
+///
+/// # Errors
+/// When an object has no JSON form; no value of the types can bring that about.
+pub fn build(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Desired, serde_json::Error> {
+    Ok(Desired {
+        deployment: serde_json::to_value(deployment::deployment(assignment, cluster)?)?,
+        service: serde_json::to_value(service::service(assignment))?,
+    })
+}
+
+/// The assignment as the one controller of an object: deleting it in the foreground awaits the object.
+fn owner(assignment: &Valid<'_>) -> OwnerReference {
+    OwnerReference {
+        api_version: "parallax.io/v1alpha1".into(),
+        kind: "AgentAssignment".into(),
+        name: assignment.agent.key.name().into(),
+        uid: assignment.owner_uid.into(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+#[cfg(test)]
+mod tests;

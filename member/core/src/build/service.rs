@@ -1,0 +1,35 @@
+//! The Service of an agent.
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{PORT, labels, owner};
+use crate::validate::Valid;
+
+/// A cluster-internal Service of the agent's name, so that other pods reach it by DNS.
+pub(super) fn service(assignment: &Valid<'_>) -> Service {
+    let (port, name) = PORT;
+    Service {
+        metadata: ObjectMeta {
+            name: Some(assignment.agent.key.name().into()),
+            namespace: Some(assignment.agent.key.namespace().into()),
+            labels: Some(labels::labels(&assignment.agent, &assignment.template.agent_type)),
+            owner_references: Some(vec![owner(assignment)]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".into()),
+            selector: Some(labels::selector(&assignment.agent)),
+            ports: Some(vec![ServicePort {
+                name: Some(name.into()),
+                port,
+                protocol: Some("TCP".into()),
+                target_port: Some(IntOrString::String(name.into())),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}

@@ -1,0 +1,88 @@
+#![allow(clippy::unwrap_used)]
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::EnvVarSource;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use parallax_crds::agent::{EnvVar, LocalObjectReference, PullPolicy, Resources};
+use parallax_crds::assignment::AgentTemplate;
+use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash};
+
+use super::*;
+
+fn built(template: &AgentTemplate, replicas: i32) -> Desired {
+    let valid = Valid {
+        owner_uid: "a8f1",
+        agent: AgentRef {
+            key: AgentKey::new("team", "writer"),
+            incarnation: Incarnation::new("0d5e"),
+        },
+        hash: SpecHash::of(template).unwrap(),
+        replicas,
+        template,
+    };
+    build(&valid, &ClusterName::new("member-1").unwrap()).unwrap()
+}
+
+fn smallest() -> AgentTemplate {
+    AgentTemplate {
+        agent_type: "claude".into(),
+        image: "ghcr.io/parallax/agent-claude:0.1.0".into(),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn the_smallest_agent_is_rendered_whole() {
+    let desired = built(&smallest(), 1);
+    insta::assert_yaml_snapshot!("smallest_deployment", desired.deployment);
+    insta::assert_yaml_snapshot!("smallest_service", desired.service);
+}
+
+#[test]
+fn every_field_of_a_template_is_rendered() {
+    let template = AgentTemplate {
+        capabilities: vec!["code_review".into(), "security_analysis".into()],
+        role: Some("reviewer".into()),
+        image_pull_policy: Some(PullPolicy::Always),
+        image_pull_secrets: vec![LocalObjectReference {
+            name: "registry".into(),
+        }],
+        command: vec!["/agent".into()],
+        args: vec!["--verbose".into()],
+        env: vec![
+            EnvVar {
+                name: "MODE".into(),
+                value: Some("$(AGENT_NAME)-fast".into()),
+                value_from: None,
+            },
+            EnvVar {
+                name: "NODE".into(),
+                value: None,
+                value_from: Some(
+                    serde_json::from_value::<EnvVarSource>(
+                        serde_json::json!({"fieldRef": {"fieldPath": "spec.nodeName"}}),
+                    )
+                    .unwrap(),
+                ),
+            },
+        ],
+        resources: Some(Resources {
+            requests: BTreeMap::from([("cpu".into(), Quantity("100m".into()))]),
+            limits: BTreeMap::from([("memory".into(), Quantity("512Mi".into()))]),
+        }),
+        node_selector: BTreeMap::from([("workload-type".into(), "ai-agents".into())]),
+        ..smallest()
+    };
+    insta::assert_yaml_snapshot!("full_deployment", built(&template, 3).deployment);
+}
+
+#[test]
+fn another_spec_changes_the_annotation_and_not_the_pod_template() {
+    let with_role = AgentTemplate {
+        role: Some(String::new()),
+        ..smallest()
+    };
+    let (a, b) = (built(&smallest(), 1).deployment, built(&with_role, 1).deployment);
+    assert_ne!(a["metadata"]["annotations"], b["metadata"]["annotations"]);
+    assert_eq!(a["spec"], b["spec"]);
+}

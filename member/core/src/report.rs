@@ -1,0 +1,179 @@
+//! The one truth about an agent in this cluster.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use parallax_crds::assignment::AgentAssignmentStatus;
+use parallax_crds::conditions::{self, Wanted};
+use parallax_crds::link::AgentReport;
+use parallax_crds::{AgentRef, Phase, SpecHash};
+
+use crate::live::{DeploymentFacts, PodFacts, Trouble};
+
+/// How far the order has come into the cluster's objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sync {
+    /// Every object is as ordered.
+    Applied,
+    /// Not every object is.
+    Blocked {
+        /// A CamelCase word.
+        reason: String,
+        /// A sentence that says what to do.
+        message: String,
+    },
+}
+
+/// What a report is made of.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// Which agent.
+    pub agent: &'a AgentRef,
+    /// The hash of the order.
+    pub hash: Option<SpecHash>,
+    /// The replicas of the order.
+    pub replicas: i32,
+    /// The assignment is being deleted.
+    pub deleting: bool,
+    /// Its objects.
+    pub sync: &'a Sync,
+    /// The live Deployment of the agent's name.
+    pub deployment: Option<&'a DeploymentFacts>,
+    /// The live pods of the agent that are not ending.
+    pub pods: &'a [&'a PodFacts],
+    /// The hash that was last reported to run.
+    pub previous: Option<SpecHash>,
+    /// W3C traceparent of the change that the order came with.
+    pub traceparent: Option<&'a str>,
+}
+
+/// The truth about an agent, from what is known of its objects.
+#[must_use]
+pub fn report(facts: &Facts<'_>) -> AgentReport {
+    let ours = facts
+        .deployment
+        .filter(|d| d.incarnation.as_ref() == Some(&facts.agent.incarnation));
+    // Until its controller has seen the newest generation, a Deployment's counts are about the one before.
+    let hash = ours.and_then(|d| if d.observed { d.hash } else { facts.previous });
+    let ready = match ours {
+        Some(d) if d.observed => d.ready_of_newest(),
+        Some(d) if hash.is_some() => d.ready,
+        _ => 0,
+    };
+    let settled = ours.is_some_and(|d| d.observed && d.hash == facts.hash);
+    let trouble = ours.and_then(|d| if settled { worst(d, facts.pods) } else { None });
+    let phase = phase(facts, ours, ready, settled, trouble.as_ref());
+    let (reason, message) = why(facts, phase, ready, trouble);
+    AgentReport {
+        agent: facts.agent.clone(),
+        hash,
+        phase,
+        desired: facts.replicas,
+        replicas: ours.map_or(0, |d| d.replicas),
+        ready,
+        synced: *facts.sync == Sync::Applied,
+        reason,
+        message,
+        traceparent: facts.traceparent.map(str::to_owned),
+    }
+}
+
+fn phase(
+    facts: &Facts<'_>,
+    ours: Option<&DeploymentFacts>,
+    ready: i32,
+    settled: bool,
+    trouble: Option<&Trouble>,
+) -> Phase {
+    let stuck = ours.is_some_and(|d| d.deadline_exceeded.is_some());
+    if facts.deleting {
+        Phase::Terminating
+    } else if settled && (facts.replicas == 0 || ready == facts.replicas || (ready > 0 && stuck)) {
+        Phase::Running
+    } else if ready > 0 {
+        Phase::Scaling
+    } else if trouble.is_some_and(|t| t.failing) {
+        Phase::Failed
+    } else {
+        Phase::Pending
+    }
+}
+
+/// What is worst about the Deployment's newest pods; one that waits longer than it may counts as failing.
+fn worst(deployment: &DeploymentFacts, pods: &[&PodFacts]) -> Option<Trouble> {
+    let newest = pods.iter().max_by_key(|p| p.created).map(|p| p.template.as_str());
+    let pods = pods.iter().filter(|p| Some(p.template.as_str()) == newest);
+    let refused = deployment
+        .replica_failure
+        .as_ref()
+        .map(|(reason, message)| Trouble {
+            failing: false,
+            reason: reason.clone(),
+            message: crate::live::first_line(message),
+        });
+    let late = deployment.deadline_exceeded.as_ref().map(|message| Trouble {
+        failing: true,
+        reason: "ProgressDeadlineExceeded".into(),
+        message: crate::live::first_line(message),
+    });
+    let known = pods.filter_map(|p| p.trouble.clone()).chain(refused).max();
+    match (known, late) {
+        (Some(known), Some(_)) => Some(Trouble {
+            failing: true,
+            ..known
+        }),
+        (known, late) => known.or(late),
+    }
+}
+
+fn why(facts: &Facts<'_>, phase: Phase, ready: i32, trouble: Option<Trouble>) -> (String, String) {
+    match (facts.sync, trouble) {
+        _ if phase == Phase::Terminating => ("Terminating".into(), String::new()),
+        (Sync::Blocked { reason, message }, _) => (reason.clone(), message.clone()),
+        // All that is wanted is ready: an old pod's trouble is not the agent's.
+        (Sync::Applied, _) if phase == Phase::Running && ready >= facts.replicas => Default::default(),
+        (Sync::Applied, Some(trouble)) => (trouble.reason, trouble.message),
+        (Sync::Applied, None) => ("Progressing".into(), String::new()),
+    }
+}
+
+/// The status of the assignment that says the same as a report. Equal to `current` when nothing changed.
+#[must_use]
+pub fn status(
+    report: &AgentReport,
+    generation: i64,
+    current: Option<&AgentAssignmentStatus>,
+    now: &Time,
+) -> AgentAssignmentStatus {
+    let is_ready = report.phase == Phase::Running && report.ready >= report.desired;
+    let word = |ok: bool, yes: &str| match (ok, report.reason.is_empty()) {
+        (true, _) => yes.to_owned(),
+        (false, true) => "Progressing".to_owned(),
+        (false, false) => report.reason.clone(),
+    };
+    let sentence = |ok: bool| if ok { String::new() } else { report.message.clone() };
+    let wanted = [
+        Wanted {
+            type_: "Ready",
+            status: Some(is_ready),
+            reason: word(is_ready, "Running"),
+            message: sentence(is_ready),
+        },
+        Wanted {
+            type_: "Synced",
+            status: Some(report.synced),
+            reason: word(report.synced, "Applied"),
+            message: sentence(report.synced),
+        },
+    ];
+    let before = current.map_or(&[][..], |s| &s.conditions);
+    AgentAssignmentStatus {
+        phase: Some(report.phase),
+        replicas: report.replicas,
+        ready_replicas: report.ready,
+        observed_hash: report.hash.map(|h| h.to_string()),
+        observed_generation: Some(generation),
+        conditions: conditions::merge(before, &wanted, generation, now),
+    }
+}
+
+#[cfg(test)]
+mod tests;

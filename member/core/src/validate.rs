@@ -1,0 +1,326 @@
+//! What a member refuses, whoever orders it. The hub can't change any of this.
+
+use parallax_crds::assignment::{AgentAssignment, AgentTemplate};
+use parallax_crds::link::Order;
+use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash, names};
+
+/// Why an order is not carried out. Only another order can mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Rejection {
+    /// A CamelCase word.
+    pub reason: &'static str,
+    /// A sentence that says what to do.
+    pub message: String,
+}
+
+impl Rejection {
+    fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// An assignment that may be carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Valid<'a> {
+    /// The UID of the AgentAssignment, which owns what is built.
+    pub owner_uid: &'a str,
+    /// Which agent.
+    pub agent: AgentRef,
+    /// The hash of `template`.
+    pub hash: SpecHash,
+    /// How many replicas.
+    pub replicas: i32,
+    /// What to run.
+    pub template: &'a AgentTemplate,
+}
+
+/// An order's template, when the order may be persisted in a cluster whose member lives in `own_namespace`.
+///
+/// # Errors
+/// When the order is hostile, or can't be carried out by this member.
+pub fn order(order: &Order, own_namespace: &str) -> Result<AgentTemplate, Rejection> {
+    let value: serde_json::Value = serde_json::from_slice(&order.template).map_err(|e| {
+        Rejection::new(
+            "InvalidTemplate",
+            format!("the template is not JSON ({e}); upgrade the hub"),
+        )
+    })?;
+    if hash_of(&value)? != order.hash {
+        return Err(Rejection::new(
+            "HashMismatch",
+            "the order's hash is not the hash of its template; apply the agent again, or upgrade the hub",
+        ));
+    }
+    let template: AgentTemplate = serde_json::from_value(value).map_err(|e| {
+        Rejection::new(
+            "InvalidTemplate",
+            format!("this member can't read the template ({e}); upgrade the member"),
+        )
+    })?;
+    if hash_of(&template)? != order.hash {
+        return Err(Rejection::new(
+            "UnknownFields",
+            "the template has fields that this member doesn't know; upgrade the member",
+        ));
+    }
+    check(&order.agent, order.replicas, &template, own_namespace)?;
+    Ok(template)
+}
+
+/// An assignment that may be carried out, out of one that is persisted.
+///
+/// # Errors
+/// When the assignment is hostile, or was edited by another hand than the member's.
+pub fn assignment<'a>(assignment: &'a AgentAssignment, own_namespace: &str) -> Result<Valid<'a>, Rejection> {
+    let spec = &assignment.spec;
+    let meta = &assignment.metadata;
+    let named = (meta.namespace.as_deref(), meta.name.as_deref());
+    if named != (Some(&spec.agent.namespace), Some(&spec.agent.name)) {
+        return Err(Rejection::new(
+            "WrongName",
+            format!(
+                "the assignment is for {}/{} and must have that namespace and name; delete it",
+                spec.agent.namespace, spec.agent.name
+            ),
+        ));
+    }
+    let agent = AgentRef {
+        key: AgentKey::new(&spec.agent.namespace, &spec.agent.name),
+        incarnation: Incarnation::new(&spec.agent.incarnation),
+    };
+    let hash: SpecHash = spec
+        .hash
+        .parse()
+        .map_err(|e| Rejection::new("HashMismatch", format!("spec.hash of the assignment: {e}")))?;
+    if hash_of(&spec.template)? != hash {
+        return Err(Rejection::new(
+            "HashMismatch",
+            "spec.hash is not the hash of spec.template; undo the edit of the assignment",
+        ));
+    }
+    check(&agent, spec.replicas, &spec.template, own_namespace)?;
+    let owner_uid = meta.uid.as_deref().unwrap_or_default();
+    Ok(Valid {
+        owner_uid,
+        agent,
+        hash,
+        replicas: spec.replicas,
+        template: &spec.template,
+    })
+}
+
+fn hash_of<T: serde::Serialize>(value: &T) -> Result<SpecHash, Rejection> {
+    SpecHash::of(value)
+        .map_err(|e| Rejection::new("InvalidTemplate", format!("the template has no JSON form ({e})")))
+}
+
+fn check(
+    agent: &AgentRef,
+    replicas: i32,
+    template: &AgentTemplate,
+    own_namespace: &str,
+) -> Result<(), Rejection> {
+    namespace(agent.key.namespace(), own_namespace)?;
+    if !is_dns_1035(agent.key.name()) {
+        return Err(Rejection::new(
+            "InvalidName",
+            format!(
+                "{:?} can't name a Service: use lower-case letters, digits and '-', a letter first",
+                agent.key.name()
+            ),
+        ));
+    }
+    if !is_label_value(agent.incarnation.as_str()) || agent.incarnation.as_str().is_empty() {
+        return Err(Rejection::new(
+            "InvalidIncarnation",
+            "the incarnation can't be a label's value; upgrade the hub",
+        ));
+    }
+    if replicas < 0 {
+        return Err(Rejection::new(
+            "InvalidReplicas",
+            format!("{replicas} replicas can't be run; order 0 or more"),
+        ));
+    }
+    if !is_label_value(&template.agent_type) || template.agent_type.is_empty() {
+        return Err(Rejection::new(
+            "InvalidType",
+            format!("type {:?} can't be a label's value", template.agent_type),
+        ));
+    }
+    if template.image.trim().is_empty() {
+        return Err(Rejection::new(
+            "NoImage",
+            "the template names no image; set spec.image of the agent",
+        ));
+    }
+    for env in &template.env {
+        if env.name.is_empty() || env.name.contains('=') {
+            return Err(Rejection::new(
+                "InvalidEnv",
+                format!("{:?} can't name a variable", env.name),
+            ));
+        }
+        if env.name.starts_with("AGENT_") || env.name.starts_with("PARALLAX_") {
+            return Err(Rejection::new(
+                "ReservedEnv",
+                format!(
+                    "{} is Parallax's own; rename the variable (AGENT_ and PARALLAX_ are reserved)",
+                    env.name
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn namespace(namespace: &str, own: &str) -> Result<(), Rejection> {
+    if !names::is_dns_label(namespace) {
+        return Err(Rejection::new(
+            "InvalidNamespace",
+            format!("{namespace:?} can't name a namespace"),
+        ));
+    }
+    if namespace == own || namespace.starts_with("kube-") {
+        return Err(Rejection::new(
+            "ForbiddenNamespace",
+            format!("this member runs no agents in {namespace}; create the agent in another namespace"),
+        ));
+    }
+    Ok(())
+}
+
+/// A DNS-1035 label, as Services need: a DNS-1123 label that begins with a letter.
+fn is_dns_1035(s: &str) -> bool {
+    names::is_dns_label(s) && s.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+fn is_label_value(s: &str) -> bool {
+    let b = s.as_bytes();
+    b.len() <= 63
+        && b.iter()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
+        && b.first().is_none_or(u8::is_ascii_alphanumeric)
+        && b.last().is_none_or(u8::is_ascii_alphanumeric)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use parallax_crds::agent::EnvVar;
+
+    fn template() -> AgentTemplate {
+        AgentTemplate {
+            agent_type: "claude".into(),
+            image: "example/agent:1".into(),
+            ..Default::default()
+        }
+    }
+
+    fn an_order(namespace: &str, name: &str, template: &AgentTemplate) -> Order {
+        Order {
+            agent: AgentRef {
+                key: AgentKey::new(namespace, name),
+                incarnation: Incarnation::new("u-1"),
+            },
+            hash: SpecHash::of(template).unwrap(),
+            replicas: 1,
+            template: serde_json::to_vec(template).unwrap().into(),
+            traceparent: None,
+        }
+    }
+
+    fn reason(o: &Order) -> &'static str {
+        order(o, "parallax-system").unwrap_err().reason
+    }
+
+    #[test]
+    fn an_ordinary_order_passes() {
+        assert_eq!(
+            order(&an_order("team", "writer", &template()), "parallax-system").unwrap(),
+            template()
+        );
+    }
+
+    #[test]
+    fn kubernetes_own_namespaces_and_the_members_are_refused() {
+        for ns in ["kube-system", "kube-public", "parallax-system"] {
+            assert_eq!(reason(&an_order(ns, "writer", &template())), "ForbiddenNamespace");
+        }
+        for ns in ["", "../secrets", "Team"] {
+            assert_eq!(reason(&an_order(ns, "writer", &template())), "InvalidNamespace");
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_service_can_have_is_refused() {
+        for name in ["", "1st", "Writer", "a/b", "a.b"] {
+            assert_eq!(reason(&an_order("team", name, &template())), "InvalidName");
+        }
+    }
+
+    #[test]
+    fn a_template_that_is_not_the_one_hashed_is_refused() {
+        let mut o = an_order("team", "writer", &template());
+        o.template = serde_json::to_vec(&AgentTemplate {
+            image: "evil".into(),
+            ..template()
+        })
+        .unwrap()
+        .into();
+        assert_eq!(reason(&o), "HashMismatch");
+        o.template = "{".into();
+        assert_eq!(reason(&o), "InvalidTemplate");
+    }
+
+    #[test]
+    fn a_field_of_a_newer_hub_is_refused_and_not_dropped() {
+        let mut value = serde_json::to_value(template()).unwrap();
+        value["privileged"] = true.into();
+        let mut o = an_order("team", "writer", &template());
+        o.hash = SpecHash::of(&value).unwrap();
+        o.template = value.to_string().into();
+        assert_eq!(reason(&o), "UnknownFields");
+    }
+
+    #[test]
+    fn negative_replicas_reserved_variables_and_label_games_are_refused() {
+        let mut o = an_order("team", "writer", &template());
+        o.replicas = -1;
+        assert_eq!(reason(&o), "InvalidReplicas");
+        let env = EnvVar {
+            name: "AGENT_NAME".into(),
+            value: Some("x".into()),
+            value_from: None,
+        };
+        assert_eq!(
+            reason(&an_order(
+                "team",
+                "writer",
+                &AgentTemplate {
+                    env: vec![env],
+                    ..template()
+                }
+            )),
+            "ReservedEnv"
+        );
+        let t = AgentTemplate {
+            agent_type: "a,b=c".into(),
+            ..template()
+        };
+        assert_eq!(reason(&an_order("team", "writer", &t)), "InvalidType");
+        let t = AgentTemplate {
+            image: " ".into(),
+            ..template()
+        };
+        assert_eq!(reason(&an_order("team", "writer", &t)), "NoImage");
+        let mut o = an_order("team", "writer", &template());
+        o.agent.incarnation = Incarnation::new("");
+        assert_eq!(reason(&o), "InvalidIncarnation");
+    }
+}
