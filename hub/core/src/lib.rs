@@ -5,4 +5,9 @@
 //! decisions that it strings together are modules of their own.
 
 pub mod fleet;
+pub mod phase;
+pub mod placement;
+pub mod prune;
+pub mod resolve;
 pub mod tombstones;
+pub mod writes;

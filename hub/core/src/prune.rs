@@ -1,0 +1,288 @@
+//! The prune guard of one cluster: which removals go, and which wait for an administrator.
+//!
+//! What a member holds and the hub knows nothing about is never removed by itself, however little it is: an empty or
+//! foreign hub, an old backup, a CRD that vanished all look like that. And decisions that would take more than
+//! a few of a cluster's agents from it within ten minutes look like a label edited by mistake.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use parallax_crds::{AgentKey, AgentRef, Incarnation};
+use sha2::{Digest, Sha256};
+
+/// How long a removal counts.
+pub const WINDOW: Duration = Duration::from_secs(600);
+/// So many removals within [`WINDOW`] always pass, however few agents the cluster has.
+pub const ALWAYS: usize = 5;
+/// So many percent of the cluster's agents pass.
+pub const PERCENT: usize = 30;
+/// So many of the held agents are named.
+const NAMED: usize = 10;
+
+/// What is held, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// What an approval has to name: 16 hexadecimal digits over exactly the removals that are held.
+    pub digest: String,
+    /// Held because the hub knows nothing of them.
+    pub unknown: usize,
+    /// Held because they are too many.
+    pub many: usize,
+    /// The first few, "namespace/name".
+    pub named: Vec<String>,
+}
+
+impl Blocked {
+    /// A CamelCase word for the condition.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        if self.unknown > 0 {
+            "UnknownAgents"
+        } else {
+            "TooManyRemovals"
+        }
+    }
+
+    /// What the condition says.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String can't fail.
+        if self.unknown > 0 {
+            let _ = write!(
+                text,
+                "{} held by the cluster are unknown to the hub",
+                agents(self.unknown)
+            );
+        }
+        if self.many > 0 {
+            let and = if text.is_empty() { "" } else { "; " };
+            let _ = write!(
+                text,
+                "{and}{} would lose the cluster within ten minutes",
+                agents(self.many)
+            );
+        }
+        let more = (self.unknown + self.many).saturating_sub(self.named.len());
+        let _ = write!(text, ": {}", self.named.join(", "));
+        if more > 0 {
+            let _ = write!(text, " and {more} more");
+        }
+        let _ = write!(
+            text,
+            ". Nothing of them is removed until the MemberCluster is annotated {}={}",
+            parallax_crds::labels::PRUNE_APPROVE,
+            self.digest
+        );
+        text
+    }
+}
+
+fn agents(count: usize) -> String {
+    if count == 1 {
+        "1 agent".to_owned()
+    } else {
+        format!("{count} agents")
+    }
+}
+
+/// The guard of one cluster.
+#[derive(Debug, Clone, Default)]
+pub struct PruneGuard {
+    unknown: BTreeMap<AgentKey, Incarnation>,
+    asked: BTreeMap<AgentKey, Incarnation>,
+    held: BTreeMap<AgentKey, Incarnation>,
+    passed: VecDeque<Duration>,
+}
+
+impl PruneGuard {
+    /// The cluster holds an agent that the hub knows nothing of.
+    pub fn hold_unknown(&mut self, agent: AgentRef) {
+        self.unknown.insert(agent.key, agent.incarnation);
+    }
+
+    /// A decision wants an agent removed; [`Self::judge`] says whether it may.
+    pub fn ask(&mut self, agent: AgentRef) {
+        if self.held.get(&agent.key) != Some(&agent.incarnation) {
+            self.held.remove(&agent.key);
+            self.asked.insert(agent.key, agent.incarnation);
+        }
+    }
+
+    /// The agent is meant to be there after all, or is gone, or may go for another reason. Whether that changes what is held.
+    pub fn clear(&mut self, key: &AgentKey) -> bool {
+        self.asked.remove(key);
+        let unknown = self.unknown.remove(key).is_some();
+        self.held.remove(key).is_some() || unknown
+    }
+
+    /// The session is over: what the cluster holds is learnt anew at the next. What was judged stays.
+    pub fn forget_unknown(&mut self) {
+        self.unknown.clear();
+    }
+
+    /// Whether a removal of this agent waits here.
+    #[must_use]
+    pub fn holds(&self, key: &AgentKey) -> bool {
+        self.unknown.contains_key(key) || self.asked.contains_key(key) || self.held.contains_key(key)
+    }
+
+    /// Whether something is to be judged.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// Judges everything that was asked since the last time, together: all of it passes, or all is held.
+    /// `agents` is how many the cluster had before. Returns what may go.
+    pub fn judge(&mut self, agents: usize, now: Duration) -> Vec<AgentRef> {
+        while self.passed.front().is_some_and(|at| *at + WINDOW <= now) {
+            self.passed.pop_front();
+        }
+        let asked = std::mem::take(&mut self.asked);
+        let limit = ALWAYS.max((agents + self.passed.len()) * PERCENT / 100);
+        if asked.len() + self.held.len() + self.passed.len() > limit {
+            self.held.extend(asked);
+            return Vec::new();
+        }
+        self.passed.extend(asked.iter().map(|_| now));
+        refs(asked)
+    }
+
+    /// What is held, if anything is.
+    #[must_use]
+    pub fn blocked(&self) -> Option<Blocked> {
+        if self.unknown.is_empty() && self.held.is_empty() {
+            return None;
+        }
+        let mut hasher = Sha256::new();
+        for (kind, set) in [("unknown", &self.unknown), ("many", &self.held)] {
+            for (key, incarnation) in set {
+                hasher.update(format!("{kind} {key} {incarnation}\n"));
+            }
+        }
+        let mut digest = String::new();
+        for byte in &hasher.finalize()[..8] {
+            let _ = write!(digest, "{byte:02x}");
+        }
+        let named = self
+            .unknown
+            .keys()
+            .chain(self.held.keys())
+            .take(NAMED)
+            .map(ToString::to_string)
+            .collect();
+        Some(Blocked {
+            digest,
+            unknown: self.unknown.len(),
+            many: self.held.len(),
+            named,
+        })
+    }
+
+    /// An administrator approves what `digest` stands for. Everything that is held may go, if that is exactly
+    /// what is held; otherwise nothing.
+    pub fn approve(&mut self, digest: &str) -> Option<Vec<AgentRef>> {
+        if self.blocked()?.digest != digest {
+            return None;
+        }
+        let mut all = std::mem::take(&mut self.unknown);
+        all.append(&mut self.held);
+        Some(refs(all))
+    }
+}
+
+fn refs(set: BTreeMap<AgentKey, Incarnation>) -> Vec<AgentRef> {
+    set.into_iter()
+        .map(|(key, incarnation)| AgentRef { key, incarnation })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn agent(n: usize) -> AgentRef {
+        AgentRef {
+            key: AgentKey::new("default", &format!("a{n}")),
+            incarnation: Incarnation::new(&format!("u{n}")),
+        }
+    }
+
+    fn ask(guard: &mut PruneGuard, range: std::ops::Range<usize>, agents: usize, at: u64) -> usize {
+        range.for_each(|n| guard.ask(agent(n)));
+        guard.judge(agents, Duration::from_secs(at)).len()
+    }
+
+    #[test]
+    fn five_always_pass_and_the_sixth_within_ten_minutes_is_held() {
+        let mut guard = PruneGuard::default();
+        assert_eq!(ask(&mut guard, 0..5, 6, 0), 5);
+        assert_eq!(ask(&mut guard, 5..6, 1, 599), 0);
+        assert_eq!(guard.blocked().unwrap().many, 1);
+    }
+
+    #[test]
+    fn removals_stop_counting_after_ten_minutes() {
+        let mut guard = PruneGuard::default();
+        assert_eq!(ask(&mut guard, 0..5, 6, 0), 5);
+        assert_eq!(ask(&mut guard, 5..6, 1, 600), 1);
+        assert_eq!(guard.blocked(), None);
+    }
+
+    #[test]
+    fn a_mass_removal_is_held_whole() {
+        let mut guard = PruneGuard::default();
+        assert_eq!(ask(&mut guard, 0..100, 100, 0), 0);
+        assert_eq!(guard.blocked().unwrap().many, 100);
+        assert_eq!(
+            ask(&mut guard, 100..130, 300, 0),
+            0,
+            "with the held ones they are more than thirty percent"
+        );
+    }
+
+    #[test]
+    fn thirty_percent_pass() {
+        assert_eq!(ask(&mut PruneGuard::default(), 0..30, 100, 0), 30);
+        assert_eq!(ask(&mut PruneGuard::default(), 0..31, 100, 0), 0);
+    }
+
+    #[test]
+    fn only_the_digest_of_exactly_what_is_held_approves_it() {
+        let mut guard = PruneGuard::default();
+        guard.hold_unknown(agent(1));
+        let digest = guard.blocked().unwrap().digest;
+        guard.hold_unknown(agent(2));
+        assert_eq!(guard.approve(&digest), None);
+        assert_eq!(guard.approve(""), None);
+        let digest = guard.blocked().unwrap().digest;
+        assert_eq!(guard.approve(&digest).unwrap().len(), 2);
+        assert_eq!(guard.blocked(), None);
+        assert_eq!(guard.approve(&digest), None, "an approval is used once");
+    }
+
+    #[test]
+    fn what_is_wanted_again_is_no_longer_held() {
+        let mut guard = PruneGuard::default();
+        ask(&mut guard, 0..100, 100, 0);
+        (0..100).for_each(|n| assert!(guard.clear(&agent(n).key)));
+        assert_eq!(guard.blocked(), None);
+    }
+
+    #[test]
+    fn the_listing_is_bounded() {
+        let mut guard = PruneGuard::default();
+        (0..1000).for_each(|n| guard.hold_unknown(agent(n)));
+        let blocked = guard.blocked().unwrap();
+        assert_eq!(blocked.named.len(), NAMED);
+        assert!(
+            blocked.message().contains("and 990 more"),
+            "{}",
+            blocked.message()
+        );
+        assert!(blocked.message().len() < 32_768);
+    }
+}
