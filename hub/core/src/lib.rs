@@ -4,6 +4,7 @@
 //! [`fleet::Input`]s and asked for [`fleet::Effect`]s; the hub's process around it only carries them out. The
 //! decisions that it strings together are modules of their own.
 
+pub mod aggregate;
 pub mod fleet;
 pub mod phase;
 pub mod placement;

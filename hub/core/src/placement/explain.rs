@@ -1,0 +1,225 @@
+//! Why an agent runs where it runs, as data, and in a sentence.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use parallax_crds::ClusterName;
+use parallax_crds::agent::Strategy;
+
+use super::filter::{Exclusion, Standing};
+use super::{ClusterFacts, Request};
+
+/// What placement decided about one cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It runs this many replicas.
+    Placed {
+        /// Its share.
+        replicas: i32,
+    },
+    /// It keeps this many replicas, and takes no more.
+    Kept {
+        /// Its share.
+        replicas: i32,
+        /// Why it takes no more: `NotConnected` or `Suspended`.
+        because: Exclusion,
+    },
+    /// It fits; the replicas are elsewhere.
+    Spare,
+    /// It doesn't fit.
+    Excluded(Exclusion),
+}
+
+/// Whether everything that is wanted has a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// All of it.
+    Whole,
+    /// Some replicas wait for a cluster that may take them.
+    Partly,
+    /// No cluster fits.
+    Nowhere,
+}
+
+/// A placement explained: a verdict on every cluster of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Each cluster, in the order in which they were given.
+    pub verdicts: Vec<(ClusterName, Verdict)>,
+    /// Names in `placement.clusters` that no MemberCluster has, in the order of the spec.
+    pub missing: Vec<String>,
+    /// `spec.replicas`: by the strategy the total, or the number in each cluster.
+    pub wanted: i32,
+    /// How they are shared.
+    pub strategy: Strategy,
+    /// The sum of the shares.
+    pub placed: i64,
+    regions: Vec<String>,
+}
+
+/// Regions that a sentence names before it only counts them.
+const NAMED_REGIONS: usize = 3;
+
+impl Explanation {
+    pub(super) fn new(
+        request: &Request<'_>,
+        strategy: Strategy,
+        clusters: &[ClusterFacts],
+        standings: &[Standing],
+        targets: &BTreeMap<ClusterName, i32>,
+    ) -> Self {
+        let verdicts = clusters
+            .iter()
+            .zip(standings)
+            .map(|(cluster, standing)| {
+                (
+                    cluster.name.clone(),
+                    verdict(standing, targets.get(&cluster.name)),
+                )
+            })
+            .collect();
+        let known = |name: &str| clusters.iter().any(|cluster| cluster.name.as_str() == name);
+        let named = request.placement.iter().flat_map(|p| &p.clusters);
+        Self {
+            verdicts,
+            missing: named.filter(|name| !known(name)).cloned().collect(),
+            wanted: request.replicas.max(0),
+            strategy,
+            placed: targets.values().map(|share| i64::from(*share)).sum(),
+            regions: request.placement.map(|p| p.regions.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Whether everything that is wanted has a place.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        if self.clusters_used() == 0 {
+            Coverage::Nowhere
+        } else if self.strategy == Strategy::Divide && self.placed < i64::from(self.wanted) {
+            Coverage::Partly
+        } else {
+            Coverage::Whole
+        }
+    }
+
+    /// One sentence without a full stop. While everything has a place it speaks only of the agent's own
+    /// clusters, so that it doesn't change with the rest of the fleet.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let used = self.clusters_used();
+        match (self.coverage(), self.strategy) {
+            (Coverage::Whole, _) if self.wanted == 0 => {
+                format!("no replicas are wanted; kept on {}", count(used, "cluster"))
+            }
+            (Coverage::Whole, Strategy::Divide) => {
+                format!("{} on {}", count(self.placed, "replica"), count(used, "cluster"))
+            }
+            (Coverage::Whole, Strategy::Replicate) => {
+                format!(
+                    "{} on each of {}",
+                    count(self.wanted, "replica"),
+                    count(used, "cluster")
+                )
+            }
+            (Coverage::Partly, _) => format!(
+                "{} of {} placed; {} for a cluster that is connected and not suspended: {}",
+                self.placed,
+                count(self.wanted, "replica"),
+                match i64::from(self.wanted) - self.placed {
+                    1 => "1 waits".to_owned(),
+                    more => format!("{more} wait"),
+                },
+                self.obstacles(),
+            ),
+            (Coverage::Nowhere, _) if self.verdicts.is_empty() && self.missing.is_empty() => {
+                "the fleet has no clusters yet: join one to it".to_owned()
+            }
+            (Coverage::Nowhere, _) => {
+                let all = self.verdicts.len() + self.missing.len();
+                let (clusters, fit) = if all == 1 {
+                    ("cluster", "fits")
+                } else {
+                    ("clusters", "fit")
+                };
+                format!("0 of {all} {clusters} {fit}: {}", self.obstacles())
+            }
+        }
+    }
+
+    fn clusters_used(&self) -> usize {
+        self.verdicts
+            .iter()
+            .filter(|(_, v)| matches!(v, Verdict::Placed { .. } | Verdict::Kept { .. }))
+            .count()
+    }
+
+    /// "7 not in region eu, 3 not connected, 2 not accepted": the most frequent first.
+    fn obstacles(&self) -> String {
+        let mut by_exclusion: BTreeMap<Exclusion, usize> = BTreeMap::new();
+        for (_, verdict) in &self.verdicts {
+            if let Verdict::Excluded(exclusion)
+            | Verdict::Kept {
+                because: exclusion, ..
+            } = verdict
+            {
+                *by_exclusion.entry(*exclusion).or_default() += 1;
+            }
+        }
+        let mut parts: Vec<(usize, String)> = by_exclusion
+            .into_iter()
+            .map(|(exclusion, n)| (n, self.phrase(exclusion)))
+            .collect();
+        if !self.missing.is_empty() {
+            parts.push((self.missing.len(), "not a cluster of this fleet".to_owned()));
+        }
+        parts.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
+        parts
+            .iter()
+            .map(|(n, phrase)| format!("{n} {phrase}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    fn phrase(&self, exclusion: Exclusion) -> String {
+        match exclusion {
+            Exclusion::NotNamed => "not named in placement.clusters".to_owned(),
+            Exclusion::NotInRegion => {
+                let named = &self.regions[..self.regions.len().min(NAMED_REGIONS)];
+                let mut phrase = format!("not in region {}", named.join(" or "));
+                if self.regions.len() > named.len() {
+                    let _ = write!(phrase, " or {} more", self.regions.len() - named.len());
+                }
+                phrase
+            }
+            Exclusion::NotSelected => "not matched by placement.clusterSelector".to_owned(),
+            Exclusion::NoWeight => "without a weight in placement.division".to_owned(),
+            Exclusion::NotAccepted => "not accepted".to_owned(),
+            Exclusion::Suspended => "suspended".to_owned(),
+            Exclusion::NotConnected => "not connected".to_owned(),
+        }
+    }
+}
+
+fn verdict(standing: &Standing, share: Option<&i32>) -> Verdict {
+    match (standing, share) {
+        (Standing::Excluded(exclusion), _) => Verdict::Excluded(*exclusion),
+        (Standing::Open { .. }, Some(&replicas)) => Verdict::Placed { replicas },
+        (Standing::Open { .. }, None) => Verdict::Spare,
+        (Standing::Disconnected { .. }, Some(&replicas)) => Verdict::Kept {
+            replicas,
+            because: Exclusion::NotConnected,
+        },
+        (Standing::Disconnected { .. }, None) => Verdict::Excluded(Exclusion::NotConnected),
+        (Standing::Suspended { .. }, Some(&replicas)) => Verdict::Kept {
+            replicas,
+            because: Exclusion::Suspended,
+        },
+        (Standing::Suspended { .. }, None) => Verdict::Excluded(Exclusion::Suspended),
+    }
+}
+
+/// "1 replica", "3 replicas".
+fn count<N: PartialEq + From<u8> + std::fmt::Display>(n: N, noun: &str) -> String {
+    let plural = if n == N::from(1) { "" } else { "s" };
+    format!("{n} {noun}{plural}")
+}
