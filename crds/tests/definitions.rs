@@ -1,0 +1,193 @@
+//! The generated definitions: current, bounded, and small enough.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use parallax_crds::definitions::{self, Definition};
+use serde_json::Value;
+
+/// What an agent's spec may have in bytes, so that it fits one message of the link.
+const BUDGET: u64 = 256 * 1024;
+/// What `command`, `args` and the values of `env` may have in characters together (a rule of the spec).
+const TEXT_BUDGET: u64 = 16_384;
+/// The fields that share [`TEXT_BUDGET`].
+const TEXTS: [&str; 3] = ["spec.command[]", "spec.args[]", "spec.env[].value"];
+/// The object of which exactly one field is set (a rule of it).
+const ONE_OF: &str = "spec.env[].valueFrom";
+
+#[test]
+fn the_yaml_in_the_repository_is_what_the_types_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("yaml");
+    let mut files = Vec::new();
+    for definition in definitions::all().unwrap() {
+        let stored = std::fs::read_to_string(folder.join(&definition.file)).unwrap_or_default();
+        assert!(
+            stored == definition.to_yaml().unwrap(),
+            "crds/yaml/{} is stale: cargo run -p parallax-crds --bin crdgen",
+            definition.file
+        );
+        files.push(definition.file);
+    }
+    let mut present: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    present.sort();
+    files.sort();
+    assert_eq!(present, files, "crds/yaml holds what crdgen doesn't write");
+}
+
+#[test]
+fn the_bounds_of_an_agents_spec_add_up_to_less_than_one_message() {
+    let schema = schema_of("ParallaxAgent");
+    let spec = &schema["properties"]["spec"];
+    assert!(
+        rules(spec).any(|rule| rule.ends_with(&format!("<= {TEXT_BUDGET}"))),
+        "the rule on texts is gone"
+    );
+    let source = &spec["properties"]["env"]["items"]["properties"]["valueFrom"];
+    assert!(
+        rules(source).any(|rule| rule.ends_with("== 1")),
+        "the rule on valueFrom is gone"
+    );
+
+    // A character of these texts takes at most four bytes.
+    let total = bytes(spec, "spec") + 4 * TEXT_BUDGET;
+    assert!(
+        total < BUDGET,
+        "an agent's spec may have {total} bytes, which is not below {BUDGET}"
+    );
+}
+
+#[test]
+fn every_string_list_and_map_of_every_kind_is_bounded() {
+    for kind in ["ParallaxAgent", "MemberCluster", "AgentAssignment"] {
+        let schema = schema_of(kind);
+        for part in ["spec", "status"] {
+            bytes(&schema["properties"][part], part);
+        }
+    }
+}
+
+#[test]
+fn no_field_takes_null_and_no_number_is_unsigned() {
+    for definition in definitions::all().unwrap() {
+        let text = definition.body.to_string();
+        for unwanted in ["\"nullable\"", "\"uint32\"", "\"uint64\"", "\"int\""] {
+            assert!(!text.contains(unwanted), "{} has {unwanted}", definition.file);
+        }
+    }
+}
+
+#[test]
+fn no_field_of_an_agent_names_another_namespace() {
+    fn walk(schema: &Value, path: &str) {
+        if let Some(properties) = schema["properties"].as_object() {
+            for (name, property) in properties {
+                assert!(!name.to_lowercase().contains("namespace"), "{path}.{name}");
+                walk(property, &format!("{path}.{name}"));
+            }
+        }
+        if schema["items"].is_object() {
+            walk(&schema["items"], path);
+        }
+    }
+    walk(&schema_of("ParallaxAgent")["properties"]["spec"], "spec");
+}
+
+fn definition(kind: &str) -> Definition {
+    definitions::all()
+        .unwrap()
+        .into_iter()
+        .find(|d| d.body["spec"]["names"]["kind"] == kind)
+        .unwrap()
+}
+
+fn schema_of(kind: &str) -> Value {
+    definition(kind).body["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+}
+
+fn rules(schema: &Value) -> impl Iterator<Item = &str> {
+    schema["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|rule| rule["rule"].as_str())
+}
+
+/// The most bytes that a value of this schema takes as JSON, punctuation included.
+fn bytes(schema: &Value, path: &str) -> u64 {
+    let bound = |name: &str| {
+        schema[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{path} has no {name}"))
+    };
+    if schema["x-kubernetes-int-or-string"] == true {
+        return bound("maxLength") + 2;
+    }
+    match schema["type"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{path} has no type"))
+    {
+        "boolean" => 5,
+        "integer" => 20,
+        "string" => string_bytes(schema, path),
+        "array" => bound("maxItems") * (bytes(&schema["items"], &format!("{path}[]")) + 1) + 2,
+        "object" if schema["additionalProperties"].is_object() => {
+            let key = rules(schema)
+                .find_map(key_bound)
+                .unwrap_or_else(|| panic!("{path} has unbounded keys"));
+            let value = bytes(&schema["additionalProperties"], &format!("{path}.*"));
+            bound("maxProperties") * (key + 2 + 1 + value + 1) + 2
+        }
+        "object" => {
+            let properties = schema["properties"]
+                .as_object()
+                .unwrap_or_else(|| panic!("{path} is open"));
+            let sizes = properties.iter().map(|(name, property)| {
+                name.len() as u64 + 2 + 1 + bytes(property, &format!("{path}.{name}")) + 1
+            });
+            2 + if path == ONE_OF {
+                sizes.max().unwrap_or_default()
+            } else {
+                sizes.sum()
+            }
+        }
+        other => panic!("{path} has the type {other}"),
+    }
+}
+
+fn string_bytes(schema: &Value, path: &str) -> u64 {
+    if let Some(values) = schema["enum"].as_array() {
+        return values
+            .iter()
+            .map(|value| value.to_string().len() as u64)
+            .max()
+            .unwrap_or_default();
+    }
+    if schema["format"] == "date-time" {
+        return "\"2026-11-23T05:28:13.123456+00:00\"".len() as u64;
+    }
+    let length = schema["maxLength"]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{path} has no maxLength"));
+    if TEXTS.contains(&path) {
+        return 2;
+    }
+    // Patterns either list the ASCII characters that they admit, none of which JSON escapes, or the control
+    // characters that they don't: then a character takes at most four bytes.
+    let factor = match schema["pattern"].as_str() {
+        Some(pattern) if !pattern.starts_with("^[^") => 1,
+        Some(_) => 4,
+        // Only the hub and the member write these.
+        None if path.starts_with("status") || path == "spec.hub" => 6,
+        None => panic!("{path} has no pattern"),
+    };
+    length * factor + 2
+}
+
+/// The bound in a rule `self.all(k, size(k) <= 317 && …)`.
+fn key_bound(rule: &str) -> Option<u64> {
+    let digits = rule.strip_prefix("self.all(k, size(k) <= ")?;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
