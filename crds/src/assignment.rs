@@ -20,6 +20,8 @@ use crate::schema;
     status = "AgentAssignmentStatus",
     derive = "PartialEq",
     doc = "A hub's order to run an agent in this cluster. Its member writes it; edit the ParallaxAgent on the hub instead.",
+    validation = Rule::new("self.metadata.name == self.spec.agent.name")
+        .message("metadata.name: an assignment has its agent's name"),
     printcolumn(name = "TYPE", type_ = "string", json_path = ".spec.template.type"),
     printcolumn(name = "PHASE", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "DESIRED", type_ = "integer", json_path = ".spec.replicas"),

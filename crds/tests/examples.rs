@@ -125,7 +125,7 @@ fn assert_contains(read: &Value, written: &Value, path: &str) {
             }
         }
         Value::Number(number) if read.is_string() => {
-            assert_eq!(read, &Value::String(number.to_string()), "{path}")
+            assert_eq!(read, &Value::String(number.to_string()), "{path}");
         }
         _ => assert_eq!(read, written, "{path}"),
     }
