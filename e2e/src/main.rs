@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `fleet` tool.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    parallax_e2e::cli::main()
+}

@@ -1,0 +1,189 @@
+//! The `fleet` tool's command line.
+
+mod down;
+mod logs;
+mod status;
+mod supervise;
+mod test;
+mod up;
+
+use std::convert::Infallible;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::binaries::Binaries;
+use crate::layout::{Component, Layout};
+use crate::progress::Progress;
+
+/// Real fleets of Kubernetes clusters on one machine, to try Parallax and to test it.
+#[derive(Debug, Parser)]
+#[command(name = "fleet", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a hub and members with real control planes, and show the example agents until they run
+    Up(UpArgs),
+    /// End a fleet and remove its directory
+    Down(DirectoryArgs),
+    /// Show what runs
+    Status {
+        #[command(flatten)]
+        directory: DirectoryArgs,
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t = Format::Text)]
+        output: Format,
+    },
+    /// Find or build the control plane's programs, and show where each comes from
+    Binaries,
+    /// Print a cluster's logs
+    Logs {
+        /// hub, member-1, …
+        cluster: String,
+        /// One component's whole log; without it, the last lines of each
+        component: Option<Component>,
+        #[command(flatten)]
+        directory: DirectoryArgs,
+    },
+    /// Run every test of the workspace, unit to end-to-end
+    Test {
+        /// Only tests whose names contain this
+        filter: Option<String>,
+    },
+    /// Become a program that is killed when its parent ends
+    #[command(name = "__launch", hide = true)]
+    Launch {
+        #[arg(long)]
+        parent: u32,
+        program: String,
+        #[arg(last = false, trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Clear a fleet's directory away once standard input is closed
+    #[command(name = "__sweep", hide = true)]
+    Sweep {
+        #[arg(long)]
+        id: String,
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+struct DirectoryArgs {
+    /// The fleet's directory [default: parallax/fleet in the user's state directory]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+impl DirectoryArgs {
+    fn layout(&self) -> anyhow::Result<Layout> {
+        match &self.dir {
+            Some(directory) => Layout::new(directory),
+            None => Layout::new(&Layout::default_root()?),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+struct UpArgs {
+    /// Member clusters beside the hub's
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=20))]
+    members: u8,
+    #[command(flatten)]
+    directory: DirectoryArgs,
+    /// Return once the fleet works; it then runs until `fleet down`
+    #[arg(long)]
+    detach: bool,
+    /// Don't apply the example agents
+    #[arg(long)]
+    no_demo: bool,
+    /// Be the supervisor of a detached fleet: say so on standard output once it works
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    supervise: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Runs the tool; an error is one line (and what lies under it) on standard error and exit code 1.
+pub fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            writeln!(std::io::stderr(), "error: {error:#}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Launch {
+            parent,
+            program,
+            args,
+        } => {
+            let never: Infallible = crate::process::launch(parent, &program, &args)?;
+            match never {}
+        }
+        Command::Sweep { id, dir } => crate::fleet::sweep(&dir, &id).map(|()| ExitCode::SUCCESS),
+        Command::Up(args) => block_on(up::up(args)),
+        Command::Down(directory) => down::down(&directory.layout()?).map(|()| ExitCode::SUCCESS),
+        Command::Status { directory, output } => block_on(status::status(&directory.layout()?, output)),
+        Command::Binaries => binaries().map(|()| ExitCode::SUCCESS),
+        Command::Logs {
+            cluster,
+            component,
+            directory,
+        } => logs::logs(&directory.layout()?, &cluster, component).map(|()| ExitCode::SUCCESS),
+        Command::Test { filter } => block_on(test::test(filter)),
+    }
+}
+
+fn block_on(future: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Runtime::new()
+        .context("starting the runtime")?
+        .block_on(future)
+}
+
+fn binaries() -> anyhow::Result<()> {
+    let binaries = Binaries::prepare(Progress::Told)?;
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["PROGRAM", "FROM", "PATH"]);
+    for (tool, source, path) in binaries.all() {
+        table.add_row([
+            tool.file().to_owned(),
+            source.to_string(),
+            path.display().to_string(),
+        ]);
+    }
+    print(&table.trim_fmt());
+    Ok(())
+}
+
+/// Prints a line on standard output; a closed pipe is no error (`fleet logs hub | head`).
+fn print(text: &str) {
+    writeln!(std::io::stdout(), "{text}").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

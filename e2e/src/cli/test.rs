@@ -1,0 +1,107 @@
+//! `fleet test`: every test of the workspace.
+
+use std::process::{ExitCode, Stdio};
+
+use anyhow::Context as _;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+use super::print;
+use crate::binaries::Binaries;
+use crate::manifests::repository;
+use crate::product::Product;
+use crate::progress::Progress;
+
+/// Builds what the tests start, runs them, and ends with cargo's exit code.
+pub(super) async fn test(filter: Option<String>) -> anyhow::Result<ExitCode> {
+    let progress = Progress::Told;
+    tokio::task::spawn_blocking(move || Binaries::prepare(progress))
+        .await
+        .context("finding programs")??;
+    let launcher = std::env::current_exe().context("finding the fleet binary")?;
+    Product::build(&launcher, progress).await?;
+
+    let mut cargo = Command::new("cargo")
+        .args(["test", "--workspace", "--release", "--no-fail-fast"])
+        .args(filter)
+        .current_dir(repository())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("running cargo test")?;
+    let output = cargo.stdout.take().context("cargo's standard output")?;
+    let mut lines = BufReader::new(output).lines();
+    let mut totals = Totals::default();
+    while let Some(line) = lines.next_line().await.context("reading cargo's output")? {
+        totals.add(&line);
+        print(&line);
+    }
+    let status = cargo.wait().await.context("waiting for cargo test")?;
+    let Totals {
+        passed,
+        failed,
+        ignored,
+    } = totals;
+    print(&format!(
+        "\nall together: {passed} passed; {failed} failed; {ignored} ignored"
+    ));
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// The sums of the lines with which each test program ends.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Totals {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Totals {
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line
+            .strip_prefix("test result: ")
+            .and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        for count in counts.split("; ") {
+            let Some((number, what)) = count.split_once(' ') else {
+                continue;
+            };
+            let number: u64 = number.parse().unwrap_or(0);
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => (),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Totals;
+
+    #[test]
+    fn totals_are_added_up_over_programs() {
+        let mut totals = Totals::default();
+        totals.add(
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.00s",
+        );
+        totals.add("test a_test ... ok");
+        totals.add("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.2s");
+        assert_eq!(
+            totals,
+            Totals {
+                passed: 14,
+                failed: 1,
+                ignored: 1
+            }
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! `fleet up`: in the foreground until Ctrl-C, or detached.
+
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
+
+use anyhow::{Context as _, bail};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::{UpArgs, down, print, supervise};
+use crate::demo;
+use crate::fleet::{Fleet, FleetOptions, Place};
+use crate::layout::{FleetRecord, Layout};
+use crate::progress::Progress;
+
+/// What the supervisor of a detached fleet says once the fleet works.
+pub(super) const READY: &str = "ready";
+
+pub(super) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
+    let layout = args.directory.layout()?;
+    if args.detach {
+        return detached(&args, &layout).await;
+    }
+    // Read once, at the start: a rebuild of the tool while it runs would make it the path of a deleted file.
+    let launcher = std::env::current_exe().context("finding the fleet binary")?;
+    let mut options = FleetOptions::new(launcher).members(usize::from(args.members));
+    options.place = Place::At(layout.root().to_path_buf());
+    options.progress = Progress::Told;
+    if args.supervise {
+        return supervise::supervise(options).await;
+    }
+    let mut end = supervise::end_signals()?;
+    options
+        .progress
+        .line(&format!("A fleet in {}", layout.root().display()));
+    let started = tokio::select! {
+        started = Fleet::start(options) => started,
+        () = end.wait() => return Ok(interrupted()),
+    };
+    let fleet = started?;
+    let record = fleet.record();
+    let showing = async {
+        if !args.no_demo {
+            demo::run(&record).await?;
+        }
+        next(&record, true);
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        shown = showing => shown?,
+        () = end.wait() => return Ok(interrupted()),
+    }
+    supervise::watch_over(&fleet, &mut end, |line| Progress::Told.line(line)).await;
+    Progress::Told.line("Ending the fleet");
+    fleet.shut_down().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn interrupted() -> ExitCode {
+    Progress::Told.line("Interrupted: everything that was started is ended and removed");
+    ExitCode::from(130)
+}
+
+/// Starts a supervisor that outlives this process, and shows what it says until the fleet works.
+async fn detached(args: &UpArgs, layout: &Layout) -> anyhow::Result<ExitCode> {
+    let launcher = std::env::current_exe().context("finding the fleet binary")?;
+    let mut end = supervise::end_signals()?;
+    Progress::Told.line(&format!("A fleet in {}", layout.root().display()));
+    let mut supervisor = start_supervisor(&launcher, args, layout)?;
+    let mut said = BufReader::new(
+        supervisor
+            .stdout
+            .take()
+            .context("the supervisor's standard output")?,
+    )
+    .lines();
+    let mut told = BufReader::new(
+        supervisor
+            .stderr
+            .take()
+            .context("the supervisor's standard error")?,
+    )
+    .lines();
+    // The supervisor gives up when this end of its standard input is closed before the fleet works.
+    let alive = supervisor.stdin.take();
+    loop {
+        tokio::select! {
+            biased;
+            Ok(Some(line)) = told.next_line() => Progress::Told.line(&line),
+            line = said.next_line() => match line {
+                Ok(Some(line)) if line == READY => break,
+                _ => {
+                    while let Ok(Some(line)) = told.next_line().await {
+                        Progress::Told.line(&line);
+                    }
+                    supervisor.wait().await.ok();
+                    return Ok(ExitCode::FAILURE);
+                }
+            },
+            () = end.wait() => {
+                drop(alive);
+                supervisor.wait().await.ok();
+                return Ok(interrupted());
+            }
+        }
+    }
+    let record = layout.read()?.context("the fleet is gone already")?;
+    if !args.no_demo {
+        let shown = tokio::select! {
+            shown = demo::run(&record) => shown,
+            () = end.wait() => Err(anyhow::anyhow!("interrupted")),
+        };
+        if let Err(error) = shown {
+            down::down(layout)?;
+            bail!(error);
+        }
+    }
+    next(&record, false);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_supervisor(launcher: &Path, args: &UpArgs, layout: &Layout) -> anyhow::Result<Child> {
+    Command::new(launcher)
+        .args([
+            "up",
+            "--supervise",
+            "--members",
+            &args.members.to_string(),
+            "--dir",
+        ])
+        .arg(layout.root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("starting {}", launcher.display()))
+}
+
+/// What to try next.
+fn next(record: &FleetRecord, foreground: bool) {
+    let Some(hub) = record.clusters.first() else {
+        return;
+    };
+    let kubectl = record.kubectl.display();
+    let directory = record.directory.display();
+    print(&format!(
+        "\nThe fleet works. Try:\n\n  export KUBECONFIG={}",
+        hub.kubeconfig.display()
+    ));
+    for line in [
+        "get parallaxagents -A -o wide",
+        "get memberclusters",
+        "scale parallaxagent code-reviewer -n demo --replicas=5",
+        "describe parallaxagent code-reviewer -n demo",
+    ] {
+        print(&format!("  {kubectl} {line}"));
+    }
+    if let Some(member) = record.clusters.get(1) {
+        print(&format!(
+            "  {kubectl} --kubeconfig {} get deployments,pods -n demo",
+            member.kubeconfig.display()
+        ));
+    }
+    print(&format!(
+        "\nEverything that runs: {directory}/fleet.json, or cargo fleet status --dir {directory}"
+    ));
+    print(&match foreground {
+        true => "Ctrl-C ends the fleet.".to_owned(),
+        false => format!("cargo fleet down --dir {directory} ends the fleet."),
+    });
+}

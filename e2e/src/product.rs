@@ -1,0 +1,118 @@
+//! The hub's and the member's programs, as cargo makes them beside the fleet tool.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, bail};
+
+use crate::binaries::check_rust;
+use crate::manifests::repository;
+use crate::progress::Progress;
+
+/// The two programs.
+#[derive(Clone, Debug)]
+pub struct Product {
+    /// `parallax-hub`.
+    pub hub: PathBuf,
+    /// `parallax-member`.
+    pub member: PathBuf,
+}
+
+impl Product {
+    /// Lets cargo bring both up to date, in the target directory and profile that the fleet tool was built in, and
+    /// gives their paths. Takes a second when nothing has changed.
+    ///
+    /// # Errors
+    /// Rust or a C compiler is missing, or the build fails; the compiler's own words are in the error.
+    pub async fn build(fleet: &Path, progress: Progress) -> anyhow::Result<Self> {
+        let directory = fleet
+            .parent()
+            .with_context(|| format!("{} lies in no directory", fleet.display()))?;
+        let product = Self {
+            hub: directory.join("parallax-hub"),
+            member: directory.join("parallax-member"),
+        };
+        let checkout = repository();
+        if !checkout.join("Cargo.toml").is_file() {
+            return product.as_they_are();
+        }
+        check_rust()?;
+        let step = progress
+            .step("building parallax-hub and parallax-member (usually 5 min the first time, then seconds)");
+        let profile = Profile::of(directory);
+        let mut command = tokio::process::Command::new("cargo");
+        command
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "parallax-hub",
+                "--package",
+                "parallax-member",
+                "--bins",
+            ])
+            .args(["--profile", profile.name()])
+            .current_dir(&checkout)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        if let Some(target) = directory.parent() {
+            command.arg("--target-dir").arg(target);
+        }
+        let output = command.output().await.context("running cargo build")?;
+        if !output.status.success() {
+            bail!(
+                "building the hub and the member failed:\n{}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        step.done();
+        product.as_they_are()
+    }
+
+    fn as_they_are(self) -> anyhow::Result<Self> {
+        for path in [&self.hub, &self.member] {
+            if !path.is_file() {
+                bail!(
+                    "{} is missing: run cargo build --release in the repository",
+                    path.display()
+                );
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// A profile as cargo names it, which is not how it names its directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Profile {
+    Dev,
+    Release,
+}
+
+impl Profile {
+    fn of(directory: &Path) -> Self {
+        if directory.file_name().is_some_and(|name| name == "debug") {
+            Self::Dev
+        } else {
+            Self::Release
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_is_that_of_the_fleet_tool() {
+        assert_eq!(Profile::of(Path::new("/r/target/debug")), Profile::Dev);
+        assert_eq!(Profile::of(Path::new("/r/target/release")), Profile::Release);
+    }
+}

@@ -1,0 +1,257 @@
+//! A test's own corner of the warm fleet.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt as _};
+use parallax_crds::{AgentAssignment, MemberCluster, ParallaxAgent, Phase, labels};
+use parallax_e2e::audit::AuditEvent;
+use parallax_e2e::testing::{self, SharedFleet};
+use parallax_e2e::{Component, Fleet};
+use serde_json::{Value, json};
+
+/// Generous: a busy machine is no failure.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// The warm fleet, and a namespace that nobody else uses.
+pub struct World {
+    pub shared: SharedFleet,
+    pub hub: Client,
+    pub members: Vec<Client>,
+    pub namespace: String,
+}
+
+impl World {
+    /// For a test that leaves the processes and the MemberClusters alone: others run beside it.
+    pub async fn calm(test: &str) -> Result<Self> {
+        Self::new(testing::shared_fleet(env!("CARGO_BIN_EXE_fleet")).await?, test).await
+    }
+
+    /// For a test that kills, or changes what all share: it runs alone.
+    pub async fn alone(test: &str) -> Result<Self> {
+        Self::new(testing::exclusive_fleet(env!("CARGO_BIN_EXE_fleet")).await?, test).await
+    }
+
+    async fn new(shared: SharedFleet, test: &str) -> Result<Self> {
+        let hub = shared.client("hub").await?;
+        let members = vec![shared.client("member-1").await?, shared.client("member-2").await?];
+        let namespace = testing::create_namespace(&hub, test).await?;
+        Ok(Self { shared, hub, members, namespace })
+    }
+
+    pub fn fleet(&self) -> &Fleet {
+        &self.shared
+    }
+
+    pub fn agents(&self) -> Api<ParallaxAgent> {
+        Api::namespaced(self.hub.clone(), &self.namespace)
+    }
+
+    pub fn clusters(&self) -> Api<MemberCluster> {
+        Api::all(self.hub.clone())
+    }
+
+    pub fn assignments(&self, member: usize) -> Api<AgentAssignment> {
+        Api::namespaced(self.members[member].clone(), &self.namespace)
+    }
+
+    pub fn deployments(&self, member: usize) -> Api<Deployment> {
+        Api::namespaced(self.members[member].clone(), &self.namespace)
+    }
+
+    pub fn services(&self, member: usize) -> Api<Service> {
+        Api::namespaced(self.members[member].clone(), &self.namespace)
+    }
+
+    pub fn pods(&self, member: usize) -> Api<Pod> {
+        Api::namespaced(self.members[member].clone(), &self.namespace)
+    }
+
+    /// Waits for a condition, and dumps the fleet and this namespace when it doesn't come.
+    pub async fn eventually<F, T>(&self, what: &str, condition: F) -> Result<()>
+    where
+        F: FnMut() -> T,
+        T: Future<Output = Result<bool>>,
+    {
+        testing::eventually_in(self.fleet(), &self.namespace, what, LIMIT, condition).await
+    }
+
+    /// Applies an agent as a user would, by server-side apply.
+    pub async fn apply(&self, name: &str, spec: Value) -> Result<ParallaxAgent> {
+        let body = json!({
+            "apiVersion": "parallax.io/v1alpha1", "kind": "ParallaxAgent",
+            "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
+        });
+        let params = PatchParams::apply("scenario").force();
+        self.agents().patch(name, &params, &Patch::Apply(&body)).await.with_context(|| format!("applying {name}"))
+    }
+
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        self.agents().delete(name, &DeleteParams::default()).await.with_context(|| format!("deleting {name}"))?;
+        Ok(())
+    }
+
+    /// Waits until the agent is Running at its current generation with this summary.
+    pub async fn running(&self, name: &str, summary: &str) -> Result<ParallaxAgent> {
+        self.agent_until(name, &format!("{name} is Running with {summary}"), |agent| {
+            let status = agent.status.as_ref();
+            status.is_some_and(|s| {
+                s.phase == Some(Phase::Running)
+                    && s.observed_generation == agent.metadata.generation
+                    && s.replica_summary.as_deref() == Some(summary)
+            })
+        })
+        .await
+    }
+
+    /// Waits until the agent on the hub satisfies a condition, and returns it.
+    pub async fn agent_until(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&ParallaxAgent) -> bool,
+    ) -> Result<ParallaxAgent> {
+        let agents = self.agents();
+        self.eventually(what, || async { Ok(agents.get_opt(name).await?.is_some_and(|agent| holds(&agent))) }).await?;
+        agents.get(name).await.context("the agent was there a moment ago")
+    }
+
+    /// Waits until the agent is gone from the hub.
+    pub async fn gone_from_hub(&self, name: &str) -> Result<()> {
+        let agents = self.agents();
+        self.eventually(&format!("{name} is gone from the hub"), || async {
+            Ok(agents.get_opt(name).await?.is_none())
+        })
+        .await
+    }
+
+    /// Waits until nothing of the agent is left in the member.
+    pub async fn gone_from_member(&self, member: usize, name: &str) -> Result<()> {
+        let pods = ListParams::default().labels(&format!("{}={name}", labels::AGENT));
+        self.eventually(&format!("nothing of {name} is left in member-{}", member + 1), || async {
+            Ok(self.assignments(member).get_opt(name).await?.is_none()
+                && self.deployments(member).get_opt(name).await?.is_none()
+                && self.services(member).get_opt(name).await?.is_none()
+                && self.pods(member).list_metadata(&pods).await?.items.is_empty())
+        })
+        .await
+    }
+
+    /// The replicas that each member's Deployment of this name asks for; `None` where there is none.
+    pub async fn shares(&self, name: &str) -> Result<Vec<Option<i32>>> {
+        let mut shares = vec![];
+        for member in 0..self.members.len() {
+            let deployment = self.deployments(member).get_opt(name).await?;
+            shares.push(deployment.and_then(|d| d.spec).and_then(|spec| spec.replicas));
+        }
+        Ok(shares)
+    }
+
+    /// Waits until the members' Deployments ask for these replicas, in any order of the members.
+    pub async fn shared_out(&self, name: &str, expected: &[i32]) -> Result<()> {
+        self.eventually(&format!("{name} is shared out as {expected:?}"), || async {
+            let mut shares: Vec<_> = self.shares(name).await?.into_iter().flatten().collect();
+            shares.sort_unstable_by(|a, b| b.cmp(a));
+            Ok(shares == expected)
+        })
+        .await
+    }
+
+    /// UIDs and creation times of all that belongs to the test's agents in the members, pods included: what a
+    /// resync must not change.
+    pub async fn fingerprint(&self) -> Result<BTreeMap<String, String>> {
+        let ours = ListParams::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PARALLAX));
+        let mut all = BTreeMap::new();
+        for member in 0..self.members.len() {
+            let mut note = |kind: &str, meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
+                let created = meta.creation_timestamp.as_ref().map(|time| time.0.to_string());
+                let name = meta.name.clone().unwrap_or_default();
+                all.insert(format!("member-{} {kind} {name}", member + 1), format!("{:?} {created:?}", meta.uid));
+            };
+            for object in self.assignments(member).list_metadata(&ListParams::default()).await? {
+                note("AgentAssignment", &object.metadata);
+            }
+            for object in self.deployments(member).list_metadata(&ours).await? {
+                note("Deployment", &object.metadata);
+            }
+            for object in self.services(member).list_metadata(&ours).await? {
+                note("Service", &object.metadata);
+            }
+            for object in self.pods(member).list_metadata(&ours).await? {
+                note("Pod", &object.metadata);
+            }
+        }
+        Ok(all)
+    }
+
+    /// What the hub's or a member's own service account has written in a cluster since `mark` events.
+    pub fn writes_since(&self, cluster: &str, account: &str, mark: usize) -> Result<Vec<AuditEvent>> {
+        let mut events = self.fleet().audit(cluster)?;
+        let new = events.split_off(mark.min(events.len()));
+        Ok(new.into_iter().filter(|e| e.is_write() && e.is_by_service_account(account)).collect())
+    }
+
+    /// Waits until the member's `Connected` condition has this status.
+    pub async fn connected(&self, cluster: &str, connected: bool) -> Result<()> {
+        let wanted = if connected { "True" } else { "False" };
+        self.cluster_until(cluster, &format!("{cluster} has Connected={wanted}"), |c| {
+            condition(c, "Connected").is_some_and(|(status, _)| status == wanted)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Waits until a MemberCluster satisfies a condition, and returns it.
+    pub async fn cluster_until(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&MemberCluster) -> bool,
+    ) -> Result<MemberCluster> {
+        let clusters = self.clusters();
+        self.eventually(what, || async { Ok(clusters.get_opt(name).await?.is_some_and(|c| holds(&c))) }).await?;
+        clusters.get(name).await.context("the cluster was there a moment ago")
+    }
+
+    /// Kills the hub, and starts it again.
+    pub async fn restart_hub(&self) -> Result<()> {
+        self.fleet().kill("hub", Component::ParallaxHub).await?;
+        self.fleet().restart("hub", Component::ParallaxHub).await
+    }
+
+    /// kubectl, as a user of the hub.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<std::process::Output> {
+        let record = self.fleet().record();
+        let output = tokio::process::Command::new(&record.kubectl)
+            .arg("--kubeconfig")
+            .arg(&record.cluster("hub")?.kubeconfig)
+            .args(["--namespace", &self.namespace])
+            .args(args)
+            .output()
+            .await
+            .context("running kubectl")?;
+        Ok(output)
+    }
+}
+
+/// Status and message of a MemberCluster's condition.
+pub fn condition(cluster: &MemberCluster, type_: &str) -> Option<(String, String)> {
+    let conditions = &cluster.status.as_ref()?.conditions;
+    conditions.iter().find(|c| c.type_ == type_).map(|c| (c.status.clone(), c.message.clone()))
+}
+
+/// Status, reason and message of an agent's condition.
+pub fn agent_condition(agent: &ParallaxAgent, type_: &str) -> Option<(String, String, String)> {
+    let conditions = &agent.status.as_ref()?.conditions;
+    conditions.iter().find(|c| c.type_ == type_).map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
+}
+
+/// The UID of a Deployment.
+pub fn uid(deployment: &Deployment) -> String {
+    deployment.uid().unwrap_or_default()
+}
