@@ -161,3 +161,63 @@ pub struct AgentRef {
     /// Which of that name.
     pub incarnation: Incarnation,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_cluster_has_the_name_of_a_dns_label() {
+        for good in ["a", "1", "eu-1", "a--b", &"a".repeat(63)] {
+            assert_eq!(ClusterName::new(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "-a",
+            "a-",
+            "A",
+            "a.b",
+            "a_b",
+            "a b",
+            "ä",
+            "a/b",
+            "a\n",
+            &"a".repeat(64),
+        ] {
+            let error = ClusterName::new(bad).unwrap_err().to_string();
+            assert!(
+                error.starts_with("cluster name ") && error.contains("1 to 63"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cluster_name_is_checked_when_it_is_read_too() {
+        assert!(serde_json::from_str::<ClusterName>("\"eu-1\"").is_ok());
+        assert!(serde_json::from_str::<ClusterName>("\"eu/1\"").is_err());
+    }
+
+    #[test]
+    fn an_agents_key_reads_as_namespace_and_name() {
+        assert_eq!(
+            AgentKey::new("default", "reviewer").to_string(),
+            "default/reviewer"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_label_is_what_the_pattern_of_the_kinds_says(s in "[-a-zA-Z0-9.]{0,66}") {
+            let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            let expected = (1..=63).contains(&s.len())
+                && s.chars().all(inner)
+                && !s.starts_with('-')
+                && !s.ends_with('-');
+            prop_assert_eq!(is_dns_label(&s), expected);
+        }
+    }
+}
