@@ -1,1 +1,268 @@
+//! The conditions of an agent.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use parallax_crds::ParallaxAgentStatus;
+use parallax_crds::conditions::Wanted;
+
+use super::AggregateInput;
+use super::row::{Row, Unsynced};
+use super::text::first_line;
+use crate::phase::Movement;
+use crate::placement::Coverage;
+
+/// The agent serves all that is wanted of it.
+pub const READY: &str = "Ready";
+/// Everything that is wanted has a cluster.
+pub const PLACED: &str = "Placed";
+/// Every cluster with a share has taken the current order up.
+pub const SYNCED: &str = "Synced";
+/// It is on its way to what is wanted.
+pub const PROGRESSING: &str = "Progressing";
+/// It stopped short of what is wanted.
+pub const DEGRADED: &str = "Degraded";
+
+/// The reason of `Progressing=False` when nothing has changed for too long.
+pub(super) const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
+const UNREACHABLE: &str = "ClusterUnreachable";
+const PROGRESS: &str = "Progressing";
+const TERMINATING: &str = "Terminating";
+
+/// What the conditions speak of.
+pub(super) struct Facts<'a> {
+    pub(super) input: &'a AggregateInput<'a>,
+    pub(super) previous: Option<&'a ParallaxAgentStatus>,
+    pub(super) movement: Movement,
+    pub(super) desired: i32,
+    pub(super) ready: i32,
+    /// The clusters with a share, the worst first.
+    pub(super) targets: &'a [Row<'a>],
+}
+
+/// A status, a reason and a message.
+type Saying = (Option<bool>, String, String);
+
+impl Facts<'_> {
+    /// All of them, in the order in which they are listed.
+    pub(super) fn conditions(&self) -> Vec<Wanted> {
+        let placed = self.placed();
+        let ready = self.ready(&placed);
+        let sayings = [
+            (READY, ready.clone()),
+            (PLACED, placed),
+            (SYNCED, self.synced()),
+            (PROGRESSING, self.progressing()),
+            (DEGRADED, self.degraded(ready)),
+        ];
+        sayings
+            .into_iter()
+            .map(|(type_, (status, reason, message))| Wanted {
+                type_,
+                status,
+                reason,
+                message,
+            })
+            .collect()
+    }
+
+    fn ready(&self, placed: &Saying) -> Saying {
+        if self.input.deleting {
+            return saying(Some(false), TERMINATING, "the agent is being deleted");
+        }
+        match self.movement {
+            Movement::Settled if self.input.spec.suspend => saying(
+                Some(true),
+                "Suspended",
+                "no replicas are wanted while spec.suspend is true",
+            ),
+            Movement::Settled if self.desired == 0 => {
+                saying(Some(true), "NoReplicasWanted", "spec.replicas is 0")
+            }
+            Movement::Settled => saying(
+                Some(true),
+                "AllReplicasReady",
+                format!("{} of {} replicas are ready", self.ready, self.desired),
+            ),
+            Movement::Unreachable => saying(None, UNREACHABLE, self.lost_sessions()),
+            Movement::Moving | Movement::AllFailed | Movement::DeadlineOver => self.shortfall(placed),
+        }
+    }
+
+    /// Why not everything is ready: the worst of it.
+    fn shortfall(&self, placed: &Saying) -> Saying {
+        if let Some(error) = self.input.unresolved {
+            return saying(Some(false), "InvalidSpec", error.to_string());
+        }
+        let Some(worst) = self.targets.first().filter(|row| !row.is_ready()) else {
+            return (Some(false), placed.1.clone(), placed.2.clone());
+        };
+        let (reason, message) = complaint(worst);
+        saying(Some(false), reason, message)
+    }
+
+    fn lost_sessions(&self) -> String {
+        let mut lost = self.targets.iter().filter(|row| !row.is_fresh());
+        let first = lost.next().map_or("its cluster", |row| row.name);
+        match lost.count() {
+            0 => format!("{first}: the session is lost, so that nobody knows what is ready there"),
+            more => {
+                format!(
+                    "{first} and {more} more: the sessions are lost, so that nobody knows what is ready there"
+                )
+            }
+        }
+    }
+
+    fn placed(&self) -> Saying {
+        let Some(explanation) = self.input.explanation else {
+            return self.before(PLACED).map_or_else(
+                || saying(None, "Undecided", "no placement has been decided yet"),
+                |c| (truth(c), c.reason.clone(), c.message.clone()),
+            );
+        };
+        let (status, reason) = match explanation.coverage() {
+            Coverage::Whole => (true, "Placed"),
+            Coverage::Partly => (false, "PartlyPlaced"),
+            Coverage::Nowhere => (false, "NoClusterFits"),
+        };
+        saying(Some(status), reason, explanation.summary())
+    }
+
+    fn synced(&self) -> Saying {
+        if self.input.deleting {
+            return saying(None, TERMINATING, "the agent is being deleted");
+        }
+        if let Some(error) = self.input.unresolved {
+            return saying(Some(false), "InvalidSpec", error.to_string());
+        }
+        let all = self.targets.len();
+        let worst = self
+            .targets
+            .iter()
+            .filter_map(|row| Some((row.unsynced?, row.name, row)))
+            .min_by(|(a, a_name, _), (b, b_name, _)| (a, a_name).cmp(&(b, b_name)));
+        match worst {
+            None if all == 0 => saying(None, "NotPlaced", "there is no cluster to send an order to"),
+            None => saying(
+                Some(true),
+                "Synced",
+                format!("{} the current order", have(all, all)),
+            ),
+            Some((Unsynced::Unreachable, name, _)) => saying(
+                Some(false),
+                UNREACHABLE,
+                format!("{name}: the session is lost, so that the current order waits for it"),
+            ),
+            Some((Unsynced::Dispatching, ..)) => {
+                let done = self.targets.iter().filter(|row| row.unsynced.is_none()).count();
+                saying(
+                    None,
+                    "Dispatching",
+                    format!("{} the current order", have(done, all)),
+                )
+            }
+            Some((unsynced @ (Unsynced::Rejected | Unsynced::Blocked | Unsynced::Waiting), name, row)) => {
+                let fallback = if unsynced == Unsynced::Rejected {
+                    "Rejected"
+                } else {
+                    "Waiting"
+                };
+                let reason = if row.reason.is_empty() {
+                    fallback
+                } else {
+                    row.reason
+                };
+                saying(Some(false), reason, about(name, row.message))
+            }
+        }
+    }
+
+    fn progressing(&self) -> Saying {
+        if self.input.deleting {
+            return saying(Some(true), TERMINATING, "its clusters are letting go of it");
+        }
+        match self.movement {
+            Movement::Settled => saying(Some(false), "Settled", "everything is as wanted"),
+            Movement::Moving => saying(
+                Some(true),
+                PROGRESS,
+                format!(
+                    "{} of {} replicas are ready at the current generation",
+                    self.ready, self.desired
+                ),
+            ),
+            Movement::AllFailed => saying(
+                Some(false),
+                "AllFailed",
+                "every cluster that lags has failed, so that it waits for help",
+            ),
+            Movement::DeadlineOver => saying(
+                Some(false),
+                DEADLINE_EXCEEDED,
+                format!(
+                    "nothing ready has changed for {} s",
+                    self.input.deadline.as_secs()
+                ),
+            ),
+            Movement::Unreachable => saying(None, UNREACHABLE, self.lost_sessions()),
+        }
+    }
+
+    fn degraded(&self, ready: Saying) -> Saying {
+        match self.movement {
+            _ if self.input.deleting => saying(Some(false), TERMINATING, "the agent is being deleted"),
+            Movement::AllFailed | Movement::DeadlineOver => {
+                let missing = format!("{} of {} replicas are ready", self.ready, self.desired);
+                let message = if ready.2.is_empty() {
+                    missing
+                } else {
+                    format!("{missing}; {}", ready.2)
+                };
+                (Some(true), ready.1, message)
+            }
+            Movement::Unreachable => (None, ready.1, ready.2),
+            Movement::Settled | Movement::Moving => saying(Some(false), "NotDegraded", ""),
+        }
+    }
+
+    fn before(&self, type_: &str) -> Option<&Condition> {
+        self.previous
+            .and_then(|previous| previous.conditions.iter().find(|c| c.type_ == type_))
+    }
+}
+
+fn saying(status: Option<bool>, reason: &str, message: impl Into<String>) -> Saying {
+    (status, reason.to_owned(), message.into())
+}
+
+fn truth(condition: &Condition) -> Option<bool> {
+    match condition.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// What a row that isn't ready says.
+fn complaint<'a>(row: &Row<'a>) -> (&'a str, String) {
+    if !row.is_fresh() {
+        let message = "the session is lost, so that what is ready there isn't counted";
+        return (UNREACHABLE, about(row.name, message));
+    }
+    let reason = match row.unsynced {
+        _ if !row.reason.is_empty() => row.reason,
+        Some(Unsynced::Dispatching) => "Dispatching",
+        _ => PROGRESS,
+    };
+    (reason, about(row.name, row.message))
+}
+
+fn about(cluster: &str, message: &str) -> String {
+    first_line(message).map_or_else(|| cluster.to_owned(), |line| format!("{cluster}: {line}"))
+}
+
+fn have(some: usize, all: usize) -> String {
+    format!(
+        "{some} of {all} {} persisted",
+        if all == 1 { "cluster has" } else { "clusters have" }
+    )
+}

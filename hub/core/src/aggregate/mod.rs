@@ -6,19 +6,25 @@
 mod conditions;
 mod row;
 mod significance;
+mod text;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::agent::{ClusterRow, ClusterSummary, Freshness, PlacementDecision, Strategy};
+use parallax_crds::conditions::merge;
 use parallax_crds::link::{AgentReport, OrderResult};
-use parallax_crds::{AgentRef, ClusterName, ParallaxAgentSpec, ParallaxAgentStatus, labels};
+use parallax_crds::{AgentRef, ClusterName, ParallaxAgentSpec, ParallaxAgentStatus, Phase, labels};
 
 use crate::phase::{ClusterPhase, PhaseFacts, phase};
 use crate::placement::Explanation;
 use crate::resolve::ResolveError;
 
+use row::{Row, Unsynced};
+
+pub use conditions::{DEGRADED, PLACED, PROGRESSING, READY, SYNCED};
 pub use significance::{Significance, significance};
 
 /// The most rows of a status (the CRD's bound on `status.clusters`).
@@ -96,18 +102,77 @@ pub struct Aggregated {
 }
 
 /// The status of an agent. `previous` is the last status of the same object, computed or read; `now` is used only
-/// for what has changed since.
+/// for what has changed since, in whole seconds, as the API keeps it.
 #[must_use]
 pub fn aggregate(
     input: &AggregateInput<'_>,
     previous: Option<&ParallaxAgentStatus>,
     now: Timestamp,
 ) -> Aggregated {
-    let _ = (input, previous, now);
+    let shown: BTreeMap<&str, &ClusterRow> = previous
+        .iter()
+        .flat_map(|status| &status.clusters)
+        .map(|row| (row.name.as_str(), row))
+        .collect();
+    let mut rows: Vec<Row<'_>> = input
+        .clusters
+        .iter()
+        .map(|cluster| Row::of(input, cluster, shown.get(cluster.name.as_str()).copied()))
+        .collect();
+    rows.sort_by_cached_key(|row| (row.severity(), row.name));
+    let targets: Vec<Row<'_>> = rows.iter().copied().filter(|row| row.wanted.is_some()).collect();
+
+    let desired = desired(input);
+    let ready = total(
+        targets
+            .iter()
+            .filter(|row| row.is_fresh() && row.current)
+            .map(|row| row.ready),
+    );
+    let moved = moved(input, previous, &rows, &shown, (desired, ready));
+    let phases: Vec<ClusterPhase> = targets.iter().filter_map(Row::phase_facts).collect();
+    let verdict = phase(&PhaseFacts {
+        deleting: input.deleting,
+        desired,
+        clusters: &phases,
+        quiet: if moved { Duration::ZERO } else { input.quiet },
+        deadline: input.deadline,
+        last: previous.and_then(|status| status.phase),
+    });
+    let facts = conditions::Facts {
+        input,
+        previous,
+        movement: verdict.movement,
+        desired,
+        ready,
+        targets: &targets,
+    };
+
+    let now = Time(whole_seconds(now));
+    let before = previous
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
+    let status = ParallaxAgentStatus {
+        phase: Some(verdict.phase),
+        desired_replicas: desired,
+        replicas: total(rows.iter().filter(|row| row.is_fresh()).map(|row| row.replicas)),
+        ready_replicas: ready,
+        replica_summary: Some(format!("{ready}/{desired}")),
+        selector: Some(selector(input.agent)),
+        observed_generation: Some(input.generation),
+        conditions: merge(before, &facts.conditions(), input.generation, &now),
+        placement: input.decision.cloned(),
+        cluster_summary: Some(summary(&targets)),
+        clusters: rows
+            .iter()
+            .take(MAX_ROWS)
+            .map(|row| row.show(shown.get(row.name).copied(), &now))
+            .collect(),
+    };
     Aggregated {
-        status: ParallaxAgentStatus::default(),
-        moved: false,
-        changes_after: None,
+        status,
+        moved,
+        changes_after: verdict.changes_after,
     }
 }
 
@@ -119,6 +184,94 @@ pub fn remembered_quiet(
     generation: i64,
     deadline: Duration,
 ) -> Duration {
-    let _ = (previous, generation);
-    deadline
+    let over = previous
+        .iter()
+        .flat_map(|status| &status.conditions)
+        .any(|condition| {
+            condition.type_ == PROGRESSING
+                && condition.reason == conditions::DEADLINE_EXCEEDED
+                && condition.observed_generation == Some(generation)
+        });
+    if over { deadline } else { Duration::ZERO }
 }
+
+/// Replicas wanted over the whole fleet.
+fn desired(input: &AggregateInput<'_>) -> i32 {
+    if input.deleting || input.spec.suspend {
+        return 0;
+    }
+    let strategy = input
+        .spec
+        .placement
+        .as_ref()
+        .map_or(Strategy::Divide, |placement| placement.strategy);
+    let mut shares = input
+        .clusters
+        .iter()
+        .filter_map(|cluster| cluster.wanted)
+        .peekable();
+    match strategy {
+        Strategy::Replicate if shares.peek().is_some() => total(shares),
+        Strategy::Divide | Strategy::Replicate => input.spec.replicas.max(0),
+    }
+}
+
+/// Whether the wish, or what is known to be ready somewhere, differs from the previous status. A lost or regained
+/// session moves nothing.
+fn moved(
+    input: &AggregateInput<'_>,
+    previous: Option<&ParallaxAgentStatus>,
+    rows: &[Row<'_>],
+    shown: &BTreeMap<&str, &ClusterRow>,
+    (desired, ready): (i32, i32),
+) -> bool {
+    let Some(previous) = previous else { return true };
+    let changed = |row: &Row<'_>| {
+        shown.get(row.name).is_some_and(|shown| {
+            (shown.ready_replicas, shown.observed_generation) != (row.ready, row.observed)
+        })
+    };
+    previous.observed_generation != Some(input.generation)
+        || previous.desired_replicas != desired
+        || previous.placement.as_ref().map(|p| &p.targets) != input.decision.map(|p| &p.targets)
+        || rows.iter().any(changed)
+        // Where not every cluster has a row, the sum tells of the others.
+        || (rows.len() > MAX_ROWS && previous.ready_replicas != ready)
+}
+
+fn summary(targets: &[Row<'_>]) -> ClusterSummary {
+    ClusterSummary {
+        assigned: count(targets, |_| true),
+        synced: count(targets, |row| {
+            row.unsynced.is_none_or(|unsynced| unsynced == Unsynced::Blocked)
+        }),
+        ready: count(targets, Row::is_ready),
+        stale: count(targets, |row| !row.is_fresh()),
+        failed: count(targets, |row| row.phase == Phase::Failed),
+    }
+}
+
+fn count<'a>(targets: &[Row<'a>], test: impl Fn(&Row<'a>) -> bool) -> i32 {
+    total(targets.iter().map(|row| i32::from(test(row))))
+}
+
+fn selector(agent: &AgentRef) -> String {
+    format!(
+        "{}={},{}={}",
+        labels::AGENT,
+        agent.key.name(),
+        labels::INCARNATION,
+        agent.incarnation
+    )
+}
+
+fn total(counts: impl Iterator<Item = i32>) -> i32 {
+    counts.fold(0, i32::saturating_add)
+}
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests;

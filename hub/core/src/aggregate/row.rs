@@ -1,1 +1,212 @@
+//! One cluster's row: what it says, how bad that is, and how it is shown.
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use parallax_crds::Phase;
+use parallax_crds::agent::{ClusterRow, Freshness};
+use parallax_crds::link::Outcome;
+
+use super::text::{first_line, word};
+use super::{AggregateInput, ClusterInput, Word};
+use crate::phase::ClusterPhase;
+
+/// How bad a row is; the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    Failed,
+    Unreachable,
+    Stale,
+    Waiting,
+    Pending,
+    Scaling,
+    Behind,
+    Withdrawing,
+    Fine,
+}
+
+/// Why a cluster hasn't taken the current order up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unsynced {
+    Rejected,
+    Blocked,
+    Waiting,
+    Unreachable,
+    Dispatching,
+}
+
+/// What is known of one cluster.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) name: &'a str,
+    pub(super) wanted: Option<i32>,
+    pub(super) phase: Phase,
+    pub(super) replicas: i32,
+    pub(super) ready: i32,
+    pub(super) observed: Option<i64>,
+    pub(super) freshness: Freshness,
+    /// It runs the current generation.
+    pub(super) current: bool,
+    /// Only a change of the spec, or help, can mend it.
+    pub(super) failed: bool,
+    pub(super) unsynced: Option<Unsynced>,
+    /// CamelCase, or empty.
+    pub(super) reason: &'a str,
+    pub(super) message: &'a str,
+    reported: bool,
+    last_reported: Option<Timestamp>,
+}
+
+impl<'a> Row<'a> {
+    /// What is known of `cluster`; `shown` is its row in the previous status.
+    pub(super) fn of(
+        input: &AggregateInput<'a>,
+        cluster: &ClusterInput<'a>,
+        shown: Option<&'a ClusterRow>,
+    ) -> Self {
+        let mut row = Self::heard(cluster, shown);
+        let persisted_zero = cluster.wanted == Some(0) && cluster.persisted == Some(true);
+        row.current = row.observed == Some(input.generation) || persisted_zero;
+        row.unsynced = unsynced(cluster, row.current);
+        row.failed = row.phase == Phase::Failed || input.unresolved.is_some();
+        if let Some(result) = cluster.result
+            && matches!(result.outcome, Outcome::Rejected | Outcome::Waiting)
+        {
+            (row.reason, row.message) = (&result.reason, &result.message);
+            if result.outcome == Outcome::Rejected {
+                row.failed = true;
+                // Its last good version stays, with the phase that it has.
+                row.phase = if row.ready > 0 { row.phase } else { Phase::Failed };
+            }
+        }
+        if cluster.wanted.is_none() || input.deleting {
+            row.phase = Phase::Terminating;
+        }
+        row.reason = word(row.reason).unwrap_or_default();
+        row
+    }
+
+    fn heard(cluster: &ClusterInput<'a>, shown: Option<&'a ClusterRow>) -> Self {
+        let nothing = Self {
+            name: cluster.name.as_str(),
+            wanted: cluster.wanted,
+            phase: Phase::Pending,
+            replicas: 0,
+            ready: 0,
+            observed: None,
+            freshness: cluster.freshness,
+            current: false,
+            failed: false,
+            unsynced: None,
+            reason: "",
+            message: "",
+            reported: false,
+            last_reported: cluster.last_reported,
+        };
+        match (cluster.word, shown) {
+            (Word::Report { report, generation }, _) => Self {
+                phase: report.phase,
+                replicas: report.replicas.max(0),
+                ready: report.ready.max(0),
+                observed: generation,
+                reason: &report.reason,
+                message: &report.message,
+                reported: true,
+                ..nothing
+            },
+            (Word::Unheard, Some(shown)) => Self {
+                phase: shown.phase,
+                replicas: shown.replicas,
+                ready: shown.ready_replicas,
+                observed: shown.observed_generation,
+                reason: shown.reason.as_deref().unwrap_or_default(),
+                message: shown.message.as_deref().unwrap_or_default(),
+                ..nothing
+            },
+            (Word::Unheard, None) | (Word::Silent, _) => nothing,
+        }
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.freshness == Freshness::Fresh
+    }
+
+    /// What the agent's phase is derived from; none while the agent is being withdrawn from the cluster.
+    pub(super) fn phase_facts(&self) -> Option<ClusterPhase> {
+        Some(ClusterPhase {
+            wanted: self.wanted?,
+            ready: self.ready,
+            current: self.current,
+            failed: self.failed,
+            fresh: self.is_fresh(),
+        })
+    }
+
+    /// Its share is ready, at the current generation, and it says so now.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_fresh() && self.current && self.wanted == Some(self.ready)
+    }
+
+    pub(super) fn severity(&self) -> Severity {
+        match (self.freshness, self.phase) {
+            _ if self.wanted.is_none() => Severity::Withdrawing,
+            (Freshness::Unreachable, _) => Severity::Unreachable,
+            (Freshness::Stale, _) => Severity::Stale,
+            (Freshness::Fresh, _) if self.failed => Severity::Failed,
+            (Freshness::Fresh, _) if self.unsynced.is_some_and(|u| u <= Unsynced::Waiting) => {
+                Severity::Waiting
+            }
+            (Freshness::Fresh, _) if self.is_ready() => Severity::Fine,
+            (Freshness::Fresh, Phase::Pending) => Severity::Pending,
+            (Freshness::Fresh, Phase::Scaling) => Severity::Scaling,
+            (Freshness::Fresh, _) => Severity::Behind,
+        }
+    }
+
+    /// The row as the status shows it. Its time moves when a fresh row changes, or loses its freshness.
+    pub(super) fn show(&self, shown: Option<&ClusterRow>, now: &Time) -> ClusterRow {
+        let mut row = ClusterRow {
+            name: self.name.to_owned(),
+            phase: self.phase,
+            replicas: self.replicas,
+            ready_replicas: self.ready,
+            observed_generation: self.observed,
+            freshness: self.freshness,
+            last_reported: shown.and_then(|shown| shown.last_reported.clone()),
+            reason: (!self.reason.is_empty()).then(|| self.reason.to_owned()),
+            message: first_line(self.message),
+        };
+        match shown {
+            Some(shown) => {
+                let was_fresh = shown.freshness == Freshness::Fresh;
+                if row != *shown && (self.is_fresh() || was_fresh) {
+                    row.last_reported = Some(now.clone());
+                }
+            }
+            None if self.is_fresh() && self.reported => row.last_reported = Some(now.clone()),
+            None => row.last_reported = self.last_reported.map(|at| Time(super::whole_seconds(at))),
+        }
+        row
+    }
+}
+
+fn unsynced(cluster: &ClusterInput<'_>, current: bool) -> Option<Unsynced> {
+    cluster.wanted?;
+    match cluster.result.map(|result| result.outcome) {
+        Some(Outcome::Rejected) => return Some(Unsynced::Rejected),
+        Some(Outcome::Waiting) => return Some(Unsynced::Waiting),
+        Some(Outcome::Persisted | Outcome::Removing | Outcome::Gone) | None => {}
+    }
+    // Before anything is heard, what ran at the current generation counts as persisted.
+    if !cluster.persisted.unwrap_or(current) {
+        let fresh = cluster.freshness == Freshness::Fresh;
+        return Some(if fresh {
+            Unsynced::Dispatching
+        } else {
+            Unsynced::Unreachable
+        });
+    }
+    match cluster.word {
+        Word::Report { report, .. } if !report.synced && !report.reason.is_empty() => Some(Unsynced::Blocked),
+        _ => None,
+    }
+}

@@ -1,6 +1,11 @@
 //! How much a change of a status hurries.
 
-use parallax_crds::ParallaxAgentStatus;
+use std::collections::BTreeSet;
+
+use parallax_crds::agent::{ClusterRow, Freshness, PlacementDecision};
+use parallax_crds::{ParallaxAgentStatus, Phase};
+
+use super::{PLACED, READY, SYNCED};
 
 /// How soon a changed status is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,10 +19,76 @@ pub enum Significance {
 }
 
 /// How much the change from `previous` (what was last written) to `next` hurries.
+///
+/// At once go: a new decision, the phases in which an agent rests, conditions that turn good or bad, and the loss
+/// of a cluster's freshness. Everything else may wait for one of them.
 #[must_use]
 pub fn significance(previous: Option<&ParallaxAgentStatus>, next: &ParallaxAgentStatus) -> Significance {
-    match previous {
-        Some(previous) if previous == next => Significance::None,
-        _ => Significance::Now,
+    let Some(previous) = previous else {
+        return Significance::Now;
+    };
+    if previous == next {
+        return Significance::None;
     }
+    let at_once = decided(previous, next)
+        || rests(previous, next)
+        || turned(previous, next, READY, |status| status == Some("True"))
+        || turned(previous, next, PLACED, |status| status == Some("False"))
+        || turned(previous, next, SYNCED, |status| status == Some("False"))
+        || lost_freshness(previous, next);
+    if at_once {
+        Significance::Now
+    } else {
+        Significance::Soon
+    }
+}
+
+/// There is a decision that must be stored. That a cluster has let go of the agent is no reason to hurry.
+fn decided(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {
+    match (&previous.placement, &next.placement) {
+        (Some(old), Some(new)) => {
+            (old.generation, old.all_matching, &old.targets)
+                != (new.generation, new.all_matching, &new.targets)
+                || !letting_go(new).is_subset(&letting_go(old))
+        }
+        (old, new) => old.is_some() != new.is_some(),
+    }
+}
+
+fn letting_go(decision: &PlacementDecision) -> BTreeSet<&str> {
+    decision.withdrawing.iter().map(String::as_str).collect()
+}
+
+fn rests(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {
+    let resting = matches!(
+        next.phase,
+        Some(Phase::Running | Phase::Failed | Phase::Terminating)
+    );
+    resting && previous.phase != next.phase
+}
+
+/// Whether the answer of `test` to a condition's status differs. For Ready anything but True is bad; for Placed and
+/// Synced only False is, since Unknown is where every agent begins.
+fn turned(
+    previous: &ParallaxAgentStatus,
+    next: &ParallaxAgentStatus,
+    type_: &str,
+    test: fn(Option<&str>) -> bool,
+) -> bool {
+    let status = |of: &ParallaxAgentStatus| {
+        let condition = of.conditions.iter().find(|condition| condition.type_ == type_);
+        test(condition.map(|condition| condition.status.as_str()))
+    };
+    status(previous) != status(next)
+}
+
+fn lost_freshness(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {
+    let fresh = |row: &ClusterRow| row.freshness == Freshness::Fresh;
+    let was_fresh = |name: &str| previous.clusters.iter().any(|row| row.name == name && fresh(row));
+    let stale = |of: &ParallaxAgentStatus| of.cluster_summary.map_or(0, |summary| summary.stale);
+    stale(next) > stale(previous)
+        && next
+            .clusters
+            .iter()
+            .any(|row| !fresh(row) && was_fresh(&row.name))
 }

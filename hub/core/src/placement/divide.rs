@@ -40,9 +40,9 @@ pub fn hand_out<K: Ord>(units: i64, step: i128, claims: &[Claim], tie: impl Fn(u
     while high - low > 1 {
         let middle = low + (high - low) / 2;
         if count(middle) <= units {
-            high = middle
+            high = middle;
         } else {
-            low = middle
+            low = middle;
         }
     }
     let mut given: Vec<i128> = (0..claims.len()).map(|i| above(high, i)).collect();

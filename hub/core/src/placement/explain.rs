@@ -1,6 +1,6 @@
 //! Why an agent runs where it runs, as data, and in a sentence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use parallax_crds::ClusterName;
@@ -78,11 +78,21 @@ impl Explanation {
                 )
             })
             .collect();
-        let known = |name: &str| clusters.iter().any(|cluster| cluster.name.as_str() == name);
-        let named = request.placement.iter().flat_map(|p| &p.clusters);
+        let named = request
+            .placement
+            .map(|p| p.clusters.as_slice())
+            .unwrap_or_default();
+        let known: BTreeSet<&str> = match named {
+            [] => BTreeSet::new(),
+            _ => clusters.iter().map(|cluster| cluster.name.as_str()).collect(),
+        };
         Self {
             verdicts,
-            missing: named.filter(|name| !known(name)).cloned().collect(),
+            missing: named
+                .iter()
+                .filter(|name| !known.contains(name.as_str()))
+                .cloned()
+                .collect(),
             wanted: request.replicas.max(0),
             strategy,
             placed: targets.values().map(|share| i64::from(*share)).sum(),
@@ -117,14 +127,14 @@ impl Explanation {
             (Coverage::Whole, Strategy::Replicate) => {
                 format!(
                     "{} on each of {}",
-                    count(self.wanted, "replica"),
+                    count(i64::from(self.wanted), "replica"),
                     count(used, "cluster")
                 )
             }
             (Coverage::Partly, _) => format!(
                 "{} of {} placed; {} for a cluster that is connected and not suspended: {}",
                 self.placed,
-                count(self.wanted, "replica"),
+                count(i64::from(self.wanted), "replica"),
                 match i64::from(self.wanted) - self.placed {
                     1 => "1 waits".to_owned(),
                     more => format!("{more} wait"),
@@ -146,11 +156,12 @@ impl Explanation {
         }
     }
 
-    fn clusters_used(&self) -> usize {
+    fn clusters_used(&self) -> i64 {
+        let used = |verdict: &Verdict| matches!(verdict, Verdict::Placed { .. } | Verdict::Kept { .. });
         self.verdicts
             .iter()
-            .filter(|(_, v)| matches!(v, Verdict::Placed { .. } | Verdict::Kept { .. }))
-            .count()
+            .map(|(_, verdict)| i64::from(used(verdict)))
+            .sum()
     }
 
     /// "7 not in region eu, 3 not connected, 2 not accepted": the most frequent first.
@@ -219,7 +230,7 @@ fn verdict(standing: &Standing, share: Option<&i32>) -> Verdict {
 }
 
 /// "1 replica", "3 replicas".
-fn count<N: PartialEq + From<u8> + std::fmt::Display>(n: N, noun: &str) -> String {
-    let plural = if n == N::from(1) { "" } else { "s" };
+fn count(n: i64, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
     format!("{n} {noun}{plural}")
 }

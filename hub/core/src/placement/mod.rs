@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use parallax_crds::agent::{Placement, Strategy};
 use parallax_crds::{AgentKey, ClusterName, Incarnation};
 
-pub use explain::{Explanation, Verdict};
+pub use explain::{Coverage, Explanation, Verdict};
 pub use filter::{Exclusion, Standing};
 
 /// The most targets that a decision lists (the CRD's bound on `status.placement.targets`). Divide never uses
@@ -83,7 +83,11 @@ pub fn place(
     };
     let all_matching = strategy == Strategy::Replicate && targets.len() > MAX_TARGETS;
     let explanation = Explanation::new(request, strategy, clusters, &standings, &targets);
-    Placed { targets, all_matching, explanation }
+    Placed {
+        targets,
+        all_matching,
+        explanation,
+    }
 }
 
 #[cfg(test)]
