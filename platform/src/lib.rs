@@ -1,1 +1,28 @@
-//! x
+//! What every Parallax process needs of Kubernetes and the operating system: a client that notices
+//! broken connections, server-side apply, Events, logs, metrics, the admin ports, and an orderly end.
+
+pub mod addresses;
+pub mod admin;
+pub mod api_calls;
+pub mod apply;
+pub mod error;
+pub mod events;
+pub mod kubernetes;
+pub mod logging;
+pub mod metrics;
+mod process;
+pub mod readiness;
+pub mod run;
+pub mod stage;
+
+pub use addresses::{Addresses, ListenArgs};
+pub use admin::AdminServer;
+pub use apply::{ApplyError, Conflicts, apply, apply_status};
+pub use error::PlatformError;
+pub use events::Events;
+pub use kubernetes::{KubeArgs, client, observed_client};
+pub use logging::{LogArgs, init_logging};
+pub use metrics::Metrics;
+pub use readiness::Readiness;
+pub use run::{Threads, run_command, run_service};
+pub use stage::{Stage, Stages};

@@ -1,0 +1,97 @@
+//! The client of a Kubernetes API server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::client::ClientBuilder;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+
+use crate::api_calls::ApiCallLayer;
+use crate::{Metrics, PlatformError};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// kube asks API servers to end a watch after 290 s: one that is silent for longer is half-open.
+const READ_TIMEOUT: Duration = Duration::from_secs(310);
+
+/// Which API server to talk to.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct KubeArgs {
+    /// Kubeconfig to use. Without one: the pod's service account, then ~/.kube/config
+    #[arg(long, env = "KUBECONFIG", value_name = "PATH", global = true)]
+    pub kubeconfig: Option<String>,
+}
+
+/// A client that notices half-open connections, bounds every call (see [`crate::api_calls`]), and never
+/// repeats a request by itself.
+///
+/// Nothing is sent yet: an API server that can't be reached shows with the first call.
+///
+/// # Errors
+/// When the kubeconfig, or what it refers to, is missing or broken.
+pub async fn client(args: &KubeArgs) -> Result<Client, PlatformError> {
+    build(args, ApiCallLayer::new()).await
+}
+
+/// As [`client`], and counts the calls in `metrics`.
+///
+/// # Errors
+/// As [`client`].
+pub async fn observed_client(args: &KubeArgs, metrics: &Metrics) -> Result<Client, PlatformError> {
+    build(args, ApiCallLayer::observed(metrics)).await
+}
+
+async fn build(args: &KubeArgs, layer: ApiCallLayer) -> Result<Client, PlatformError> {
+    let (mut config, source) = config(args).await?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.write_timeout = Some(WRITE_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    // Else the time that a pooled connection has lain idle counts.
+    config.reset_reader_on_write = true;
+    // A create that a server committed before it answered 504 would come back as AlreadyExists, and the
+    // pauses can reach minutes: every caller has its own way to try again.
+    config.default_retry = false;
+    let builder = ClientBuilder::try_from(config)
+        .map_err(|error| PlatformError::Kubeconfig { path: source, why: error.to_string() })?;
+    Ok(builder.with_layer(&layer).build())
+}
+
+/// The configuration and where it came from.
+async fn config(args: &KubeArgs) -> Result<(Config, String), PlatformError> {
+    let given = args.kubeconfig.as_deref().filter(|paths| !paths.is_empty());
+    if given.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        let config =
+            Config::incluster_env().map_err(|error| PlatformError::ServiceAccount(error.to_string()))?;
+        return Ok((config, "of the pod".to_owned()));
+    }
+    let source = match given {
+        Some(paths) => paths.to_owned(),
+        None => home_kubeconfig().ok_or(PlatformError::NoCluster)?.display().to_string(),
+    };
+    let broken = |why: KubeconfigError| PlatformError::Kubeconfig { path: source.clone(), why: one_line(&why) };
+    let merged = std::env::split_paths(&source)
+        .filter(|path| !path.as_os_str().is_empty())
+        .try_fold(Kubeconfig::default(), |merged, path| merged.merge(Kubeconfig::read_from(path)?))
+        .map_err(broken)?;
+    let config = Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await.map_err(broken)?;
+    Ok((config, source))
+}
+
+fn home_kubeconfig() -> Option<PathBuf> {
+    let path = std::env::home_dir()?.join(".kube").join("config");
+    path.exists().then_some(path)
+}
+
+/// Why, without the path that the caller states anyway, and without a YAML parser's drawing of the file,
+/// which may show credentials.
+fn one_line(why: &KubeconfigError) -> String {
+    let text = match why {
+        KubeconfigError::ReadConfig(error, _) => error.to_string(),
+        other => other.to_string(),
+    };
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

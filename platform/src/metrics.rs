@@ -1,0 +1,124 @@
+//! One registry per process, served as OpenMetrics text.
+
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry};
+
+use crate::process::Process;
+use crate::stage::Stages;
+
+/// From a millisecond to a minute: an API call, a pod's start.
+const SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+/// Histograms of seconds by labels.
+pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// The metrics of this process. Cheap to clone; all clones are the same registry.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    stages: Stages,
+}
+
+impl Metrics {
+    /// A registry with the process's own figures (memory, CPU, descriptors), `parallax_build_info`, and
+    /// the durations of stages.
+    #[must_use]
+    pub fn new(program: &'static str, version: &'static str) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process::start()));
+        let build = Info::new([("program", program), ("version", version)]);
+        registry.register("parallax_build", "What runs here", build);
+        let durations: Histograms<_> = Family::new_with_constructor(seconds);
+        registry.register(
+            "parallax_stage_duration_seconds",
+            "How long the stages of a change took",
+            durations.clone(),
+        );
+        Self { registry: Arc::new(Mutex::new(registry)), stages: Stages::new(durations) }
+    }
+
+    /// The durations of stages.
+    #[must_use]
+    pub fn stages(&self) -> &Stages {
+        &self.stages
+    }
+
+    /// Registers a metric of any kind under its full name (without `_total`), and hands it back.
+    pub fn register<M: Metric + Clone>(&self, name: &str, help: &str, metric: M) -> M {
+        self.registry.lock().register(name, help, metric.clone());
+        metric
+    }
+
+    /// A new counter; shown as `<name>_total`.
+    #[must_use]
+    pub fn counter(&self, name: &str, help: &str) -> Counter {
+        self.register(name, help, Counter::default())
+    }
+
+    /// New counters by labels; shown as `<name>_total`.
+    #[must_use]
+    pub fn counters<L: Label>(&self, name: &str, help: &str) -> Family<L, Counter> {
+        self.register(name, help, Family::default())
+    }
+
+    /// A new gauge.
+    #[must_use]
+    pub fn gauge(&self, name: &str, help: &str) -> Gauge {
+        self.register(name, help, Gauge::default())
+    }
+
+    /// New gauges by labels.
+    #[must_use]
+    pub fn gauges<L: Label>(&self, name: &str, help: &str) -> Family<L, Gauge> {
+        self.register(name, help, Family::default())
+    }
+
+    /// New histograms of seconds by labels, from 1 ms to 60 s. By convention `name` ends in `_seconds`.
+    #[must_use]
+    pub fn histograms<L: Label>(&self, name: &str, help: &str) -> Histograms<L> {
+        self.register(name, help, Family::new_with_constructor(seconds as fn() -> Histogram))
+    }
+
+    /// A new histogram of seconds, as [`Self::histograms`].
+    #[must_use]
+    pub fn histogram(&self, name: &str, help: &str) -> Histogram {
+        self.register(name, help, seconds())
+    }
+
+    /// Everything as OpenMetrics text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if encode(&mut text, &self.registry.lock()).is_err() {
+            // Only a collector of ours can fail, and none does.
+            tracing::error!("a metric could not be written");
+        }
+        text
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics(..)")
+    }
+}
+
+/// What a set of labels must be.
+pub trait Label: EncodeLabelSet + Clone + Hash + Eq + fmt::Debug + Send + Sync + 'static {}
+impl<L: EncodeLabelSet + Clone + Hash + Eq + fmt::Debug + Send + Sync + 'static> Label for L {}
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
