@@ -16,8 +16,8 @@ pub struct Entry<'a> {
     pub key: &'a AgentKey,
     /// Which agent of that name.
     pub incarnation: &'a Incarnation,
-    /// The hash of its template.
-    pub hash: SpecHash,
+    /// The hash of its template; none only of what is unsettled.
+    pub hash: Option<SpecHash>,
     /// Its replicas.
     pub replicas: i32,
     /// It isn't as it was ordered: it is being removed, or changes still. No set that a hub wants has such entries.
@@ -28,7 +28,13 @@ impl<'a> Entry<'a> {
     /// An assignment that is exactly as ordered.
     #[must_use]
     pub fn settled(agent: &'a AgentRef, hash: SpecHash, replicas: i32) -> Self {
-        Self { key: &agent.key, incarnation: &agent.incarnation, hash, replicas, unsettled: false }
+        Self {
+            key: &agent.key,
+            incarnation: &agent.incarnation,
+            hash: Some(hash),
+            replicas,
+            unsettled: false,
+        }
     }
 
     fn hashed(&self) -> u128 {
@@ -37,7 +43,7 @@ impl<'a> Entry<'a> {
             sha.update((text.len() as u64).to_be_bytes());
             sha.update(text);
         }
-        sha.update(self.hash.as_bytes());
+        sha.update(self.hash.as_ref().map_or(&[0; 16], SpecHash::as_bytes));
         sha.update(self.replicas.to_be_bytes());
         sha.update([u8::from(self.unsettled)]);
         let mut first = [0; 16];
@@ -81,7 +87,10 @@ impl SetDigest {
     /// A digest that came over the wire; none when `set_hash` isn't 16 bytes long.
     #[must_use]
     pub fn from_parts(count: u64, set_hash: &[u8]) -> Option<Self> {
-        Some(Self { count, sum: u128::from_be_bytes(set_hash.try_into().ok()?) })
+        Some(Self {
+            count,
+            sum: u128::from_be_bytes(set_hash.try_into().ok()?),
+        })
     }
 }
 
@@ -96,13 +105,21 @@ mod tests {
     }
 
     fn agent(ns: &str, name: &str, inc: &str) -> AgentRef {
-        AgentRef { key: AgentKey::new(ns, name), incarnation: Incarnation::new(inc) }
+        AgentRef {
+            key: AgentKey::new(ns, name),
+            incarnation: Incarnation::new(inc),
+        }
     }
 
     #[test]
     fn every_field_of_an_entry_counts() {
         let base = agent("a", "b", "c");
-        let others = [agent("ab", "", "c"), agent("a", "bc", ""), agent("x", "b", "c"), agent("a", "b", "x")];
+        let others = [
+            agent("ab", "", "c"),
+            agent("a", "bc", ""),
+            agent("x", "b", "c"),
+            agent("a", "b", "x"),
+        ];
         let of = |entry: Entry<'_>| {
             let mut digest = SetDigest::default();
             digest.add(&entry);
@@ -114,8 +131,17 @@ mod tests {
         }
         assert_ne!(of(Entry::settled(&base, hash(2), 1)), reference);
         assert_ne!(of(Entry::settled(&base, hash(1), 2)), reference);
-        assert_ne!(of(Entry { unsettled: true, ..Entry::settled(&base, hash(1), 1) }), reference);
-        assert_eq!(SetDigest::from_parts(reference.count(), &reference.bytes()), Some(reference));
+        assert_ne!(
+            of(Entry {
+                unsettled: true,
+                ..Entry::settled(&base, hash(1), 1)
+            }),
+            reference
+        );
+        assert_eq!(
+            SetDigest::from_parts(reference.count(), &reference.bytes()),
+            Some(reference)
+        );
         assert_eq!(SetDigest::from_parts(1, &[1, 2]), None);
     }
 

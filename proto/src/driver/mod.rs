@@ -20,7 +20,9 @@ impl Clock {
     /// A clock that begins now.
     #[must_use]
     pub fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self {
+            origin: Instant::now(),
+        }
     }
 
     /// The time since then.
@@ -31,6 +33,16 @@ impl Clock {
 
     /// When `now` will be what is given.
     fn at(&self, time: Duration) -> Instant {
-        self.origin.checked_add(time).unwrap_or_else(|| self.origin + Duration::from_secs(86_400 * 365))
+        self.origin
+            .checked_add(time)
+            .unwrap_or_else(|| self.origin + Duration::from_secs(86_400 * 365))
+    }
+}
+
+/// Sleeps until `time`, or for ever.
+async fn sleep_until(clock: &Clock, time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(clock.at(time)).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,0 +1,119 @@
+//! What the member holds, and what of it still changes by orders of earlier sessions.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use parallax_crds::link::Held;
+use parallax_crds::{AgentKey, Incarnation};
+use prost::Message;
+
+use super::orders::{Open, Orders};
+use crate::digest::{Entry, SetDigest};
+use crate::session::limits::FRAME_BYTES;
+use crate::{v1, wire};
+
+/// What the member's API server holds. Orders that are still being carried out may change it at any time: to the hub
+/// they are entries that no set it wants can have, so that it never takes a passing state for the final one.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    held: BTreeMap<AgentKey, Held>,
+    digest: SetDigest,
+}
+
+impl Holdings {
+    pub fn hold(&mut self, held: Held) {
+        self.release(&held.agent.key);
+        self.digest.add(&entry(&held));
+        self.held.insert(held.agent.key.clone(), held);
+    }
+
+    pub fn release(&mut self, key: &AgentKey) {
+        if let Some(old) = self.held.remove(key) {
+            self.digest.remove(&entry(&old));
+        }
+    }
+
+    /// Whether this very incarnation is held.
+    pub fn has(&self, key: &AgentKey, incarnation: &Incarnation) -> bool {
+        self.get(key, incarnation).is_some()
+    }
+
+    pub fn get(&self, key: &AgentKey, incarnation: &Incarnation) -> Option<&Held> {
+        self.held
+            .get(key)
+            .filter(|held| held.agent.incarnation == *incarnation)
+    }
+
+    pub fn digest(&self, orders: &Orders) -> SetDigest {
+        let mut digest = self.digest;
+        for (agent, open) in orders.executing() {
+            digest.add(&Entry {
+                key: &agent.key,
+                incarnation: &agent.incarnation,
+                hash: open.hash(),
+                replicas: open.replicas(),
+                unsettled: true,
+            });
+        }
+        digest
+    }
+
+    /// The part of the inventory after `after`, and whether it is the last.
+    pub fn inventory(&self, after: Option<&AgentKey>, orders: &Orders) -> (v1::Inventory, Option<AgentKey>) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        // Of an agent that is held, one entry tells that it changes; one that isn't may come to be held.
+        let mut executing: BTreeMap<&AgentKey, Option<Held>> = BTreeMap::new();
+        for (agent, open) in orders.executing() {
+            let to_be = match open {
+                Open::Upsert { hash, replicas } => Some(Held {
+                    agent: agent.clone(),
+                    hash: *hash,
+                    replicas: *replicas,
+                    removing: false,
+                }),
+                Open::Removal => None,
+            };
+            let known = executing.entry(&agent.key).or_default();
+            *known = to_be.or(known.take());
+        }
+        let mut keys: Vec<&AgentKey> = Vec::new();
+        let mut coming = executing
+            .range::<AgentKey, _>((from, Bound::Unbounded))
+            .peekable();
+        let mut part = v1::Inventory::default();
+        let mut bytes = 16;
+        let mut held = self
+            .held
+            .range::<AgentKey, _>((from, Bound::Unbounded))
+            .peekable();
+        loop {
+            let key = match (held.peek(), coming.peek()) {
+                (Some((a, _)), Some((b, _))) => (*a).min(**b),
+                (Some((a, _)), None) => *a,
+                (None, Some((b, _))) => **b,
+                (None, None) => break,
+            };
+            let now = held.next_if(|(k, _)| *k == key).map(|(_, held)| held);
+            let later = coming.next_if(|(k, _)| **k == key).map(|(_, later)| later);
+            let Some(what) = now.or(later.and_then(Option::as_ref)) else {
+                continue;
+            };
+            let have = wire::inventory_entry(what, later.is_some());
+            bytes += have.encoded_len() + 5;
+            if !part.have.is_empty() && bytes > FRAME_BYTES {
+                return (part, keys.last().map(|key| (*key).clone()));
+            }
+            keys.push(key);
+            part.have.push(have);
+        }
+        part.last = true;
+        (part, None)
+    }
+}
+
+fn entry(held: &Held) -> Entry<'_> {
+    Entry {
+        unsettled: held.removing,
+        ..Entry::settled(&held.agent, held.hash, held.replicas)
+    }
+}

@@ -1,1 +1,0 @@
-//! Messages of the wire to values, and back.

@@ -1,0 +1,16 @@
+//! Messages of the wire to the values that the machines decide on, and back.
+//!
+//! What arrives is checked field by field: [`Malformed`] names the first one that is wrong. What is sent is made to
+//! pass these checks: texts for people are cut, trace contexts that aren't are left out.
+
+mod fields;
+mod to_hub;
+mod to_member;
+
+pub use fields::Malformed;
+pub(crate) use fields::{digest, text};
+pub(crate) use to_hub::{
+    cluster_report, cluster_report_message, event, event_message, have, hello, inventory_entry, report,
+    result, result_message, status,
+};
+pub(crate) use to_member::{removal, removal_message, upsert, upsert_message, welcome};
