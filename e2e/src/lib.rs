@@ -4,6 +4,7 @@
 //! mostly through [`testing::shared_fleet`].
 
 pub mod audit;
+pub mod bench;
 pub mod binaries;
 pub mod cli;
 pub mod client;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::runtime::watcher;
 use kube::{Api, Client};
@@ -18,7 +19,8 @@ use serde_json::json;
 
 use super::percentile::Percentiles;
 use super::seen::Seen;
-pub use report::Report;
+use super::until::until;
+pub use report::{Costs, Report, StatusReport};
 
 /// The field manager of every write that the bench makes.
 const MANAGER: &str = "parallax-bench";
@@ -77,28 +79,56 @@ impl Subjects {
         Ok(begin)
     }
 
+    /// Makes the namespace in the member too, where the floor's Deployments go.
+    pub(super) async fn prepare(&self) -> Result<()> {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
+        Api::<Namespace>::all(self.member.clone())
+            .patch(
+                &self.namespace,
+                &PatchParams::apply(MANAGER),
+                &Patch::Apply(&namespace),
+            )
+            .await
+            .context("making the bench's namespace in the member")?;
+        Ok(())
+    }
+
     /// Deletes what the bench made, and waits until the hub has let go of it.
     async fn clear(&self) -> Result<()> {
         let agents = self.agents();
-        agents.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        agents
+            .delete_collection(&DeleteParams::default(), &ListParams::default())
+            .await?;
         floor::clear(self).await?;
-        crate::testing::eventually("the bench's agents are gone", LIMIT, || async {
-            Ok(agents.list_metadata(&ListParams::default()).await?.items.is_empty())
+        until("the bench's agents are gone", LIMIT, async || {
+            Ok(agents
+                .list_metadata(&ListParams::default())
+                .await?
+                .items
+                .is_empty())
         })
         .await
     }
 }
 
 /// Applies agents one at a time, each beside a direct apply of a Deployment like its own.
-async fn one_at_a_time(subjects: &Subjects, samples: u16) -> Result<(Vec<Duration>, Vec<Duration>, Vec<Duration>)> {
+async fn one_at_a_time(
+    subjects: &Subjects,
+    samples: u16,
+) -> Result<(Vec<Duration>, Vec<Duration>, Vec<Duration>)> {
     let ours = Seen::start(
         subjects.deployments(),
         watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PARALLAX)),
         |_: &Deployment| true,
     )
     .await?;
-    let running =
-        Seen::start(subjects.agents(), watcher::Config::default(), |agent: &ParallaxAgent| is_running(agent)).await?;
+    let running = Seen::start(
+        subjects.agents(),
+        watcher::Config::default(),
+        |agent: &ParallaxAgent| is_running(agent),
+    )
+    .await?;
     let direct = floor::watch(subjects).await?;
     let (mut floors, mut there, mut back) = (vec![], vec![], vec![]);
     for i in 0..samples {
@@ -144,7 +174,7 @@ pub async fn run(subjects: &Subjects, args: &PropagationArgs) -> Result<Report> 
 ///
 /// # Errors
 /// As for [`run`].
-pub async fn run_status(subjects: &Subjects, args: &PropagationArgs) -> Result<report::StatusReport> {
+pub async fn run_status(subjects: &Subjects, args: &PropagationArgs) -> Result<StatusReport> {
     subjects.clear().await?;
     let report = status::run(subjects, args.samples).await?;
     subjects.clear().await?;

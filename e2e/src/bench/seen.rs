@@ -41,7 +41,9 @@ impl Seen {
             pin_mut!(events);
             while let Some(event) = events.next().await {
                 match event {
-                    Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) if holds(&object) => {
+                    Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object))
+                        if holds(&object) =>
+                    {
                         let now = Instant::now();
                         noted.0.lock().entry(object.name_any()).or_insert(now);
                         noted.1.notify_waiters();

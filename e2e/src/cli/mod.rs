@@ -1,5 +1,6 @@
 //! The `fleet` tool's command line.
 
+mod bench;
 mod down;
 mod logs;
 mod status;
@@ -57,6 +58,9 @@ enum Command {
         /// Only tests whose names contain this
         filter: Option<String>,
     },
+    /// Measure a running fleet beside a floor of the same run
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Become a program that is killed when its parent ends
     #[command(name = "__launch", hide = true)]
     Launch {
@@ -105,9 +109,18 @@ struct UpArgs {
     /// Don't apply the example agents
     #[arg(long)]
     no_demo: bool,
+    /// Start only the control planes: no CRDs, no hub, no members
+    #[arg(long)]
+    control_planes_only: bool,
     /// Be the supervisor of a detached fleet: say so on standard output once it works
     #[arg(long, hide = true, conflicts_with = "detach")]
     supervise: bool,
+}
+
+impl UpArgs {
+    fn shows_demo(&self) -> bool {
+        !self.no_demo && !self.control_planes_only
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -147,6 +160,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             component,
             directory,
         } => logs::logs(&directory.layout()?, &cluster, component).map(|()| ExitCode::SUCCESS),
+        Command::Bench(which) => block_on(bench::bench(which)),
         Command::Test { filter } => block_on(test::test(filter)),
     }
 }

@@ -19,7 +19,14 @@ impl TestNamespace {
     /// # Errors
     /// The hub's API server refuses it.
     pub async fn create(fleet: &Fleet, purpose: &str) -> anyhow::Result<Self> {
-        let hub = fleet.client("hub").await?;
+        Self::create_with(&fleet.client("hub").await?, purpose).await
+    }
+
+    /// The same with an administrator's client of the hub.
+    ///
+    /// # Errors
+    /// The hub's API server refuses it.
+    pub async fn create_with(hub: &kube::Client, purpose: &str) -> anyhow::Result<Self> {
         let name = format!("{purpose}-{:08x}", rand::random::<u32>());
         let metadata = ObjectMeta {
             name: Some(name.clone()),
@@ -33,7 +40,10 @@ impl TestNamespace {
         api.create(&PostParams::default(), &namespace)
             .await
             .with_context(|| format!("creating namespace {name}"))?;
-        Ok(Self { name, hub })
+        Ok(Self {
+            name,
+            hub: hub.clone(),
+        })
     }
 
     /// Its name.

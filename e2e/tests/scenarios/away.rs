@@ -21,18 +21,31 @@ async fn deleted_and_made_again_while_a_member_is_away() -> Result<()> {
     world.gone_from_hub("twin").await?;
     let new = world.apply("twin", spec).await?.metadata.uid.unwrap();
     assert_ne!(old, new);
-    world.eventually("member-1 runs the new one", || async { Ok(incarnations(&world, 0).await? == [new.clone(), new.clone()]) }).await?;
+    world
+        .eventually("member-1 runs the new one", || async {
+            Ok(incarnations(&world, 0).await? == [new.clone(), new.clone()])
+        })
+        .await?;
     assert_eq!(incarnations(&world, 1).await?, [old.clone(), old]);
 
-    world.fleet().restart("member-2", Component::ParallaxMember).await?;
+    world
+        .fleet()
+        .restart("member-2", Component::ParallaxMember)
+        .await?;
     world.running("twin", "4/4").await?;
-    world.eventually("only the new one's pods run in member-2", || async { Ok(incarnations(&world, 1).await? == [new.clone(), new.clone()]) }).await
+    world
+        .eventually("only the new one's pods run in member-2", || async {
+            Ok(incarnations(&world, 1).await? == [new.clone(), new.clone()])
+        })
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleted_while_a_member_is_away_and_gone_on_its_return() -> Result<()> {
     let world = World::alone("deleted-away").await?;
-    world.apply("gone", json!({"type": "claude", "replicas": 2})).await?;
+    world
+        .apply("gone", json!({"type": "claude", "replicas": 2}))
+        .await?;
     world.running("gone", "2/2").await?;
     world.fleet().kill("member-2", Component::ParallaxMember).await?;
     world.connected("member-2", false).await?;
@@ -41,7 +54,10 @@ async fn deleted_while_a_member_is_away_and_gone_on_its_return() -> Result<()> {
     world.gone_from_member(0, "gone").await?;
     // The tombstone is all that is left of it, and survives the hub too.
     world.restart_hub().await?;
-    world.fleet().restart("member-2", Component::ParallaxMember).await?;
+    world
+        .fleet()
+        .restart("member-2", Component::ParallaxMember)
+        .await?;
     world.gone_from_member(1, "gone").await
 }
 

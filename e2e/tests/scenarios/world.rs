@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -11,41 +12,79 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use parallax_crds::{AgentAssignment, MemberCluster, ParallaxAgent, Phase, labels};
 use parallax_e2e::audit::AuditEvent;
-use parallax_e2e::testing::{self, SharedFleet};
-use parallax_e2e::{Component, Fleet};
+use parallax_e2e::testing::{self, TestNamespace};
+use parallax_e2e::{Component, Fleet, FleetOptions};
 use serde_json::{Value, json};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Generous: a busy machine is no failure.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
+/// Calm tests run beside each other; one that kills or changes what all share runs alone.
+static GATE: RwLock<()> = RwLock::const_new(());
+
 /// The warm fleet, and a namespace that nobody else uses.
 pub struct World {
-    pub shared: SharedFleet,
+    fleet: &'static Fleet,
     pub hub: Client,
     pub members: Vec<Client>,
     pub namespace: String,
+    _turn: Turn,
+}
+
+enum Turn {
+    Beside { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
 impl World {
     /// For a test that leaves the processes and the MemberClusters alone: others run beside it.
     pub async fn calm(test: &str) -> Result<Self> {
-        Self::new(testing::shared_fleet(env!("CARGO_BIN_EXE_fleet")).await?, test).await
+        Self::new(
+            Turn::Beside {
+                _guard: GATE.read().await,
+            },
+            test,
+        )
+        .await
     }
 
-    /// For a test that kills, or changes what all share: it runs alone.
+    /// For a test that kills, or changes what all share. What an earlier one has left down is started first.
     pub async fn alone(test: &str) -> Result<Self> {
-        Self::new(testing::exclusive_fleet(env!("CARGO_BIN_EXE_fleet")).await?, test).await
+        let world = Self::new(
+            Turn::Alone {
+                _guard: GATE.write().await,
+            },
+            test,
+        )
+        .await?;
+        for (cluster, component) in [
+            ("hub", Component::ParallaxHub),
+            ("member-1", Component::ParallaxMember),
+            ("member-2", Component::ParallaxMember),
+        ] {
+            if world.fleet.process(cluster, component).is_none() {
+                world.fleet.restart(cluster, component).await?;
+            }
+        }
+        Ok(world)
     }
 
-    async fn new(shared: SharedFleet, test: &str) -> Result<Self> {
-        let hub = shared.client("hub").await?;
-        let members = vec![shared.client("member-1").await?, shared.client("member-2").await?];
-        let namespace = testing::create_namespace(&hub, test).await?;
-        Ok(Self { shared, hub, members, namespace })
+    async fn new(turn: Turn, test: &str) -> Result<Self> {
+        let fleet = testing::shared_fleet(FleetOptions::new(env!("CARGO_BIN_EXE_fleet")));
+        let namespace = TestNamespace::create(fleet, test).await?;
+        let members = vec![fleet.client("member-1").await?, fleet.client("member-2").await?];
+        Ok(Self {
+            fleet,
+            hub: namespace.hub(),
+            members,
+            namespace: namespace.name().to_owned(),
+            _turn: turn,
+        })
     }
 
     pub fn fleet(&self) -> &Fleet {
-        &self.shared
+        self.fleet
     }
 
     pub fn agents(&self) -> Api<ParallaxAgent> {
@@ -72,13 +111,13 @@ impl World {
         Api::namespaced(self.members[member].clone(), &self.namespace)
     }
 
-    /// Waits for a condition, and dumps the fleet and this namespace when it doesn't come.
+    /// Waits for a condition, and dumps the fleet when it doesn't come.
     pub async fn eventually<F, T>(&self, what: &str, condition: F) -> Result<()>
     where
         F: FnMut() -> T,
         T: Future<Output = Result<bool>>,
     {
-        testing::eventually_in(self.fleet(), &self.namespace, what, LIMIT, condition).await
+        eventually(self.fleet, what, condition).await
     }
 
     /// Applies an agent as a user would, by server-side apply.
@@ -88,11 +127,17 @@ impl World {
             "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
         });
         let params = PatchParams::apply("scenario").force();
-        self.agents().patch(name, &params, &Patch::Apply(&body)).await.with_context(|| format!("applying {name}"))
+        self.agents()
+            .patch(name, &params, &Patch::Apply(&body))
+            .await
+            .with_context(|| format!("applying {name}"))
     }
 
     pub async fn delete(&self, name: &str) -> Result<()> {
-        self.agents().delete(name, &DeleteParams::default()).await.with_context(|| format!("deleting {name}"))?;
+        self.agents()
+            .delete(name, &DeleteParams::default())
+            .await
+            .with_context(|| format!("deleting {name}"))?;
         Ok(())
     }
 
@@ -117,7 +162,10 @@ impl World {
         holds: impl Fn(&ParallaxAgent) -> bool,
     ) -> Result<ParallaxAgent> {
         let agents = self.agents();
-        self.eventually(what, || async { Ok(agents.get_opt(name).await?.is_some_and(|agent| holds(&agent))) }).await?;
+        self.eventually(what, || async {
+            Ok(agents.get_opt(name).await?.is_some_and(|agent| holds(&agent)))
+        })
+        .await?;
         agents.get(name).await.context("the agent was there a moment ago")
     }
 
@@ -133,12 +181,15 @@ impl World {
     /// Waits until nothing of the agent is left in the member.
     pub async fn gone_from_member(&self, member: usize, name: &str) -> Result<()> {
         let pods = ListParams::default().labels(&format!("{}={name}", labels::AGENT));
-        self.eventually(&format!("nothing of {name} is left in member-{}", member + 1), || async {
-            Ok(self.assignments(member).get_opt(name).await?.is_none()
-                && self.deployments(member).get_opt(name).await?.is_none()
-                && self.services(member).get_opt(name).await?.is_none()
-                && self.pods(member).list_metadata(&pods).await?.items.is_empty())
-        })
+        self.eventually(
+            &format!("nothing of {name} is left in member-{}", member + 1),
+            || async {
+                Ok(self.assignments(member).get_opt(name).await?.is_none()
+                    && self.deployments(member).get_opt(name).await?.is_none()
+                    && self.services(member).get_opt(name).await?.is_none()
+                    && self.pods(member).list_metadata(&pods).await?.items.is_empty())
+            },
+        )
         .await
     }
 
@@ -165,15 +216,23 @@ impl World {
     /// UIDs and creation times of all that belongs to the test's agents in the members, pods included: what a
     /// resync must not change.
     pub async fn fingerprint(&self) -> Result<BTreeMap<String, String>> {
-        let ours = ListParams::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PARALLAX));
+        let ours =
+            ListParams::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PARALLAX));
         let mut all = BTreeMap::new();
         for member in 0..self.members.len() {
             let mut note = |kind: &str, meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
                 let created = meta.creation_timestamp.as_ref().map(|time| time.0.to_string());
                 let name = meta.name.clone().unwrap_or_default();
-                all.insert(format!("member-{} {kind} {name}", member + 1), format!("{:?} {created:?}", meta.uid));
+                all.insert(
+                    format!("member-{} {kind} {name}", member + 1),
+                    format!("{:?} {created:?}", meta.uid),
+                );
             };
-            for object in self.assignments(member).list_metadata(&ListParams::default()).await? {
+            for object in self
+                .assignments(member)
+                .list_metadata(&ListParams::default())
+                .await?
+            {
                 note("AgentAssignment", &object.metadata);
             }
             for object in self.deployments(member).list_metadata(&ours).await? {
@@ -193,7 +252,10 @@ impl World {
     pub fn writes_since(&self, cluster: &str, account: &str, mark: usize) -> Result<Vec<AuditEvent>> {
         let mut events = self.fleet().audit(cluster)?;
         let new = events.split_off(mark.min(events.len()));
-        Ok(new.into_iter().filter(|e| e.is_write() && e.is_by_service_account(account)).collect())
+        Ok(new
+            .into_iter()
+            .filter(|e| e.is_write() && e.is_by_service_account(account))
+            .collect())
     }
 
     /// Waits until the member's `Connected` condition has this status.
@@ -214,8 +276,14 @@ impl World {
         holds: impl Fn(&MemberCluster) -> bool,
     ) -> Result<MemberCluster> {
         let clusters = self.clusters();
-        self.eventually(what, || async { Ok(clusters.get_opt(name).await?.is_some_and(|c| holds(&c))) }).await?;
-        clusters.get(name).await.context("the cluster was there a moment ago")
+        self.eventually(what, || async {
+            Ok(clusters.get_opt(name).await?.is_some_and(|c| holds(&c)))
+        })
+        .await?;
+        clusters
+            .get(name)
+            .await
+            .context("the cluster was there a moment ago")
     }
 
     /// Kills the hub, and starts it again.
@@ -239,16 +307,37 @@ impl World {
     }
 }
 
+/// Waits for a condition in any fleet.
+pub async fn eventually<F, T>(fleet: &Fleet, what: &str, condition: F) -> Result<()>
+where
+    F: FnMut() -> T,
+    T: Future<Output = Result<bool>>,
+{
+    let condition = Mutex::new(condition);
+    testing::eventually(fleet, what, LIMIT, async || {
+        let looked = (condition.lock().expect("a condition panicked"))();
+        Ok(looked.await?.then_some(()))
+    })
+    .await;
+    Ok(())
+}
+
 /// Status and message of a MemberCluster's condition.
 pub fn condition(cluster: &MemberCluster, type_: &str) -> Option<(String, String)> {
     let conditions = &cluster.status.as_ref()?.conditions;
-    conditions.iter().find(|c| c.type_ == type_).map(|c| (c.status.clone(), c.message.clone()))
+    conditions
+        .iter()
+        .find(|c| c.type_ == type_)
+        .map(|c| (c.status.clone(), c.message.clone()))
 }
 
 /// Status, reason and message of an agent's condition.
 pub fn agent_condition(agent: &ParallaxAgent, type_: &str) -> Option<(String, String, String)> {
     let conditions = &agent.status.as_ref()?.conditions;
-    conditions.iter().find(|c| c.type_ == type_).map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
+    conditions
+        .iter()
+        .find(|c| c.type_ == type_)
+        .map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
 }
 
 /// The UID of a Deployment.

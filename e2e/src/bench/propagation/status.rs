@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher;
 use parallax_crds::ParallaxAgent;
@@ -13,13 +12,26 @@ use serde_json::json;
 use super::report::StatusReport;
 use super::{LIMIT, MANAGER, Subjects, floor, percentiles};
 use crate::bench::seen::Seen;
+use crate::bench::until::until;
 
 pub(super) async fn run(subjects: &Subjects, samples: u16) -> Result<StatusReport> {
-    let there = Seen::start(subjects.deployments(), watcher::Config::default(), |_: &Deployment| true).await?;
+    let there = Seen::start(
+        subjects.deployments(),
+        watcher::Config::default(),
+        |_: &Deployment| true,
+    )
+    .await?;
     let direct = Seen::start(subjects.deployments(), watcher::Config::default(), is_ready).await?;
-    let hub = Seen::start(subjects.agents(), watcher::Config::default(), |agent: &ParallaxAgent| {
-        agent.status.as_ref().is_some_and(|status| status.ready_replicas > 0)
-    })
+    let hub = Seen::start(
+        subjects.agents(),
+        watcher::Config::default(),
+        |agent: &ParallaxAgent| {
+            agent
+                .status
+                .as_ref()
+                .is_some_and(|status| status.ready_replicas > 0)
+        },
+    )
     .await?;
     let (mut floors, mut ours) = (vec![], vec![]);
     for i in 0..samples {
@@ -36,19 +48,31 @@ pub(super) async fn run(subjects: &Subjects, samples: u16) -> Result<StatusRepor
         let begin = make_ready(subjects, &name).await?;
         ours.push(hub.when(&name, LIMIT).await? - begin);
     }
-    Ok(StatusReport { floor: percentiles(&floors)?, status_return: percentiles(&ours)? })
+    Ok(StatusReport {
+        floor: percentiles(&floors)?,
+        status_return: percentiles(&ours)?,
+    })
 }
 
 fn is_ready(deployment: &Deployment) -> bool {
-    deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default() > 0
+    deployment
+        .status
+        .as_ref()
+        .and_then(|status| status.ready_replicas)
+        .unwrap_or_default()
+        > 0
 }
 
 /// Waits until the hub shows that the member has applied the order, so that the patch is all that is measured.
 async fn settle(subjects: &Subjects, name: &str) -> Result<()> {
     let agents = subjects.agents();
-    crate::testing::eventually(&format!("{name} is synced"), LIMIT, || async {
+    until(&format!("{name} is synced"), LIMIT, async || {
         let agent = agents.get(name).await?;
-        Ok(agent.status.is_some_and(|s| s.conditions.iter().any(|c| c.type_ == "Synced" && c.status == "True")))
+        Ok(agent.status.is_some_and(|s| {
+            s.conditions
+                .iter()
+                .any(|c| c.type_ == "Synced" && c.status == "True")
+        }))
     })
     .await
 }
@@ -56,13 +80,20 @@ async fn settle(subjects: &Subjects, name: &str) -> Result<()> {
 /// Says of a Deployment, in its controller's place, that its one replica is ready; returns when the call began.
 async fn make_ready(subjects: &Subjects, name: &str) -> Result<Instant> {
     let deployments = subjects.deployments();
-    let generation = deployments.get(name).await?.meta().generation;
+    let generation = deployments.get(name).await?.metadata.generation;
     let body = json!({"status": {
         "observedGeneration": generation,
         "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
     }});
     let begin = Instant::now();
-    let patch = deployments.patch_status(name, &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(&body));
+    let patch = deployments.patch_status(
+        name,
+        &PatchParams {
+            field_manager: Some(MANAGER.into()),
+            ..PatchParams::default()
+        },
+        &Patch::Merge(&body),
+    );
     tokio::time::timeout(Duration::from_secs(30), patch)
         .await
         .context("the API server did not answer a status patch within 30 s")?

@@ -1,0 +1,96 @@
+//! What a run cost the API servers, by their audit logs, and the processes, by their memory.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::propagation::Costs;
+use crate::layout::{Component, FleetRecord};
+use crate::{audit, etcd};
+
+/// How long the fleet is watched doing nothing; several heartbeats long.
+const IDLE: Duration = Duration::from_secs(30);
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// How often agents were written on the hub, the user's own write included: the most for one agent, and the mean.
+pub(super) struct Writes {
+    pub(super) max: usize,
+    pub(super) mean: f64,
+}
+
+/// Successful writes of the namespace's ParallaxAgents whose names begin with `prefix`, since `mark` audit events.
+pub(super) fn agent_writes(
+    record: &FleetRecord,
+    mark: usize,
+    namespace: &str,
+    prefix: &str,
+) -> Result<Writes> {
+    let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
+    for event in audit::read(&record.cluster("hub")?.audit_log)?
+        .into_iter()
+        .skip(mark)
+    {
+        let object = &event.object_ref;
+        let counts = event.is_write()
+            && event.verb != "delete"
+            && object.resource == "parallaxagents"
+            && object.namespace == namespace
+            && object.name.starts_with(prefix);
+        if counts {
+            *by_name.entry(object.name.clone()).or_default() += 1;
+        }
+    }
+    let total: usize = by_name.values().sum();
+    let max = by_name.values().copied().max().unwrap_or_default();
+    #[allow(clippy::cast_precision_loss)] // Counts of thousands.
+    let mean = total as f64 / by_name.len().max(1) as f64;
+    Ok(Writes { max, mean })
+}
+
+/// Watches the fleet doing nothing, and adds what the writes cost.
+pub(super) async fn idle(
+    record: &FleetRecord,
+    member: &str,
+    single: &Writes,
+    burst: &Writes,
+) -> Result<Costs> {
+    let metrics = &record.cluster("hub")?.etcd.metrics;
+    let (writes, puts) = (writes_of_ours(record)?, etcd::puts(metrics).await?);
+    tokio::time::sleep(IDLE).await;
+    Ok(Costs {
+        writes_single_max: single.max,
+        writes_single_mean: single.mean,
+        writes_burst_max: burst.max,
+        writes_burst_mean: burst.mean,
+        idle_seconds: IDLE.as_secs_f64(),
+        idle_writes_of_ours: writes_of_ours(record)? - writes,
+        idle_hub_etcd_puts: etcd::puts(metrics).await? - puts,
+        hub_rss_mib: resident(record, "hub", Component::ParallaxHub)?,
+        member_rss_mib: resident(record, member, Component::ParallaxMember)?,
+    })
+}
+
+fn writes_of_ours(record: &FleetRecord) -> Result<usize> {
+    let mut count = 0;
+    for cluster in &record.clusters {
+        let events = audit::read(&cluster.audit_log)?;
+        let ours = |event: &&audit::AuditEvent| {
+            event.is_write()
+                && (event.is_by_service_account("parallax-hub")
+                    || event.is_by_service_account("parallax-member"))
+        };
+        count += events.iter().filter(ours).count();
+    }
+    Ok(count)
+}
+
+/// Resident memory of a component, in MiB.
+pub(super) fn resident(record: &FleetRecord, cluster: &str, component: Component) -> Result<f64> {
+    let processes = &record.cluster(cluster)?.processes;
+    let process = processes.iter().find(|process| process.component == component);
+    let bytes = process.and_then(|process| process.identity.resident_bytes());
+    let bytes = bytes.with_context(|| format!("{component} of {cluster} is not running"))?;
+    #[allow(clippy::cast_precision_loss)] // Bytes of a process.
+    Ok(bytes as f64 / MIB)
+}

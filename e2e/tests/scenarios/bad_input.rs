@@ -1,0 +1,131 @@
+//! What is refused, and whether it is said what to do.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use parallax_e2e::product::Product;
+use parallax_e2e::{Component, Progress};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+use crate::world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_kubeconfig_is_one_clear_line_and_exit_code_1() -> Result<()> {
+    let binaries = Product::build(env!("CARGO_BIN_EXE_fleet").as_ref(), Progress::Silent).await?;
+    for (binary, extra) in [
+        (&binaries.hub, vec![]),
+        (&binaries.member, vec!["--hub", "127.0.0.1:1"]),
+    ] {
+        let output = Command::new(binary)
+            .args(["--kubeconfig", "/nonexistent/kubeconfig"])
+            .args(extra)
+            .env_remove("KUBECONFIG")
+            .output()
+            .await?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error:")).collect();
+        assert_eq!(errors.len(), 1, "{stderr}");
+        assert!(errors[0].contains("/nonexistent/kubeconfig"), "{stderr}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_one_clear_line_and_exit_code_1() -> Result<()> {
+    let world = World::calm("port").await?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = taken.local_addr()?.port().to_string();
+    let binaries = Product::build(env!("CARGO_BIN_EXE_fleet").as_ref(), Progress::Silent).await?;
+    let kubeconfig = world.fleet().record().cluster("hub")?.kubeconfig.clone();
+    let output = Command::new(&binaries.hub)
+        .arg("--kubeconfig")
+        .arg(&kubeconfig)
+        .args([
+            "--bind",
+            "127.0.0.1",
+            "--session-port",
+            "0",
+            "--metrics-port",
+            "0",
+            "--port",
+            &port,
+        ])
+        .output()
+        .await?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let error = stderr
+        .lines()
+        .find(|line| line.starts_with("error:"))
+        .context("no error line")?;
+    assert!(error.contains(&port) && error.contains("--port"), "{error}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_join_token_is_refused_in_both_logs() -> Result<()> {
+    let world = World::calm("token").await?;
+    let record = world.fleet().record();
+    let session = world.fleet().hub_endpoints()?.session;
+    let binaries = Product::build(env!("CARGO_BIN_EXE_fleet").as_ref(), Progress::Silent).await?;
+    // A true token for a cluster that exists, with its secret changed. The member runs in the hub's cluster, which
+    // has no member and so no identity yet.
+    let output = Command::new(&binaries.hub)
+        .args(["token", "stranger", "-o", "json", "--kubeconfig"])
+        .arg(&record.cluster("hub")?.kubeconfig)
+        .output()
+        .await?;
+    anyhow::ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let token = answer["token"].as_str().context("no token")?;
+    let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
+    parts[2] = parts[2].chars().rev().collect();
+    let wrong = parts.join(".");
+
+    let mut member = Command::new(&binaries.member)
+        .arg("--kubeconfig")
+        .arg(&record.cluster("hub")?.kubeconfig)
+        .args(["--hub", &session, "--bind", "127.0.0.1", "--metrics-port", "0"])
+        .env("PARALLAX_JOIN_TOKEN", &wrong)
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stderr = member.stderr.take().context("no stderr")?;
+    let mut lines = BufReader::new(stderr).lines();
+    let line = tokio::time::timeout(Duration::from_secs(60), async {
+        while let Some(line) = lines.next_line().await? {
+            if line.contains("token") && line.contains("parallax-hub token") {
+                return Ok::<_, anyhow::Error>(Some(line));
+            }
+        }
+        Ok(None)
+    })
+    .await??;
+    assert!(
+        line.is_some(),
+        "the member does not say what to do about its token"
+    );
+    member.kill().await?;
+    let secret = &parts[2];
+    world
+        .eventually("the hub's log says so too", || async {
+            let log = world.fleet().log_tail("hub", Component::ParallaxHub, 200);
+            assert!(!log.contains(secret.as_str()), "the hub logs tokens");
+            Ok(log
+                .lines()
+                .any(|line| line.contains("stranger") && line.contains("parallax-hub token")))
+        })
+        .await?;
+    world
+        .clusters()
+        .delete("stranger", &kube::api::DeleteParams::default())
+        .await?;
+    Ok(())
+}

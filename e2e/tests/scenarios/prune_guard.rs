@@ -1,0 +1,149 @@
+//! What the hub doesn't know, and what an edited label would sweep away, is held until somebody approves.
+
+use anyhow::{Context as _, Result};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use parallax_crds::labels;
+use parallax_e2e::Component;
+use serde_json::{Value, json};
+
+use crate::world::{World, condition};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_hub_does_not_know_is_held_until_it_is_approved() -> Result<()> {
+    let world = World::alone("unknown").await?;
+    world
+        .apply("forgotten", json!({"type": "claude", "replicas": 2}))
+        .await?;
+    world.running("forgotten", "2/2").await?;
+    let before = world.fingerprint().await?;
+
+    // As after the restore of a backup from before the agent: it vanishes, and no hub has seen a deletion.
+    world.fleet().kill("hub", Component::ParallaxHub).await?;
+    let no_finalizer = json!({"metadata": {"finalizers": null}});
+    world
+        .agents()
+        .patch("forgotten", &PatchParams::default(), &Patch::Merge(&no_finalizer))
+        .await?;
+    world.delete("forgotten").await?;
+    world.fleet().restart("hub", Component::ParallaxHub).await?;
+
+    for (member, cluster) in ["member-1", "member-2"].into_iter().enumerate() {
+        let digest = held_digest(&world, cluster, &format!("{}/forgotten", world.namespace)).await?;
+        assert!(world.deployments(member).get_opt("forgotten").await?.is_some());
+        approve(&world, cluster, "0123456789abcdef").await?;
+        assert!(
+            world.deployments(member).get_opt("forgotten").await?.is_some(),
+            "only the digest shown approves"
+        );
+        if member == 0 {
+            assert_eq!(world.fingerprint().await?, before);
+        }
+        approve(&world, cluster, &digest).await?;
+        world.gone_from_member(member, "forgotten").await?;
+        released(&world, cluster).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_label_sweeps_nothing_away() -> Result<()> {
+    let world = World::alone("label").await?;
+    label(&world, "member-1", json!("fast")).await?;
+    let spec = json!({"type": "claude", "placement": {"clusterSelector": {"matchLabels": {"tier": "fast"}}}});
+    let names: Vec<_> = (0..10).map(|i| format!("agent-{i}")).collect();
+    for name in &names {
+        world.apply(name, spec.clone()).await?;
+    }
+    for name in &names {
+        world.running(name, "1/1").await?;
+    }
+
+    label(&world, "member-1", Value::Null).await?;
+    let digest = held_digest(&world, "member-1", &world.namespace).await?;
+    let mut left = 0;
+    for name in &names {
+        left += usize::from(world.deployments(0).get_opt(name).await?.is_some());
+    }
+    assert!(
+        left >= 5,
+        "at most 5 of 10 may go before the rest is held, {left} are left"
+    );
+
+    approve(&world, "member-1", &digest).await?;
+    for name in &names {
+        world.gone_from_member(0, name).await?;
+    }
+    released(&world, "member-1").await?;
+    for name in &names {
+        world.agents().delete(name, &DeleteParams::default()).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_that_is_put_back_releases_what_was_held() -> Result<()> {
+    let world = World::alone("label-back").await?;
+    label(&world, "member-1", json!("fast")).await?;
+    let spec = json!({"type": "claude", "placement": {"clusterSelector": {"matchLabels": {"tier": "fast"}}}});
+    let names: Vec<_> = (0..10).map(|i| format!("agent-{i}")).collect();
+    for name in &names {
+        world.apply(name, spec.clone()).await?;
+    }
+    for name in &names {
+        world.running(name, "1/1").await?;
+    }
+    label(&world, "member-1", Value::Null).await?;
+    held_digest(&world, "member-1", &world.namespace).await?;
+    label(&world, "member-1", json!("fast")).await?;
+    released(&world, "member-1").await?;
+    for name in &names {
+        world.running(name, "1/1").await?;
+    }
+    label(&world, "member-1", Value::Null).await?;
+    for name in &names {
+        world.agents().delete(name, &DeleteParams::default()).await?;
+    }
+    Ok(())
+}
+
+async fn label(world: &World, cluster: &str, value: Value) -> Result<()> {
+    let patch = json!({"metadata": {"labels": {"tier": value}}});
+    world
+        .clusters()
+        .patch(cluster, &PatchParams::default(), &Patch::Merge(&patch))
+        .await?;
+    Ok(())
+}
+
+/// Waits until something of `name` is held in the cluster, and returns the digest that would approve it.
+async fn held_digest(world: &World, cluster: &str, name: &str) -> Result<String> {
+    let held = world
+        .cluster_until(cluster, &format!("{name} is held in {cluster}"), |c| {
+            condition(c, "PruneBlocked")
+                .is_some_and(|(status, message)| status == "True" && message.contains(name))
+        })
+        .await?;
+    let (_, message) = condition(&held, "PruneBlocked").context("it was held a moment ago")?;
+    let (_, rest) = message
+        .split_once(&format!("{}=", labels::PRUNE_APPROVE))
+        .with_context(|| format!("the message says how to approve: {message}"))?;
+    Ok(rest.chars().take_while(char::is_ascii_hexdigit).collect())
+}
+
+async fn approve(world: &World, cluster: &str, digest: &str) -> Result<()> {
+    let patch = json!({"metadata": {"annotations": {labels::PRUNE_APPROVE: digest}}});
+    world
+        .clusters()
+        .patch(cluster, &PatchParams::default(), &Patch::Merge(&patch))
+        .await?;
+    Ok(())
+}
+
+async fn released(world: &World, cluster: &str) -> Result<()> {
+    world
+        .cluster_until(cluster, &format!("nothing is held in {cluster}"), |c| {
+            condition(c, "PruneBlocked").is_none_or(|(status, _)| status != "True")
+        })
+        .await?;
+    Ok(())
+}
