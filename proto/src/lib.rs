@@ -7,8 +7,10 @@
 
 pub mod digest;
 pub mod driver;
+pub mod identity;
 pub mod outbox;
 pub mod session;
+pub mod tls;
 pub mod trace;
 pub mod wire;
 
