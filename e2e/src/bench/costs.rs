@@ -27,10 +27,7 @@ pub(super) fn agent_writes(
     prefix: &str,
 ) -> Result<Writes> {
     let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
-    for event in audit::read(&record.cluster("hub")?.audit_log)?
-        .into_iter()
-        .skip(mark)
-    {
+    for event in audit::read(&record.cluster("hub")?.audit_log)?.into_iter().skip(mark) {
         let object = &event.object_ref;
         let counts = event.is_write()
             && event.verb != "delete"

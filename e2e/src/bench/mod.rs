@@ -40,10 +40,7 @@ pub async fn propagation(
     subjects.prepare().await?;
 
     let mark = audit::read(&record.cluster("hub")?.audit_log)?.len();
-    let step = progress.step(format!(
-        "{} agents one at a time, then {} at once",
-        args.samples, args.burst
-    ));
+    let step = progress.step(format!("{} agents one at a time, then {} at once", args.samples, args.burst));
     let mut report = propagation::run(&subjects, args).await?;
     let single = costs::agent_writes(record, mark, &subjects.namespace, "single-")?;
     let burst = costs::agent_writes(record, mark, &subjects.namespace, "burst-")?;

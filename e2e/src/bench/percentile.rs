@@ -28,22 +28,13 @@ impl Percentiles {
             let rank = (sorted.len() * percent).div_ceil(100).max(1);
             sorted.get(rank - 1).map(|d| d.as_secs_f64() * 1e3)
         };
-        Some(Self {
-            count: sorted.len(),
-            p50: rank(50)?,
-            p95: rank(95)?,
-            p99: rank(99)?,
-        })
+        Some(Self { count: sorted.len(), p50: rank(50)?, p95: rank(95)?, p99: rank(99)? })
     }
 }
 
 impl fmt::Display for Percentiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms (n={})",
-            self.p50, self.p95, self.p99, self.count
-        )
+        write!(f, "p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms (n={})", self.p50, self.p95, self.p99, self.count)
     }
 }
 

@@ -84,11 +84,7 @@ impl Subjects {
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
         Api::<Namespace>::all(self.member.clone())
-            .patch(
-                &self.namespace,
-                &PatchParams::apply(MANAGER),
-                &Patch::Apply(&namespace),
-            )
+            .patch(&self.namespace, &PatchParams::apply(MANAGER), &Patch::Apply(&namespace))
             .await
             .context("making the bench's namespace in the member")?;
         Ok(())
@@ -97,16 +93,10 @@ impl Subjects {
     /// Deletes what the bench made, and waits until the hub has let go of it.
     async fn clear(&self) -> Result<()> {
         let agents = self.agents();
-        agents
-            .delete_collection(&DeleteParams::default(), &ListParams::default())
-            .await?;
+        agents.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
         floor::clear(self).await?;
         until("the bench's agents are gone", LIMIT, async || {
-            Ok(agents
-                .list_metadata(&ListParams::default())
-                .await?
-                .items
-                .is_empty())
+            Ok(agents.list_metadata(&ListParams::default()).await?.items.is_empty())
         })
         .await
     }
@@ -123,12 +113,9 @@ async fn one_at_a_time(
         |_: &Deployment| true,
     )
     .await?;
-    let running = Seen::start(
-        subjects.agents(),
-        watcher::Config::default(),
-        |agent: &ParallaxAgent| is_running(agent),
-    )
-    .await?;
+    let running =
+        Seen::start(subjects.agents(), watcher::Config::default(), |agent: &ParallaxAgent| is_running(agent))
+            .await?;
     let direct = floor::watch(subjects).await?;
     let (mut floors, mut there, mut back) = (vec![], vec![], vec![]);
     for i in 0..samples {

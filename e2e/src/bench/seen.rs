@@ -82,11 +82,6 @@ impl Seen {
         .await
         .with_context(|| format!("{name} was not seen within {limit:?}"))
     }
-
-    /// Forgets `name`, so that the next object of that name is measured.
-    pub fn forget(&self, name: &str) {
-        self.moments.0.lock().remove(name);
-    }
 }
 
 impl Drop for Seen {

@@ -33,12 +33,9 @@ pub(super) async fn run(subjects: &Subjects, count: u16) -> Result<BurstReport> 
         |_: &Deployment| true,
     )
     .await?;
-    let running = Seen::start(
-        subjects.agents(),
-        watcher::Config::default(),
-        |agent: &ParallaxAgent| is_running(agent),
-    )
-    .await?;
+    let running =
+        Seen::start(subjects.agents(), watcher::Config::default(), |agent: &ParallaxAgent| is_running(agent))
+            .await?;
     let names: Vec<_> = (0..count).map(|i| format!("burst-{i}")).collect();
     let begin = Instant::now();
     stream::iter(&names)

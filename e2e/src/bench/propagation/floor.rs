@@ -15,12 +15,7 @@ const LABEL: &str = "parallax-bench=floor";
 
 /// Watches the floor's Deployments.
 pub(super) async fn watch(subjects: &Subjects) -> Result<Seen> {
-    Seen::start(
-        subjects.deployments(),
-        watcher::Config::default().labels(LABEL),
-        |_: &Deployment| true,
-    )
-    .await
+    Seen::start(subjects.deployments(), watcher::Config::default().labels(LABEL), |_: &Deployment| true).await
 }
 
 /// Applies a Deployment, and says when the call began.

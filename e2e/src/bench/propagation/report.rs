@@ -78,45 +78,25 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ratio = |a: f64, b: f64| if b > 0.0 { a / b } else { f64::NAN };
         writeln!(f, "one at a time")?;
-        writeln!(
-            f,
-            "  floor: direct apply in the member, seen     {}",
-            self.floor_apply
-        )?;
+        writeln!(f, "  floor: direct apply in the member, seen     {}", self.floor_apply)?;
         writeln!(
             f,
             "  apply on the hub, Deployment in the member  {}  = {:.1} × the floor at p50",
             self.apply_to_deployment,
             ratio(self.apply_to_deployment.p50, self.floor_apply.p50)
         )?;
-        writeln!(
-            f,
-            "  apply on the hub, Running there             {}",
-            self.apply_to_running
-        )?;
+        writeln!(f, "  apply on the hub, Running there             {}", self.apply_to_running)?;
         let b = &self.burst;
         writeln!(f, "{} at once", b.count)?;
-        writeln!(
-            f,
-            "  floor: as many direct applies, all seen     {:.2} s",
-            b.floor_seconds
-        )?;
-        writeln!(
-            f,
-            "  all applied on the hub                      {:.2} s",
-            b.applied_seconds
-        )?;
+        writeln!(f, "  floor: as many direct applies, all seen     {:.2} s", b.floor_seconds)?;
+        writeln!(f, "  all applied on the hub                      {:.2} s", b.applied_seconds)?;
         writeln!(
             f,
             "  all Deployments in the member               {:.2} s  = {:.1} × the floor",
             b.deployments_seconds,
             ratio(b.deployments_seconds, b.floor_seconds)
         )?;
-        writeln!(
-            f,
-            "  all Running on the hub                      {:.2} s",
-            b.running_seconds
-        )?;
+        writeln!(f, "  all Running on the hub                      {:.2} s", b.running_seconds)?;
         if let Some(s) = &self.status {
             writeln!(f, "status return")?;
             writeln!(f, "  floor: direct status patch, seen            {}", s.floor)?;
@@ -139,11 +119,7 @@ impl fmt::Display for Report {
                 "  idle for {:.0} s: {} writes of ours, {} etcd puts on the hub (Kubernetes' own leases)",
                 c.idle_seconds, c.idle_writes_of_ours, c.idle_hub_etcd_puts
             )?;
-            writeln!(
-                f,
-                "  idle memory: hub {:.1} MiB, member {:.1} MiB",
-                c.hub_rss_mib, c.member_rss_mib
-            )?;
+            writeln!(f, "  idle memory: hub {:.1} MiB, member {:.1} MiB", c.hub_rss_mib, c.member_rss_mib)?;
         }
         Ok(())
     }

@@ -15,23 +15,12 @@ use crate::bench::seen::Seen;
 use crate::bench::until::until;
 
 pub(super) async fn run(subjects: &Subjects, samples: u16) -> Result<StatusReport> {
-    let there = Seen::start(
-        subjects.deployments(),
-        watcher::Config::default(),
-        |_: &Deployment| true,
-    )
-    .await?;
+    let there =
+        Seen::start(subjects.deployments(), watcher::Config::default(), |_: &Deployment| true).await?;
     let direct = Seen::start(subjects.deployments(), watcher::Config::default(), is_ready).await?;
-    let hub = Seen::start(
-        subjects.agents(),
-        watcher::Config::default(),
-        |agent: &ParallaxAgent| {
-            agent
-                .status
-                .as_ref()
-                .is_some_and(|status| status.ready_replicas > 0)
-        },
-    )
+    let hub = Seen::start(subjects.agents(), watcher::Config::default(), |agent: &ParallaxAgent| {
+        agent.status.as_ref().is_some_and(|status| status.ready_replicas > 0)
+    })
     .await?;
     let (mut floors, mut ours) = (vec![], vec![]);
     for i in 0..samples {
@@ -48,19 +37,11 @@ pub(super) async fn run(subjects: &Subjects, samples: u16) -> Result<StatusRepor
         let begin = make_ready(subjects, &name).await?;
         ours.push(hub.when(&name, LIMIT).await? - begin);
     }
-    Ok(StatusReport {
-        floor: percentiles(&floors)?,
-        status_return: percentiles(&ours)?,
-    })
+    Ok(StatusReport { floor: percentiles(&floors)?, status_return: percentiles(&ours)? })
 }
 
 fn is_ready(deployment: &Deployment) -> bool {
-    deployment
-        .status
-        .as_ref()
-        .and_then(|status| status.ready_replicas)
-        .unwrap_or_default()
-        > 0
+    deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default() > 0
 }
 
 /// Waits until the hub shows that the member has applied the order, so that the patch is all that is measured.
@@ -68,11 +49,9 @@ async fn settle(subjects: &Subjects, name: &str) -> Result<()> {
     let agents = subjects.agents();
     until(&format!("{name} is synced"), LIMIT, async || {
         let agent = agents.get(name).await?;
-        Ok(agent.status.is_some_and(|s| {
-            s.conditions
-                .iter()
-                .any(|c| c.type_ == "Synced" && c.status == "True")
-        }))
+        Ok(agent
+            .status
+            .is_some_and(|s| s.conditions.iter().any(|c| c.type_ == "Synced" && c.status == "True")))
     })
     .await
 }
@@ -85,15 +64,10 @@ async fn make_ready(subjects: &Subjects, name: &str) -> Result<Instant> {
         "observedGeneration": generation,
         "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
     }});
+    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    let body = Patch::Merge(&body);
     let begin = Instant::now();
-    let patch = deployments.patch_status(
-        name,
-        &PatchParams {
-            field_manager: Some(MANAGER.into()),
-            ..PatchParams::default()
-        },
-        &Patch::Merge(&body),
-    );
+    let patch = deployments.patch_status(name, &params, &body);
     tokio::time::timeout(Duration::from_secs(30), patch)
         .await
         .context("the API server did not answer a status patch within 30 s")?
