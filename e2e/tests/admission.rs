@@ -1,0 +1,287 @@
+//! What a real API server makes of the shipped kinds and rights: their examples are accepted and refused as they
+//! should, kubectl's columns are right, and hub and member may do what they must and no more.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Context as _;
+use kube::Client;
+use kube::api::DynamicObject;
+use parallax_e2e::manifests;
+use parallax_e2e::testing::shared_fleet;
+use parallax_e2e::{Fleet, FleetOptions};
+use serde_json::{Value, json};
+
+const HUB: &str = "system:serviceaccount:parallax-system:parallax-hub";
+const MEMBER: &str = "system:serviceaccount:parallax-system:parallax-member";
+const ADMINISTRATOR: &str = "";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_accepted_example_is_accepted() {
+    let (_, client) = prepared().await;
+    let mut wrong = Vec::new();
+    for (name, text) in examples("accepted") {
+        if let Err(message) = dry_run(&client, &text).await {
+            wrong.push(format!("{name}: {message}"));
+        }
+    }
+    assert!(wrong.is_empty(), "refused:\n{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rejected_example_is_rejected_with_its_message() {
+    let (_, client) = prepared().await;
+    let mut wrong = Vec::new();
+    for (name, text) in examples("rejected") {
+        let expected = text.lines().next().unwrap().strip_prefix("# ").unwrap();
+        match dry_run(&client, &text).await {
+            Ok(()) => wrong.push(format!("{name}: accepted")),
+            Err(message) if message.contains(expected) => {}
+            Err(message) => wrong.push(format!("{name}: expected {expected:?}, got {message}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_get_shows_exactly_the_promised_columns() {
+    let (_, client) = prepared().await;
+    assert_eq!(
+        columns(&client, "parallaxagents", false).await,
+        ["Name", "TYPE", "PHASE", "REPLICAS", "AGE"]
+    );
+    assert_eq!(
+        columns(&client, "parallaxagents", true).await,
+        [
+            "Name", "TYPE", "PHASE", "REPLICAS", "CLUSTERS", "READY", "REASON", "AGE"
+        ]
+    );
+    assert_eq!(
+        columns(&client, "memberclusters", false).await,
+        [
+            "Name",
+            "ACCEPTED",
+            "CONNECTED",
+            "NODES",
+            "AGENTS",
+            "VERSION",
+            "AGE"
+        ]
+    );
+}
+
+/// `create` with resourceNames holds for server-side apply, where the API server knows the name: that is how the
+/// hub and the member make their own objects.
+#[tokio::test(flavor = "multi_thread")]
+async fn hub_and_member_may_make_their_own_objects_and_no_others() {
+    let (_, client) = prepared().await;
+    for (account, kind, plural, name, allowed) in [
+        (HUB, "ConfigMap", "configmaps", "parallax-hub-state", true),
+        (HUB, "ConfigMap", "configmaps", "parallax-tombstones-15", true),
+        (HUB, "Secret", "secrets", "parallax-fleet-ca", true),
+        (HUB, "Secret", "secrets", "parallax-join-tokens", true),
+        (HUB, "ConfigMap", "configmaps", "parallax-tombstones-16", false),
+        (HUB, "Secret", "secrets", "parallax-member-identity", false),
+        (MEMBER, "Secret", "secrets", "parallax-member-identity", true),
+        (MEMBER, "ConfigMap", "configmaps", "parallax-member-state", true),
+        (MEMBER, "Secret", "secrets", "parallax-fleet-ca", false),
+        (MEMBER, "ConfigMap", "configmaps", "parallax-hub-state", false),
+    ] {
+        let body = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
+        let path = format!("/api/v1/namespaces/parallax-system/{plural}/{name}?fieldManager=test&dryRun=All");
+        let answer = send(
+            &client,
+            account,
+            "PATCH",
+            &path,
+            "application/apply-patch+yaml",
+            &body,
+        )
+        .await;
+        assert_eq!(
+            answer.is_ok(),
+            allowed,
+            "{account} makes {kind} {name}: {answer:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_hub_nor_member_reaches_into_what_is_not_its_own() {
+    let (_, client) = prepared().await;
+    for (account, method, path) in [
+        (HUB, "GET", "/api/v1/pods"),
+        (HUB, "GET", "/api/v1/secrets"),
+        (HUB, "GET", "/api/v1/namespaces/parallax-system/secrets"),
+        (HUB, "GET", "/apis/apps/v1/deployments"),
+        (HUB, "GET", "/apis/parallax.io/v1alpha1/agentassignments"),
+        (
+            HUB,
+            "DELETE",
+            "/apis/parallax.io/v1alpha1/namespaces/default/parallaxagents/any",
+        ),
+        (
+            HUB,
+            "GET",
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        ),
+        (MEMBER, "GET", "/api/v1/secrets"),
+        (MEMBER, "GET", "/api/v1/namespaces/parallax-system/secrets"),
+        (MEMBER, "GET", "/api/v1/configmaps"),
+        (MEMBER, "GET", "/apis/parallax.io/v1alpha1/parallaxagents"),
+        (MEMBER, "GET", "/apis/parallax.io/v1alpha1/memberclusters"),
+        (MEMBER, "DELETE", "/api/v1/namespaces/default"),
+        (MEMBER, "DELETE", "/api/v1/namespaces/default/pods/any"),
+        (MEMBER, "DELETE", "/apis/apps/v1/namespaces/default/deployments"),
+    ] {
+        let answer = send(&client, account, method, path, "application/json", &Value::Null).await;
+        let refusal = answer.expect_err(path);
+        assert!(
+            refusal.contains("is forbidden"),
+            "{account} {method} {path}: {refusal}"
+        );
+    }
+}
+
+/// Clusters may ask for a right to an owner's finalizers before its name goes into an owner reference that blocks
+/// the owner's deletion.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_member_may_let_an_assignment_wait_for_its_children() {
+    let (_, client) = prepared().await;
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": MEMBER,
+            "resourceAttributes": {
+                "group": "parallax.io",
+                "resource": "agentassignments",
+                "subresource": "finalizers",
+                "verb": "update",
+                "namespace": "default",
+            },
+        },
+    });
+    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    let answer = send(&client, ADMINISTRATOR, "POST", path, "application/json", &review)
+        .await
+        .unwrap();
+    assert_eq!(answer["status"]["allowed"], true);
+}
+
+/// A control plane with everything installed that the repository ships, for a hub and a member in one cluster.
+async fn prepared() -> (&'static Fleet, Client) {
+    let fleet = shared_fleet(
+        FleetOptions::new(env!("CARGO_BIN_EXE_fleet"))
+            .of_one()
+            .control_planes_only(),
+    );
+    let client = fleet.client("hub").await.unwrap();
+    let mut objects: Vec<DynamicObject> = Vec::new();
+    for folder in ["crds/yaml", "deploy/hub", "deploy/member"] {
+        objects.extend(manifests::read(folder).unwrap());
+    }
+    manifests::apply(&client, &objects).await.unwrap();
+    let namespaces: BTreeSet<String> = examples("accepted")
+        .iter()
+        .filter_map(|(_, text)| parse(text)["metadata"]["namespace"].as_str().map(str::to_owned))
+        .collect();
+    for namespace in namespaces {
+        let object = manifests::parse(&format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"
+        ));
+        manifests::apply(&client, &object.unwrap()).await.unwrap();
+    }
+    (fleet, client)
+}
+
+fn examples(folder: &str) -> Vec<(String, String)> {
+    let folder = manifests::repository()
+        .join(Path::new("crds/examples"))
+        .join(folder);
+    let mut found: Vec<(String, String)> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                std::fs::read_to_string(path).unwrap(),
+            )
+        })
+        .collect();
+    found.sort();
+    assert!(!found.is_empty(), "no examples in {}", folder.display());
+    found
+}
+
+fn parse(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap()
+}
+
+/// Creates the example as kubectl does, with strict validation, but for the API server's eyes only.
+async fn dry_run(client: &Client, example: &str) -> Result<(), String> {
+    let object = parse(example);
+    let plural = match object["kind"].as_str().unwrap() {
+        "ParallaxAgent" => "parallaxagents",
+        "MemberCluster" => "memberclusters",
+        "AgentAssignment" => "agentassignments",
+        other => panic!("{other} is no kind of ours"),
+    };
+    let namespace = match plural {
+        "memberclusters" => String::new(),
+        _ => format!(
+            "namespaces/{}/",
+            object["metadata"]["namespace"].as_str().unwrap_or("default")
+        ),
+    };
+    let path = format!("/apis/parallax.io/v1alpha1/{namespace}{plural}?dryRun=All&fieldValidation=Strict");
+    send(client, ADMINISTRATOR, "POST", &path, "application/json", &object)
+        .await
+        .map(drop)
+}
+
+/// The names of the columns that `kubectl get` shows; with the wide ones, if `wide`.
+async fn columns(client: &Client, plural: &str, wide: bool) -> Vec<String> {
+    let request = http::Request::get(format!("/apis/parallax.io/v1alpha1/{plural}"))
+        .header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+        .body(Vec::new())
+        .unwrap();
+    let table: Value = client.request(request).await.unwrap();
+    table["columnDefinitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|column| wide || column["priority"] == 0)
+        .map(|column| column["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Sends a request as the administrator, or as a service account; the API server's words when it refuses.
+async fn send(
+    client: &Client,
+    account: &str,
+    method: &str,
+    path: &str,
+    content: &str,
+    body: &Value,
+) -> Result<Value, String> {
+    let mut request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", content);
+    if account != ADMINISTRATOR {
+        request = request.header("impersonate-user", account);
+    }
+    let body = if body.is_null() {
+        Vec::new()
+    } else {
+        serde_json::to_vec(body).unwrap()
+    };
+    let request = request.body(body).context("building the request").unwrap();
+    match client.request::<Value>(request).await {
+        Ok(answer) => Ok(answer),
+        Err(kube::Error::Api(status)) => Err(status.message.clone()),
+        Err(error) => panic!("{method} {path}: {error}"),
+    }
+}
