@@ -46,17 +46,11 @@ fn the_bounds_of_an_agents_spec_add_up_to_less_than_one_message() {
         "the rule on texts is gone"
     );
     let source = &spec["properties"]["env"]["items"]["properties"]["valueFrom"];
-    assert!(
-        rules(source).any(|rule| rule.ends_with("== 1")),
-        "the rule on valueFrom is gone"
-    );
+    assert!(rules(source).any(|rule| rule.ends_with("== 1")), "the rule on valueFrom is gone");
 
     // A character of these texts takes at most four bytes.
     let total = bytes(spec, "spec") + 4 * TEXT_BUDGET;
-    assert!(
-        total < BUDGET,
-        "an agent's spec may have {total} bytes, which is not below {BUDGET}"
-    );
+    assert!(total < BUDGET, "an agent's spec may have {total} bytes, which is not below {BUDGET}");
 }
 
 #[test]
@@ -95,12 +89,27 @@ fn no_field_of_an_agent_names_another_namespace() {
     walk(&schema_of("ParallaxAgent")["properties"]["spec"], "spec");
 }
 
+/// The member checks an assignment's template against its hash: what the API server added would not match.
+#[test]
+fn the_api_server_adds_nothing_to_an_assignments_template() {
+    let template = &schema_of("AgentAssignment")["properties"]["spec"]["properties"]["template"];
+    assert!(template["properties"].is_object());
+    assert!(!template.to_string().contains("\"default\""));
+}
+
+#[test]
+fn the_rule_on_images_knows_every_built_in_type() {
+    let types: Vec<String> = parallax_crds::agent::BUILT_IN_TYPES.iter().map(|t| format!("'{t}'")).collect();
+    let list = format!("[{}]", types.join(", "));
+    let schema = schema_of("ParallaxAgent");
+    assert!(
+        rules(&schema["properties"]["spec"])
+            .any(|rule| rule == format!("has(self.image) || self.type in {list}"))
+    );
+}
+
 fn definition(kind: &str) -> Definition {
-    definitions::all()
-        .unwrap()
-        .into_iter()
-        .find(|d| d.body["spec"]["names"]["kind"] == kind)
-        .unwrap()
+    definitions::all().unwrap().into_iter().find(|d| d.body["spec"]["names"]["kind"] == kind).unwrap()
 }
 
 fn schema_of(kind: &str) -> Value {
@@ -117,41 +126,27 @@ fn rules(schema: &Value) -> impl Iterator<Item = &str> {
 
 /// The most bytes that a value of this schema takes as JSON, punctuation included.
 fn bytes(schema: &Value, path: &str) -> u64 {
-    let bound = |name: &str| {
-        schema[name]
-            .as_u64()
-            .unwrap_or_else(|| panic!("{path} has no {name}"))
-    };
+    let bound = |name: &str| schema[name].as_u64().unwrap_or_else(|| panic!("{path} has no {name}"));
     if schema["x-kubernetes-int-or-string"] == true {
         return bound("maxLength") + 2;
     }
-    match schema["type"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{path} has no type"))
-    {
+    match schema["type"].as_str().unwrap_or_else(|| panic!("{path} has no type")) {
         "boolean" => 5,
         "integer" => 20,
         "string" => string_bytes(schema, path),
         "array" => bound("maxItems") * (bytes(&schema["items"], &format!("{path}[]")) + 1) + 2,
         "object" if schema["additionalProperties"].is_object() => {
-            let key = rules(schema)
-                .find_map(key_bound)
-                .unwrap_or_else(|| panic!("{path} has unbounded keys"));
+            let key =
+                rules(schema).find_map(key_bound).unwrap_or_else(|| panic!("{path} has unbounded keys"));
             let value = bytes(&schema["additionalProperties"], &format!("{path}.*"));
             bound("maxProperties") * (key + 2 + 1 + value + 1) + 2
         }
         "object" => {
-            let properties = schema["properties"]
-                .as_object()
-                .unwrap_or_else(|| panic!("{path} is open"));
+            let properties = schema["properties"].as_object().unwrap_or_else(|| panic!("{path} is open"));
             let sizes = properties.iter().map(|(name, property)| {
                 name.len() as u64 + 2 + 1 + bytes(property, &format!("{path}.{name}")) + 1
             });
-            2 + if path == ONE_OF {
-                sizes.max().unwrap_or_default()
-            } else {
-                sizes.sum()
-            }
+            2 + if path == ONE_OF { sizes.max().unwrap_or_default() } else { sizes.sum() }
         }
         other => panic!("{path} has the type {other}"),
     }
@@ -159,18 +154,12 @@ fn bytes(schema: &Value, path: &str) -> u64 {
 
 fn string_bytes(schema: &Value, path: &str) -> u64 {
     if let Some(values) = schema["enum"].as_array() {
-        return values
-            .iter()
-            .map(|value| value.to_string().len() as u64)
-            .max()
-            .unwrap_or_default();
+        return values.iter().map(|value| value.to_string().len() as u64).max().unwrap_or_default();
     }
     if schema["format"] == "date-time" {
         return "\"2026-11-23T05:28:13.123456+00:00\"".len() as u64;
     }
-    let length = schema["maxLength"]
-        .as_u64()
-        .unwrap_or_else(|| panic!("{path} has no maxLength"));
+    let length = schema["maxLength"].as_u64().unwrap_or_else(|| panic!("{path} has no maxLength"));
     if TEXTS.contains(&path) {
         return 2;
     }

@@ -48,35 +48,20 @@ fn every_rule_of_an_agent_refuses_an_example_with_its_message() {
             Ok(()) => panic!("{name}: no rule refuses it"),
             Err(errors) => errors,
         };
-        let found: Vec<String> = errors
-            .as_slice()
-            .iter()
-            .map(|error| error.message.clone())
-            .collect();
-        assert!(
-            found.iter().any(|message| message.contains(expected)),
-            "{name}: {found:?}"
-        );
+        let found: Vec<String> = errors.as_slice().iter().map(|error| error.message.clone()).collect();
+        assert!(found.iter().any(|message| message.contains(expected)), "{name}: {found:?}");
         unproven.retain(|message| !message.contains(expected));
     }
-    assert!(
-        unproven.is_empty(),
-        "rules without an example that they refuse: {unproven:#?}"
-    );
+    assert!(unproven.is_empty(), "rules without an example that they refuse: {unproven:#?}");
 }
 
 fn examples(folder: &str) -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("examples")
-        .join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(folder);
     let mut found: Vec<(String, String)> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap())
         .map(|entry| {
-            (
-                entry.file_name().into_string().unwrap(),
-                std::fs::read_to_string(entry.path()).unwrap(),
-            )
+            (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap())
         })
         .collect();
     found.sort();
@@ -85,10 +70,8 @@ fn examples(folder: &str) -> Vec<(String, String)> {
 }
 
 fn schema_for(value: &Value) -> Value {
-    let definition = definitions::all()
-        .unwrap()
-        .into_iter()
-        .find(|d| d.body["spec"]["names"]["kind"] == value["kind"]);
+    let definition =
+        definitions::all().unwrap().into_iter().find(|d| d.body["spec"]["names"]["kind"] == value["kind"]);
     definition.unwrap().body["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
@@ -135,11 +118,7 @@ fn messages(schema: &Value) -> Vec<String> {
     let mut found = Vec::new();
     match schema {
         Value::Object(fields) => {
-            for rule in schema["x-kubernetes-validations"]
-                .as_array()
-                .into_iter()
-                .flatten()
-            {
+            for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
                 found.push(rule["message"].as_str().unwrap().to_owned());
             }
             found.extend(fields.values().flat_map(messages));

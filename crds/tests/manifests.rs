@@ -44,13 +44,7 @@ fn no_right_is_a_wildcard_or_a_way_to_more_rights() {
     for file in manifests() {
         for object in documents(&file) {
             for rule in object["rules"].as_array().into_iter().flatten() {
-                for key in [
-                    "apiGroups",
-                    "resources",
-                    "verbs",
-                    "resourceNames",
-                    "nonResourceURLs",
-                ] {
+                for key in ["apiGroups", "resources", "verbs", "resourceNames", "nonResourceURLs"] {
                     for word in words(&rule[key]) {
                         assert!(!word.contains('*'), "{}: {rule}", file.display());
                     }
@@ -60,10 +54,7 @@ fn no_right_is_a_wildcard_or_a_way_to_more_rights() {
                     assert!(!forbidden.contains(&verb.as_str()), "{}: {rule}", file.display());
                 }
                 let (resources, names) = (words(&rule["resources"]), words(&rule["resourceNames"]));
-                if resources
-                    .iter()
-                    .any(|resource| resource == "secrets" || resource == "configmaps")
-                {
+                if resources.iter().any(|resource| resource == "secrets" || resource == "configmaps") {
                     assert!(
                         !names.is_empty(),
                         "{}: Secrets and ConfigMaps by name only: {rule}",
@@ -83,10 +74,7 @@ fn a_hub_and_a_member_fit_in_one_cluster() {
             let name = |key: &str| text(&object["metadata"][key]);
             let key = (text(&object["kind"]), name("namespace"), name("name"));
             if let Some(other) = seen.insert(key.clone(), object.clone()) {
-                assert!(
-                    key.0 == "Namespace" && other == object,
-                    "{key:?} is in two files, and differs"
-                );
+                assert!(key.0 == "Namespace" && other == object, "{key:?} is in two files, and differs");
             }
         }
     }
@@ -107,15 +95,9 @@ fn every_binding_is_of_a_shipped_role_to_a_shipped_service_account() {
     };
     for binding in objects.iter().filter(|o| text(&o["kind"]).ends_with("Binding")) {
         let role = &binding["roleRef"];
-        assert!(
-            has(&role["kind"], &role["name"], &binding["metadata"]["namespace"]),
-            "{binding}"
-        );
+        assert!(has(&role["kind"], &role["name"], &binding["metadata"]["namespace"]), "{binding}");
         for subject in binding["subjects"].as_array().unwrap() {
-            assert!(
-                has(&subject["kind"], &subject["name"], &subject["namespace"]),
-                "{binding}"
-            );
+            assert!(has(&subject["kind"], &subject["name"], &subject["namespace"]), "{binding}");
         }
     }
 }
@@ -125,13 +107,7 @@ fn every_object_says_what_it_is_part_of() {
     for file in manifests() {
         for object in documents(&file) {
             let label = &object["metadata"]["labels"]["app.kubernetes.io/part-of"];
-            assert_eq!(
-                text(label),
-                "parallax",
-                "{}: {}",
-                file.display(),
-                object["metadata"]["name"]
-            );
+            assert_eq!(text(label), "parallax", "{}: {}", file.display(), object["metadata"]["name"]);
         }
     }
 }
@@ -148,10 +124,7 @@ fn manifests() -> Vec<PathBuf> {
         }
     }
     let mut found = Vec::new();
-    collect(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy"),
-        &mut found,
-    );
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy"), &mut found);
     found.sort();
     assert!(!found.is_empty());
     found
