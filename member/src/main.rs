@@ -1,2 +1,21 @@
-//! x
-fn main() {}
+//! The member of a Parallax fleet: keeps what the hub assigned to its cluster, makes it so, keeps it so with the
+//! hub away, and tells the truth about it.
+
+mod agents;
+mod args;
+mod enroll;
+mod error;
+mod failure;
+mod identity;
+mod link;
+mod metrics;
+mod queue;
+mod run;
+mod state;
+mod store;
+
+use clap::Parser as _;
+
+fn main() -> std::process::ExitCode {
+    args::Args::parse().execute()
+}

@@ -4,10 +4,12 @@
 //! * [`build`]: the objects that should exist for an assignment.
 //! * [`diff`]: whether a live object already is what should exist.
 //! * [`live`]: what is read off live Deployments and Pods.
+//! * [`events`]: what an agent's user is told of as it happens.
 //! * [`report`]: the one truth that is told about an agent, to the hub and in the assignment's status.
 
 pub mod build;
 pub mod diff;
+pub mod events;
 pub mod live;
 pub mod quantity;
 pub mod report;

@@ -1,0 +1,78 @@
+//! Objects of others that have an agent's name: each is watched until it goes.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+use kube::api::{Api, PartialObjectMeta};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch};
+use kube::{Client, Resource};
+use parallax_crds::AgentKey;
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::Agents;
+use crate::queue::Queue;
+use crate::store::ChildKind;
+
+/// The conflicts that are watched; dropping a guard ends its watch.
+#[derive(Default)]
+pub struct Conflicts(Mutex<HashMap<(ChildKind, AgentKey), DropGuard>>);
+
+impl Conflicts {
+    /// No object of the agent is in conflict any more.
+    pub fn end(&self, key: &AgentKey) {
+        self.0.lock().retain(|(_, of), _| of != key);
+    }
+
+    /// This object is not in conflict any more.
+    pub fn end_one(&self, kind: ChildKind, key: &AgentKey) {
+        self.0.lock().remove(&(kind, key.clone()));
+    }
+}
+
+impl Agents {
+    /// Looks at the agent again when the object of its name changes hands or goes.
+    pub(super) fn watch_conflict(&self, kind: ChildKind, key: &AgentKey) {
+        let mut watched = self.conflicts.0.lock();
+        if watched.contains_key(&(kind, key.clone())) {
+            return;
+        }
+        let ended = CancellationToken::new();
+        watched.insert((kind, key.clone()), ended.clone().drop_guard());
+        let (client, queue, key) = (self.client.clone(), Arc::clone(&self.queue), key.clone());
+        match kind {
+            ChildKind::Deployment => tokio::spawn(follow::<Deployment>(client, key, queue, ended)),
+            ChildKind::Service => tokio::spawn(follow::<Service>(client, key, queue, ended)),
+        };
+    }
+}
+
+async fn follow<K>(client: Client, key: AgentKey, queue: Arc<Queue>, ended: CancellationToken)
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()> + std::fmt::Debug + 'static,
+    PartialObjectMeta<K>: DeserializeOwned + Clone + std::fmt::Debug + Send,
+{
+    let api: Api<PartialObjectMeta<K>> = Api::namespaced(client, key.namespace());
+    let config = watcher::Config::default().fields(&format!("metadata.name={}", key.name()));
+    let mut events = pin!(watch(api, config).default_backoff());
+    let mut listed = false;
+    loop {
+        let event = tokio::select! {
+            () = ended.cancelled() => return,
+            event = events.next() => event,
+        };
+        match event {
+            None => return,
+            Some(Ok(Event::Init)) => listed = false,
+            Some(Ok(Event::InitApply(_))) => listed = true,
+            Some(Ok(Event::InitDone)) if listed => {}
+            Some(Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_))) => queue.add(&key),
+            Some(Err(error)) => tracing::debug!(agent = %key, "watch of an object in conflict: {error}"),
+        }
+    }
+}

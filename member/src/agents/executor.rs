@@ -1,0 +1,67 @@
+//! Works the queue: many agents at a time, each by one worker.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parallax_crds::AgentKey;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Agents;
+use super::persist::Then;
+
+/// Agents that are worked on at the same time.
+const WORKERS: usize = 16;
+/// How long work that has begun may take after a shutdown.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Works until `shutdown`, then finishes what has begun.
+pub async fn run(agents: Arc<Agents>, shutdown: CancellationToken) {
+    let mut work = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            Some(_) = work.join_next(), if !work.is_empty() => {}
+            key = agents.queue.next(), if work.len() < WORKERS => {
+                let turn = Turn { agents: Arc::clone(&agents), key };
+                work.spawn(async move { turn.agents.reconcile(&turn.key).await });
+            }
+        }
+    }
+    let _ = tokio::time::timeout(GRACE, async { while work.join_next().await.is_some() {} }).await;
+}
+
+/// An agent's turn; it ends whatever happens in it.
+struct Turn {
+    agents: Arc<Agents>,
+    key: AgentKey,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.agents.queue.done(&self.key);
+    }
+}
+
+impl Agents {
+    /// Carries out what is ordered of an agent, then makes its objects what its assignment says.
+    async fn reconcile(&self, key: &AgentKey) {
+        let began = Instant::now();
+        self.metrics.waiting.set(i64::try_from(self.queue.depth()).unwrap_or(i64::MAX));
+        let persisted = self.persist(key).await;
+        let assignment = self.index.lock().assignment(key).filter(|a| !a.deleting());
+        let applied = match assignment {
+            Some(assignment) => self.apply(&assignment).await,
+            None => Then::Nothing,
+        };
+        let again = persisted == Then::Retry || applied == Then::Retry;
+        if again {
+            self.metrics.retries.inc();
+            self.queue.retry(key, rand::random());
+        } else {
+            self.queue.settled(key);
+        }
+        self.metrics.turns.observe(began.elapsed().as_secs_f64());
+    }
+}

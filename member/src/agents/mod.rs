@@ -1,0 +1,208 @@
+//! The member's agents: what is ordered, what exists, what is told. Watches, the link and the executor meet here.
+
+mod children;
+mod conflicts;
+mod executor;
+mod orders;
+mod persist;
+mod seen;
+mod status;
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use kube::Client;
+use parallax_crds::link::{AgentReport, ClusterReport, OrderResult};
+use parallax_crds::{AgentKey, ClusterName, Phase};
+use parallax_member_core::report::{Facts, Sync};
+use parallax_member_core::{events, report};
+use parallax_platform::Stage;
+use parallax_platform::stage::StageGuard;
+use parallax_proto::session::MemberLink;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::store::{Assignment, ChildKind, Index, Slot, Versioned as _};
+
+pub use executor::run as execute;
+pub use status::run as write_statuses;
+
+/// What the administrator of this cluster decides.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The member's own namespace, where no agent may run.
+    pub own_namespace: String,
+    /// Namespaces that are missing are made.
+    pub create_namespaces: bool,
+}
+
+/// The link to the hub, and what wakes its driver.
+#[derive(Clone)]
+pub struct Uplink {
+    /// The machine.
+    pub link: Arc<Mutex<MemberLink>>,
+    /// To be notified after a change of it.
+    pub wake: Arc<Notify>,
+}
+
+impl Uplink {
+    /// Changes the link and wakes its driver.
+    pub fn tell(&self, change: impl FnOnce(&mut MemberLink)) {
+        change(&mut self.link.lock());
+        self.wake.notify_one();
+    }
+}
+
+/// See the module.
+pub struct Agents {
+    client: Client,
+    settings: Settings,
+    cluster: OnceLock<ClusterName>,
+    index: Mutex<Index>,
+    orders: Mutex<orders::Orders>,
+    queue: Arc<Queue>,
+    statuses: Queue,
+    conflicts: conflicts::Conflicts,
+    /// Objects that stay different after a write: what was wanted and what came of it.
+    stubborn: Mutex<HashMap<(ChildKind, AgentKey), (u64, u64)>>,
+    about: Mutex<ClusterReport>,
+    uplink: Uplink,
+    metrics: Metrics,
+}
+
+impl Agents {
+    /// No agents yet.
+    pub fn new(
+        client: Client,
+        settings: Settings,
+        about: ClusterReport,
+        uplink: Uplink,
+        metrics: Metrics,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            client,
+            settings,
+            cluster: OnceLock::new(),
+            index: Mutex::default(),
+            orders: Mutex::default(),
+            queue: Arc::default(),
+            statuses: Queue::default(),
+            conflicts: conflicts::Conflicts::default(),
+            stubborn: Mutex::default(),
+            about: Mutex::new(about),
+            uplink,
+            metrics,
+        })
+    }
+
+    /// The name that the fleet has for this cluster, once it is known; agents are told it. The first one stays.
+    pub fn name_cluster(&self, name: ClusterName) {
+        if self.cluster.set(name).is_ok() {
+            let keys: Vec<AgentKey> = self.index.lock().assigned().map(|a| a.agent.key.clone()).collect();
+            keys.iter().for_each(|key| self.queue.add(key));
+        }
+    }
+
+    /// How the hub is told things.
+    pub fn uplink(&self) -> &Uplink {
+        &self.uplink
+    }
+
+    /// Returns once every agent that is to be looked at has been.
+    pub async fn looked_at(&self) {
+        self.queue.idle().await;
+    }
+
+    /// Works out what is to be told of an agent, and tells it when that is news: the hub at once, the
+    /// assignment's status a little later.
+    fn refresh(&self, key: &AgentKey) {
+        let mut index = self.index.lock();
+        let Some(slot) = index.slot_mut(key) else { return };
+        let Some(assignment) = slot.assignment.live().cloned() else { return };
+        let Some(new) = told(slot, &assignment) else { return };
+        if slot.reported.as_ref() == Some(&new) {
+            return;
+        }
+        let event = events::transition(slot.reported.as_ref(), &new);
+        if new.phase == Phase::Running
+            && new.reason.is_empty()
+            && let Some(applied) = slot.applied.take()
+        {
+            let took = applied.elapsed();
+            let span = Stage::PodsReady.span();
+            span.record("agent", tracing::field::display(key));
+            span.record("traceparent", new.traceparent.as_deref());
+            self.metrics.stages.observe(Stage::PodsReady, took);
+        }
+        slot.reported = Some(new.clone());
+        let status_due = !std::mem::replace(&mut slot.status_due, true);
+        drop(index);
+        let stage = self.stage(Stage::StatusReturn, key, new.traceparent.as_deref());
+        let _entered = stage.span().enter();
+        tracing::debug!(phase = %new.phase, ready = new.ready, desired = new.desired, reason = new.reason, "reported");
+        self.uplink.tell(|link| {
+            link.report(new);
+            if let Some(event) = event {
+                link.event(event);
+            }
+        });
+        if status_due {
+            self.statuses.add_after(key, status::PAUSE);
+        }
+    }
+
+    /// Tells the hub what became of orders.
+    fn answer(&self, results: Vec<(u64, OrderResult)>) {
+        if results.is_empty() {
+            return;
+        }
+        self.uplink.tell(|link| {
+            for (nonce, result) in results {
+                link.on_result(nonce, result);
+            }
+        });
+    }
+
+    /// Begins a stage of a change.
+    fn stage(&self, stage: Stage, key: &AgentKey, traceparent: Option<&str>) -> StageGuard {
+        let guard = self.metrics.stages.begin(stage);
+        guard.span().record("agent", tracing::field::display(key));
+        if let Some(traceparent) = traceparent {
+            guard.span().record("traceparent", traceparent);
+        }
+        guard
+    }
+}
+
+/// The report on an agent; none while its present order hasn't been looked at.
+fn told(slot: &Slot, assignment: &Assignment) -> Option<AgentReport> {
+    let sync = if assignment.deleting() {
+        &Sync::Applied
+    } else {
+        let (uid, generation, sync) = slot.sync.as_ref()?;
+        if **uid != *assignment.uid() || *generation != assignment.generation() {
+            return None;
+        }
+        sync
+    };
+    let last = slot.reported.as_ref().filter(|r| r.agent == assignment.agent);
+    let stored = || {
+        let status = assignment.object.status.as_ref()?;
+        status.observed_hash.as_deref()?.parse().ok()
+    };
+    let mine = |p: &&crate::store::Pod| p.staying && p.incarnation == assignment.agent.incarnation;
+    let pods: Vec<_> = slot.pods().filter(mine).map(|p| &p.facts).collect();
+    Some(report(&Facts {
+        agent: &assignment.agent,
+        hash: assignment.hash,
+        replicas: assignment.object.spec.replicas,
+        deleting: assignment.deleting(),
+        sync,
+        deployment: slot.deployment.live().map(|d| &d.facts),
+        pods: &pods,
+        previous: last.map_or_else(stored, |r| r.hash),
+        traceparent: assignment.traceparent(),
+    }))
+}

@@ -1,0 +1,225 @@
+//! Carries the hub's orders into the API server, as AgentAssignments.
+
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use parallax_crds::labels::{MANAGED_BY, MANAGED_BY_PARALLAX, MEMBER_MANAGER, TRACEPARENT};
+use parallax_crds::link::{Order, Outcome};
+use parallax_crds::{AgentAssignment, AgentKey, AgentRef};
+use parallax_member_core::{build, validate};
+use parallax_platform::Stage;
+use parallax_proto::session::Batch;
+use serde_json::json;
+use tracing::Instrument as _;
+
+use super::Agents;
+use super::orders::{Became, What};
+use crate::failure::{Failure, within};
+use crate::store::{Namespace, Versioned as _};
+
+/// Whether the work on an order is to be tried again without a cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It is settled, or an event will wake it.
+    Nothing,
+    /// After a pause.
+    Retry,
+}
+
+/// Why an order is not persisted.
+enum Held {
+    /// Only another order can mend it.
+    Rejected(validate::Rejection),
+    /// It waits for something that is watched.
+    Waiting(&'static str, String),
+    /// It is tried again.
+    Failed(Failure),
+}
+
+impl From<Failure> for Held {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Invalid(message) => Self::Rejected(validate::Rejection { reason: "Invalid", message }),
+            failure => Self::Failed(failure),
+        }
+    }
+}
+
+impl Agents {
+    /// Takes a batch of orders in. Each is answered when it is settled, or known to wait.
+    pub fn carry(&self, batch: Batch) {
+        let Batch { nonce, epoch: _, hub_uid, orders, removals } = batch;
+        let mut keys = Vec::with_capacity(orders.len() + removals.len());
+        let mut wanted = self.orders.lock();
+        for order in orders {
+            keys.push(order.agent.key.clone());
+            wanted.want(Some(nonce), What::Run { order, hub: hub_uid.clone() });
+        }
+        for (agent, traceparent) in removals {
+            keys.push(agent.key.clone());
+            wanted.want(Some(nonce), What::Remove { agent, traceparent });
+        }
+        drop(wanted);
+        keys.iter().for_each(|key| self.queue.add(key));
+    }
+
+    /// Carries out what is wanted of an agent, if anything is.
+    pub(super) async fn persist(&self, key: &AgentKey) -> Then {
+        let Some((serial, what)) = self.orders.lock().wanted(key) else { return Then::Nothing };
+        let (became, then) = match &what {
+            What::Run { order, hub } => {
+                let stage = self.stage(Stage::AssignmentPersist, key, order.traceparent.as_deref());
+                became(self.run(order, hub).instrument(stage.span().clone()).await)
+            }
+            What::Remove { agent, traceparent } => {
+                let span = tracing::info_span!("assignment.remove", agent = %key, traceparent);
+                self.remove(agent).instrument(span).await
+            }
+        };
+        match became.outcome {
+            Outcome::Rejected => {
+                tracing::warn!(agent = %key, reason = became.reason, "order refused: {}", became.message)
+            }
+            Outcome::Waiting => {
+                tracing::info!(agent = %key, reason = became.reason, "order waits: {}", became.message)
+            }
+            Outcome::Persisted | Outcome::Removing | Outcome::Gone => {}
+        }
+        self.metrics.order(became.outcome);
+        let answers = self.orders.lock().settle(key, serial, became);
+        self.answer(answers);
+        then
+    }
+
+    async fn run(&self, order: &Order, hub: &str) -> Result<(), Held> {
+        let template = validate::order(order, &self.settings.own_namespace).map_err(Held::Rejected)?;
+        let key = &order.agent.key;
+        if let Some(held) = self.index.lock().assignment(key) {
+            if held.deleting() {
+                let message = "the assignment of that name is being deleted; this one follows".to_owned();
+                return Err(Held::Waiting("ReplacingPredecessor", message));
+            }
+            let spec = &held.object.spec;
+            let same = held.agent == order.agent
+                && held.hash == Some(order.hash)
+                && spec.replicas == order.replicas
+                && spec.hub == hub
+                && spec.template == template;
+            if same {
+                return Ok(());
+            }
+        }
+        self.namespace(key.namespace()).await?;
+        let body = json!({
+            "apiVersion": "parallax.io/v1alpha1",
+            "kind": "AgentAssignment",
+            "metadata": {
+                "namespace": key.namespace(),
+                "name": key.name(),
+                "labels": build::labels(&order.agent, &template.agent_type),
+                "annotations": order.traceparent.as_ref().map(|t| json!({TRACEPARENT: t})),
+            },
+            "spec": {
+                "agent": {
+                    "namespace": key.namespace(),
+                    "name": key.name(),
+                    "incarnation": order.agent.incarnation.as_str(),
+                },
+                "hub": hub,
+                "hash": order.hash.to_string(),
+                "replicas": order.replicas,
+                "template": template,
+            },
+        });
+        let params = PatchParams::apply(MEMBER_MANAGER).force();
+        let written = within(self.assignments(key).patch(key.name(), &params, &Patch::Apply(&body))).await;
+        match written {
+            Ok(object) => {
+                self.assignment_seen(object);
+                Ok(())
+            }
+            Err(Failure::NamespaceTerminating(_)) => Err(terminating(key.namespace())),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Makes sure that the namespace can take the assignment.
+    async fn namespace(&self, name: &str) -> Result<(), Held> {
+        match self.index.lock().namespace(name) {
+            Some(Namespace::Active) => return Ok(()),
+            Some(Namespace::Terminating) => return Err(terminating(name)),
+            None => {}
+        }
+        if !self.settings.create_namespaces {
+            let message = format!(
+                "namespace {name} does not exist here; create it, or run the member with --create-namespaces"
+            );
+            return Err(Held::Waiting("NamespaceMissing", message));
+        }
+        let mut object = NamespaceObject::default();
+        object.metadata.name = Some(name.to_owned());
+        object.metadata.labels = Some([(MANAGED_BY.to_owned(), MANAGED_BY_PARALLAX.to_owned())].into());
+        let params = PostParams { field_manager: Some(MEMBER_MANAGER.into()), ..PostParams::default() };
+        let api = Api::<NamespaceObject>::all(self.client.clone());
+        match within(api.create(&params, &object)).await {
+            Ok(_) | Err(Failure::Conflict(_)) => {
+                self.index.lock().put_namespace(name, Namespace::Active);
+                Ok(())
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn remove(&self, agent: &AgentRef) -> (Became, Then) {
+        let held = self.index.lock().assignment(&agent.key).filter(|a| a.agent == *agent);
+        let Some(held) = held else { return (Became::well(Outcome::Gone), Then::Nothing) };
+        if held.deleting() {
+            return (Became::well(Outcome::Removing), Then::Nothing);
+        }
+        let preconditions = Preconditions { uid: Some(held.uid().to_owned()), resource_version: None };
+        let params = DeleteParams::foreground().preconditions(preconditions);
+        let api = self.assignments(&agent.key);
+        match within(api.delete(agent.key.name(), &params)).await {
+            Ok(answer) => {
+                let left = answer.left();
+                if let Some(object) = left {
+                    self.assignment_seen(object);
+                }
+                (Became::well(Outcome::Removing), Then::Nothing)
+            }
+            Err(Failure::NotFound(_)) => {
+                let gone = self.index.lock().drop_assignment(&agent.key, held.uid());
+                if let Some(gone) = gone {
+                    self.assignment_gone(&gone);
+                }
+                (Became::well(Outcome::Gone), Then::Nothing)
+            }
+            Err(failure) => (waiting(failure.reason(), failure.to_string()), Then::Retry),
+        }
+    }
+
+    pub(super) fn assignments(&self, key: &AgentKey) -> Api<AgentAssignment> {
+        Api::namespaced(self.client.clone(), key.namespace())
+    }
+}
+
+fn terminating(namespace: &str) -> Held {
+    Held::Waiting(
+        "NamespaceTerminating",
+        format!("namespace {namespace} is being deleted; the order waits for a new one"),
+    )
+}
+
+fn waiting(reason: &str, message: String) -> Became {
+    Became { outcome: Outcome::Waiting, reason: reason.to_owned(), message }
+}
+
+fn became(result: Result<(), Held>) -> (Became, Then) {
+    match result {
+        Ok(()) => (Became::well(Outcome::Persisted), Then::Nothing),
+        Err(Held::Rejected(validate::Rejection { reason, message })) => {
+            (Became { outcome: Outcome::Rejected, reason: reason.to_owned(), message }, Then::Nothing)
+        }
+        Err(Held::Waiting(reason, message)) => (waiting(reason, message), Then::Nothing),
+        Err(Held::Failed(failure)) => (waiting(failure.reason(), failure.to_string()), Then::Retry),
+    }
+}

@@ -1,0 +1,141 @@
+//! What watches, and the answers to writes, bring.
+
+use std::sync::Arc;
+
+use parallax_crds::{AgentAssignment, AgentKey};
+
+use super::Agents;
+use crate::store::{
+    Assignment, Child, ChildKind, Index, Namespace, Pod, SlimNode, SlimPod, key_of, node_ready,
+};
+
+impl Agents {
+    /// Looks at or changes the index.
+    pub fn with_index<T>(&self, f: impl FnOnce(&mut Index) -> T) -> T {
+        f(&mut self.index.lock())
+    }
+
+    /// An assignment, as it is now.
+    pub fn assignment_seen(&self, object: AgentAssignment) {
+        let Some((old, new)) = self.index.lock().put_assignment(Assignment::new(object)) else { return };
+        let key = &new.agent.key;
+        if old.is_none() {
+            self.orders.lock().first_seen(&new);
+        }
+        if old.as_ref().is_none_or(|old| old.held() != new.held()) {
+            self.uplink.tell(|link| match new.held() {
+                Some(held) => link.hold(held),
+                None => link.release(key),
+            });
+        }
+        if old.is_none_or(|old| new.ordered_differently(&old)) {
+            self.queue.add(key);
+        }
+        if new.deleting() {
+            self.refresh(key);
+        }
+    }
+
+    /// An assignment that the watch saw go.
+    pub fn assignment_deleted(&self, object: &AgentAssignment) {
+        let key = key_of(&object.metadata);
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        let gone = self.index.lock().drop_assignment(&key, uid);
+        if let Some(gone) = gone {
+            self.assignment_gone(&gone);
+        }
+    }
+
+    /// An assignment that is not there any more.
+    pub fn assignment_gone(&self, gone: &Arc<Assignment>) {
+        let key = &gone.agent.key;
+        if let Some(slot) = self.index.lock().slot_mut(key) {
+            slot.reported = None;
+            slot.sync = None;
+        }
+        self.uplink.tell(|link| {
+            link.release(key);
+            link.unreport(key);
+        });
+        self.conflicts.end(key);
+        self.stubborn.lock().retain(|(_, of), _| of != key);
+        self.orders.lock().gone(gone);
+        self.queue.add(key);
+    }
+
+    /// A Deployment or Service, as it is now.
+    pub fn child_seen(&self, kind: ChildKind, key: &AgentKey, child: Child) {
+        let body = child.body.clone();
+        let terminating = child.terminating;
+        let Some(old) = self.index.lock().put_child(kind, key, child) else { return };
+        // What its controllers write into a status is to be told, but changes nothing that we do.
+        if old.is_none_or(|old| old.body != body || old.terminating != terminating) {
+            self.queue.add(key);
+        }
+        self.refresh(key);
+    }
+
+    /// A Deployment or Service that the watch saw go, or lose our label.
+    pub fn child_deleted(&self, kind: ChildKind, key: &AgentKey, uid: &str) {
+        if self.index.lock().drop_child(kind, key, uid).is_some() {
+            self.queue.add(key);
+            self.refresh(key);
+        }
+    }
+
+    /// A child that a listing didn't have any more.
+    pub fn child_lost(&self, key: &AgentKey) {
+        self.queue.add(key);
+        self.refresh(key);
+    }
+
+    /// Pods that a listing didn't have any more.
+    pub fn pods_lost(&self, key: &AgentKey) {
+        self.refresh(key);
+    }
+
+    /// A pod, as it is now.
+    pub fn pod_seen(&self, pod: &SlimPod) {
+        let Some((key, kept)) = Pod::of(pod) else { return };
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        if self.index.lock().put_pod(&key, name, kept) {
+            self.refresh(&key);
+        }
+    }
+
+    /// A pod that is not there any more.
+    pub fn pod_deleted(&self, pod: &SlimPod) {
+        let Some((key, _)) = Pod::of(pod) else { return };
+        if self.index.lock().drop_pod(&key, pod.metadata.name.as_deref().unwrap_or_default()) {
+            self.refresh(&key);
+        }
+    }
+
+    /// A namespace, as it is now: who waited for it is looked at again.
+    pub fn namespace_seen(&self, name: &str, state: Namespace) {
+        if !self.index.lock().put_namespace(name, state) || state == Namespace::Terminating {
+            return;
+        }
+        let mut waiting = self.orders.lock().waiting_in(name);
+        waiting.extend(self.index.lock().agents_in(name));
+        waiting.iter().for_each(|key| self.queue.add(key));
+    }
+
+    /// A node, as it is now.
+    pub fn node_seen(&self, node: &SlimNode) {
+        let name = node.metadata.name.as_deref().unwrap_or_default();
+        if self.index.lock().put_node(name, node_ready(node)) {
+            self.tell_about_cluster();
+        }
+    }
+
+    /// Tells the hub about the cluster itself.
+    pub fn tell_about_cluster(&self) {
+        let report = {
+            let mut about = self.about.lock();
+            self.index.lock().count_nodes(&mut about);
+            about.clone()
+        };
+        self.uplink.tell(|link| link.cluster(report));
+    }
+}

@@ -1,0 +1,89 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use parallax_crds::labels::SYSTEM_NAMESPACE;
+use parallax_platform::{KubeArgs, ListenArgs, LogArgs, Threads, run_command, run_service};
+
+use crate::run;
+
+/// The member of a Parallax fleet: runs in each cluster what the hub assigns to it.
+#[derive(Debug, Parser)]
+#[command(name = "parallax-member", version, about)]
+pub struct Args {
+    /// Where the hub listens for members
+    #[arg(long, env = "PARALLAX_HUB", value_name = "HOST:PORT")]
+    hub: String,
+    /// File that holds the join token; needed until the cluster is enrolled
+    #[arg(long, env = "PARALLAX_JOIN_TOKEN_FILE", value_name = "PATH")]
+    join_token_file: Option<PathBuf>,
+    /// The join token itself, instead of a file
+    #[arg(long, env = "PARALLAX_JOIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    join_token: Option<String>,
+    /// Create the namespaces of agents where they are missing; they are never deleted
+    #[arg(long, env = "PARALLAX_CREATE_NAMESPACES")]
+    create_namespaces: bool,
+    /// Namespace of the member's own objects
+    #[arg(long, env = "PARALLAX_SYSTEM_NAMESPACE", default_value = SYSTEM_NAMESPACE, value_name = "NAMESPACE")]
+    system_namespace: String,
+    #[command(flatten)]
+    listen: ListenArgs,
+    #[command(flatten)]
+    kube: KubeArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+impl Args {
+    /// Does what the command line says; how it ended.
+    pub fn execute(self) -> ExitCode {
+        let Self { hub, join_token_file, join_token, create_namespaces, system_namespace, listen, kube, log } =
+            self;
+        if let Err(error) = parallax_platform::init_logging(&log) {
+            return run_command(async { Err(error) });
+        }
+        let ListenArgs { bind, metrics_port, addresses_file } = listen;
+        let settings = run::Settings {
+            kube,
+            hub,
+            join_token_file,
+            join_token,
+            create_namespaces,
+            namespace: system_namespace,
+            bind,
+            metrics_port,
+            addresses_file,
+        };
+        // The member waits far more than it computes.
+        run_service(Threads::One, |stop| run::run(settings, stop))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable() {
+        let command = Args::command();
+        let ours = command.get_arguments().filter(|a| !matches!(a.get_id().as_str(), "help" | "version"));
+        let without: Vec<_> =
+            ours.filter(|a| a.get_env().is_none()).map(|a| a.get_id().to_string()).collect();
+        assert_eq!(without, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_hub_must_be_named() {
+        assert!(Args::try_parse_from(["parallax-member", "--hub", "hub:8443"]).is_ok());
+    }
+}

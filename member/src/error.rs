@@ -1,0 +1,45 @@
+//! Why the member can't start, each in one line that says what to do.
+
+use parallax_platform::PlatformError;
+use parallax_proto::identity::IdentityError;
+
+/// A start that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberError {
+    /// Kubeconfig, port, log level and the like.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// The API server doesn't answer, or not as it should.
+    #[error("can't {what}: {why}; check the API server, and the member's rights (deploy/member/rbac.yaml)")]
+    Api {
+        /// What was attempted.
+        what: &'static str,
+        /// What happened.
+        why: String,
+    },
+    /// AgentAssignments are unknown to the API server.
+    #[error(
+        "this cluster has no AgentAssignments yet; run: kubectl apply --server-side -f crds/yaml/agentassignments.yaml"
+    )]
+    CrdMissing,
+    /// The file of the join token can't be read.
+    #[error("can't read the join token from {path}: {why}; check --join-token-file")]
+    TokenFile {
+        /// Where it should be.
+        path: String,
+        /// What happened.
+        why: std::io::Error,
+    },
+    /// The join token is none.
+    #[error("the join token can't be used: {0}; make a new one on the hub with: parallax-hub token CLUSTER")]
+    Token(IdentityError),
+    /// Neither identity nor token.
+    #[error(
+        "this cluster is not enrolled and there is no join token; make one on the hub with: parallax-hub token CLUSTER, and give it \
+         as PARALLAX_JOIN_TOKEN or --join-token-file"
+    )]
+    NoToken,
+    /// The stored identity is damaged.
+    #[error("the Secret {0} is damaged ({1}); delete it, and give the member a new join token")]
+    Identity(String, IdentityError),
+}

@@ -1,0 +1,222 @@
+//! The member's life: from its settings to its last word.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
+use kube::api::{Api, ListParams};
+use parallax_crds::AgentAssignment;
+use parallax_crds::link::ClusterReport;
+use parallax_platform::{Addresses, AdminServer, KubeArgs, Readiness, admin, observed_client};
+use parallax_proto::driver::{Clock, member};
+use parallax_proto::identity::{JoinToken, MemberIdentity};
+use parallax_proto::session::{MemberLink, MemberLinkConfig};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::{self, Agents, Uplink};
+use crate::error::MemberError;
+use crate::failure::{Failure, within};
+use crate::identity::IdentityStore;
+use crate::link::{Courier, Dialler};
+use crate::metrics::Metrics;
+use crate::state::StateStore;
+use crate::{enroll, store};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long the first look at all agents may hold up the first dial.
+const FIRST_LOOK: Duration = Duration::from_secs(15);
+
+/// What the command line says.
+#[derive(Debug)]
+pub struct Settings {
+    /// Which API server.
+    pub kube: KubeArgs,
+    /// `HOST:PORT` of the hub.
+    pub hub: String,
+    /// Where the join token is.
+    pub join_token_file: Option<PathBuf>,
+    /// The join token.
+    pub join_token: Option<String>,
+    /// Missing namespaces are made.
+    pub create_namespaces: bool,
+    /// The member's own namespace.
+    pub namespace: String,
+    /// The address to listen on.
+    pub bind: IpAddr,
+    /// The port of metrics and health.
+    pub metrics_port: u16,
+    /// Where the addresses are written to.
+    pub addresses_file: Option<PathBuf>,
+}
+
+/// Runs the member until `shutdown`.
+///
+/// # Errors
+/// When it can't start.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), MemberError> {
+    let process = parallax_platform::Metrics::new("parallax-member", VERSION);
+    let readiness = Readiness::default();
+    let caches = readiness.check("caches");
+    let admin =
+        AdminServer::bind(settings.bind, settings.metrics_port, "--metrics-port (METRICS_PORT)").await?;
+    let addresses = Addresses { metrics: Some(admin.address()), ..Addresses::default() };
+    let token = enroll::token(settings.join_token_file.as_deref(), settings.join_token.as_deref())?;
+    let client = observed_client(&settings.kube, &process).await?;
+    addresses.publish(settings.addresses_file.as_deref())?;
+    let mut tasks = JoinSet::new();
+    let routes = admin::health(readiness.clone()).merge(admin::metrics(process.clone()));
+    let serving = admin.serve(routes, shutdown.clone());
+    tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!("the admin port failed: {error}");
+        }
+    });
+    let start = start(&settings, client, token, Metrics::new(&process));
+    let started = tokio::select! {
+        started = start => started?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    tasks.spawn(started.follow(&settings, caches, shutdown.clone()));
+    shutdown.cancelled().await;
+    // Each task knows the shutdown and ends by itself; the whole is bounded by the process's grace.
+    while tasks.join_next().await.is_some() {}
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What is needed before the member can work.
+struct Started {
+    client: Client,
+    cluster_uid: String,
+    identities: IdentityStore,
+    identity: Option<MemberIdentity>,
+    token: Option<JoinToken>,
+    state: StateStore,
+    agents: Arc<Agents>,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+/// Reads what this cluster is and whom its member obeyed; says what is missing.
+async fn start(
+    settings: &Settings,
+    client: Client,
+    token: Option<JoinToken>,
+    metrics: Metrics,
+) -> Result<Started, MemberError> {
+    let api = |what| move |e: Failure| MemberError::Api { what, why: e.to_string() };
+    let version =
+        within(client.apiserver_version()).await.map_err(api("ask the API server for its version"))?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let system =
+        within(namespaces.get("kube-system")).await.map_err(api("read the namespace kube-system"))?;
+    let cluster_uid = system.metadata.uid.unwrap_or_default();
+    let assignments: Api<AgentAssignment> = Api::all(client.clone());
+    match within(assignments.list_metadata(&ListParams::default().limit(1))).await {
+        Ok(_) => {}
+        Err(Failure::NotFound(_)) => return Err(MemberError::CrdMissing),
+        Err(failure) => return Err(api("list AgentAssignments")(failure)),
+    }
+    let identities = IdentityStore::new(client.clone(), &settings.namespace);
+    let identity = identities.load().await?;
+    if identity.is_none() && token.is_none() {
+        return Err(MemberError::NoToken);
+    }
+    let state = StateStore::new(client.clone(), &settings.namespace);
+    let obeyed = state.load().await?;
+    let clock = Clock::start();
+    let config = MemberLinkConfig {
+        cluster_uid: cluster_uid.clone(),
+        boot_id: uuid::Uuid::new_v4().to_string(),
+        member_version: VERSION.to_owned(),
+        hub_uid: obeyed.hub_uid,
+        max_epoch: obeyed.max_epoch,
+        seed: rand::random(),
+    };
+    let link = Arc::new(Mutex::new(MemberLink::new(config, clock.now())));
+    let uplink = Uplink { link, wake: Arc::new(Notify::new()) };
+    let about = ClusterReport {
+        kubernetes_version: version.git_version,
+        member_version: VERSION.to_owned(),
+        ..ClusterReport::default()
+    };
+    let rules = agents::Settings {
+        own_namespace: settings.namespace.clone(),
+        create_namespaces: settings.create_namespaces,
+    };
+    let agents = Agents::new(client.clone(), rules, about, uplink, metrics.clone());
+    Ok(Started { client, cluster_uid, identities, identity, token, state, agents, clock, metrics })
+}
+
+impl Started {
+    /// Works until `shutdown`: the agents first, the hub when there is one.
+    fn follow(
+        self,
+        settings: &Settings,
+        caches: parallax_platform::readiness::Check,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let hub = settings.hub.clone();
+        async move {
+            let Self { client, cluster_uid, identities, identity, token, state, agents, clock, metrics } =
+                self;
+            let known =
+                identity.as_ref().map(MemberIdentity::cluster).or(token.as_ref().map(JoinToken::cluster));
+            if let Some(cluster) = known {
+                agents.name_cluster(cluster.clone());
+            }
+            let mut watches = JoinSet::new();
+            caches.not_ready("the first lists are not complete");
+            tokio::select! {
+                () = store::watch::start(&client, &agents, &mut watches) => {}
+                () = shutdown.cancelled() => return,
+            }
+            caches.ready();
+            let mut work = JoinSet::new();
+            work.spawn(agents::execute(Arc::clone(&agents), shutdown.clone()));
+            work.spawn(agents::write_statuses(Arc::clone(&agents), shutdown.clone()));
+            // The hub asks at once what runs here: better to know by then.
+            tokio::select! {
+                _ = tokio::time::timeout(FIRST_LOOK, agents.looked_at()) => {}
+                () = shutdown.cancelled() => {}
+            }
+            let identity = tokio::select! {
+                identity = identity_for(&hub, identity, token, &cluster_uid, &identities) => identity,
+                () = shutdown.cancelled() => None,
+            };
+            if let Some(identity) = identity {
+                agents.name_cluster(identity.cluster().clone());
+                let Uplink { link, wake } = agents.uplink().clone();
+                let dialler = Dialler { hub, identity: Arc::new(identity) };
+                let courier = Courier::new(Arc::clone(&agents), state, metrics);
+                member::run(link, wake, clock, dialler, courier, shutdown.clone()).await;
+            }
+            while work.join_next().await.is_some() {}
+        }
+    }
+}
+
+/// The stored identity, while it is good; a new one by the token otherwise.
+async fn identity_for(
+    hub: &str,
+    identity: Option<MemberIdentity>,
+    token: Option<JoinToken>,
+    cluster_uid: &str,
+    store: &IdentityStore,
+) -> Option<MemberIdentity> {
+    match (identity, token) {
+        (Some(identity), Some(token)) if identity.not_after() <= jiff::Timestamp::now() => {
+            tracing::warn!("the certificate ended at {}; enrolling again", identity.not_after());
+            Some(enroll::enroll(hub, &token, cluster_uid, store).await)
+        }
+        (Some(identity), _) => Some(identity),
+        (None, Some(token)) => Some(enroll::enroll(hub, &token, cluster_uid, store).await),
+        (None, None) => None,
+    }
+}
