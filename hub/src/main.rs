@@ -1,2 +1,25 @@
-//! x
-fn main() {}
+//! `parallax-hub`: watches ParallaxAgents, places them, serves the members' sessions, and writes one
+//! honest status back.
+
+mod args;
+mod brain;
+mod enrollment;
+mod error;
+mod events;
+mod metrics;
+mod preflight;
+mod run;
+mod sessions;
+mod store;
+mod tls;
+mod token_command;
+mod watch;
+mod writers;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    args::Args::parse().execute()
+}

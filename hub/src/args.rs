@@ -1,0 +1,226 @@
+//! The command line.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
+use parallax_crds::ClusterName;
+use parallax_crds::labels::SYSTEM_NAMESPACE;
+use parallax_platform::{KubeArgs, ListenArgs, LogArgs, Threads, run_command, run_service};
+use parallax_proto::identity::TrustDomain;
+
+use crate::{run, token_command};
+
+/// The hub waits far more than it computes, and each thread has memory of its own.
+const THREADS: Threads = Threads::Workers(2);
+
+/// The hub of a Parallax fleet.
+#[derive(Debug, Parser)]
+#[command(name = "parallax-hub", version, about, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    hub: HubArgs,
+    #[command(flatten)]
+    kube: KubeArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the hub (what happens without a command)
+    Run(RunArgs),
+    /// Make a join token for a cluster, and its MemberCluster if there is none; needs an administrator's kubeconfig
+    Token(TokenArgs),
+}
+
+/// What the hub and its commands must agree on.
+#[derive(Debug, Clone, clap::Args)]
+struct HubArgs {
+    /// Namespace of the hub's own objects
+    #[arg(long, env = "PARALLAX_SYSTEM_NAMESPACE", default_value = SYSTEM_NAMESPACE, value_name = "NAMESPACE", global = true)]
+    namespace_system: String,
+    /// Trust domain of the fleet's identities, spiffe://DOMAIN/…
+    #[arg(long, env = "PARALLAX_TRUST_DOMAIN", default_value = TrustDomain::DEFAULT, value_name = "DOMAIN", global = true)]
+    trust_domain: TrustDomain,
+}
+
+/// How the hub runs.
+#[derive(Debug, Clone, clap::Args)]
+struct RunArgs {
+    #[command(flatten)]
+    listen: ListenArgs,
+    /// Port that members connect to; 0 = any free one
+    #[arg(long, env = "SESSION_PORT", default_value_t = 8443, value_name = "PORT")]
+    session_port: u16,
+    /// Port of /healthz and /readyz; 0 = any free one
+    #[arg(long, env = "PORT", default_value_t = 3300, value_name = "PORT")]
+    port: u16,
+    /// What the images of built-in agent types begin with: PREFIX/agent-TYPE:TAG
+    #[arg(long, env = "PARALLAX_IMAGE_PREFIX", default_value = "ghcr.io/parallax", value_name = "PREFIX")]
+    image_prefix: String,
+    /// Tag of the images of built-in agent types
+    #[arg(long, env = "PARALLAX_IMAGE_TAG", default_value = env!("CARGO_PKG_VERSION"), value_name = "TAG")]
+    image_tag: String,
+    /// How long the certificates are valid that the hub issues, such as 24h
+    #[arg(long, env = "PARALLAX_CERTIFICATE_VALIDITY", default_value = "24h", value_name = "DURATION", value_parser = certificate_validity)]
+    certificate_validity: Duration,
+    /// Hold the deletion of many agents at once for an administrator's approval, too
+    #[arg(long, env = "PARALLAX_HOLD_MASS_DELETIONS")]
+    hold_mass_deletions: bool,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+struct TokenArgs {
+    /// The cluster's name in the fleet
+    #[arg(value_parser = ClusterName::new)]
+    cluster: ClusterName,
+    /// Let the cluster enroll anew: forget its certificate and its pinned UID
+    #[arg(long)]
+    reset: bool,
+    /// How long the token is good for, at most 1h
+    #[arg(long, default_value = "1h", value_name = "DURATION", value_parser = token_life)]
+    ttl: Duration,
+    /// How the token is printed
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// The token, alone on its line
+    Text,
+    /// An object with `cluster`, `token`, `caFingerprint` and `expires`
+    Json,
+}
+
+impl Args {
+    /// Does what the command line says; how it ended.
+    pub fn execute(self) -> ExitCode {
+        let Self { command, run, hub, kube, log } = self;
+        if let Err(error) = parallax_platform::init_logging(&log) {
+            return run_command(async { Err(error) });
+        }
+        match command {
+            None => run.execute(hub, kube),
+            Some(Command::Run(run)) => run.execute(hub, kube),
+            Some(Command::Token(token)) => token.execute(hub, kube),
+        }
+    }
+}
+
+impl RunArgs {
+    fn execute(self, hub: HubArgs, kube: KubeArgs) -> ExitCode {
+        let Self {
+            listen: ListenArgs { bind, metrics_port, addresses_file },
+            session_port,
+            port,
+            image_prefix,
+            image_tag,
+            certificate_validity,
+            hold_mass_deletions,
+        } = self;
+        let HubArgs { namespace_system, trust_domain } = hub;
+        let settings = run::Settings {
+            kube,
+            namespace: namespace_system,
+            trust_domain,
+            bind,
+            session_port,
+            http_port: port,
+            metrics_port,
+            addresses_file,
+            image_prefix,
+            image_tag,
+            certificate_validity,
+            hold_mass_deletions,
+        };
+        run_service(THREADS, |stop| run::run(settings, stop))
+    }
+}
+
+impl TokenArgs {
+    fn execute(self, hub: HubArgs, kube: KubeArgs) -> ExitCode {
+        let Self { cluster, reset, ttl, output } = self;
+        let HubArgs { namespace_system, trust_domain } = hub;
+        let wish =
+            token_command::Wish { cluster, reset, ttl, output, namespace: namespace_system, trust_domain };
+        run_command(token_command::make(kube, wish))
+    }
+}
+
+fn certificate_validity(text: &str) -> Result<Duration, String> {
+    within(text, Duration::from_secs(60), Duration::from_secs(90 * 24 * 3600))
+}
+
+fn token_life(text: &str) -> Result<Duration, String> {
+    within(text, Duration::from_secs(1), Duration::from_secs(3600))
+}
+
+/// A duration such as "90s", "30m" or "24h", within bounds.
+fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let duration: SignedDuration =
+        text.parse().map_err(|_| "give a duration such as 90s, 30m or 24h".to_owned())?;
+    let duration =
+        Duration::try_from(duration).map_err(|_| "give a duration that isn't negative".to_owned())?;
+    if (least..=most).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err(format!("give a duration from {} s to {} s", least.as_secs(), most.as_secs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_the_hub_has_an_environment_variable() {
+        let command = Args::command();
+        let without: Vec<_> = command
+            .get_arguments()
+            .filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
+            .filter(|arg| arg.get_env().is_none())
+            .map(|arg| arg.get_id().to_string())
+            .collect();
+        assert_eq!(without, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_token_lives_an_hour_at_most() {
+        assert_eq!(token_life("1h"), Ok(Duration::from_secs(3600)));
+        assert_eq!(token_life("90s"), Ok(Duration::from_secs(90)));
+        for bad in ["61m", "0s", "-1m", "soon", ""] {
+            assert!(token_life(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_asked_for_by_a_cluster_name() {
+        assert!(Args::try_parse_from(["parallax-hub", "token", "member-1", "-o", "json"]).is_ok());
+        assert!(Args::try_parse_from(["parallax-hub", "token", "Member_1"]).is_err());
+        assert!(Args::try_parse_from(["parallax-hub", "token"]).is_err());
+    }
+
+    #[test]
+    fn the_hub_runs_with_and_without_its_command() {
+        for line in [vec!["parallax-hub", "--port", "0"], vec!["parallax-hub", "run", "--port", "0"]] {
+            assert!(Args::try_parse_from(line).is_ok());
+        }
+    }
+}

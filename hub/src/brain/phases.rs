@@ -1,0 +1,48 @@
+//! How many agents are in which phase, as the API server has it.
+
+use std::collections::HashMap;
+
+use parallax_crds::agent::Phase;
+use parallax_crds::{AgentKey, ParallaxAgent};
+use parallax_hub_core::fleet::Input;
+
+use crate::metrics::Metrics;
+
+/// Every agent's phase.
+#[derive(Default)]
+pub struct Phases {
+    agents: HashMap<AgentKey, Phase>,
+}
+
+impl Phases {
+    /// Follows the watch.
+    pub fn note(&mut self, input: &Input, metrics: &Metrics) {
+        let (before, after) = match input {
+            Input::AgentSeen(agent) => {
+                let phase = phase(agent);
+                (self.agents.insert(key(agent), phase), Some(phase))
+            }
+            Input::AgentGone { key, .. } => (self.agents.remove(key), None),
+            _ => return,
+        };
+        if before == after {
+            return;
+        }
+        for (phase, difference) in [(before, -1), (after, 1)] {
+            if let Some(phase) = phase {
+                metrics.agents(phase.into(), difference);
+            }
+        }
+    }
+}
+
+/// The agent's namespace and name.
+pub fn key(agent: &ParallaxAgent) -> AgentKey {
+    let meta = &agent.metadata;
+    AgentKey::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+}
+
+/// An agent without a status is one that nothing is known of yet.
+fn phase(agent: &ParallaxAgent) -> Phase {
+    agent.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending)
+}

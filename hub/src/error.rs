@@ -1,0 +1,126 @@
+//! What can go wrong in the hub, each with what to do about it.
+
+/// An error that ends the process or a command of it.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The platform's: kubeconfig, ports.
+    #[error(transparent)]
+    Platform(#[from] parallax_platform::PlatformError),
+    /// Certificates and tokens.
+    #[error(transparent)]
+    Identity(#[from] parallax_proto::identity::IdentityError),
+    /// The listener's TLS.
+    #[error(transparent)]
+    Tls(#[from] parallax_proto::tls::TlsError),
+    /// A call on an object failed.
+    #[error("{what}: {}", explain(source))]
+    Kube {
+        /// The object, or what was tried.
+        what: String,
+        /// The client's error.
+        source: Box<kube::Error>,
+    },
+    /// A call on an object took too long.
+    #[error("{what}: the API server did not answer within {seconds} s")]
+    TimedOut {
+        /// The object, or what was tried.
+        what: String,
+        /// The time-out.
+        seconds: u64,
+    },
+    /// The object kept changing under us.
+    #[error("{what} changes faster than it can be written; find out who else writes it")]
+    Contended {
+        /// The object.
+        what: String,
+    },
+    /// One of our own objects doesn't say what it must.
+    #[error("{what}: {problem}")]
+    Malformed {
+        /// The object.
+        what: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// A kind is not installed.
+    #[error("the kind {kind} is not installed: kubectl apply --server-side -f crds/yaml/{file}")]
+    MissingKind {
+        /// The kind.
+        kind: &'static str,
+        /// The manifest that installs it, under `crds/yaml/`.
+        file: &'static str,
+    },
+    /// A right is missing.
+    #[error(
+        "{action}: the API server refuses it ({message}); apply deploy/hub (ServiceAccount, ClusterRole, Role) and run under that account"
+    )]
+    MissingRight {
+        /// What was tried.
+        action: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// The hub's namespace is not there.
+    #[error("the namespace {namespace} does not exist: kubectl apply --server-side -f deploy/hub")]
+    MissingNamespace {
+        /// Its name.
+        namespace: String,
+    },
+    /// A token is asked for a cluster that already has an identity.
+    #[error(
+        "cluster {cluster} already has an identity (certificate {serial}); if it was rebuilt or its key is lost, run: parallax-hub token {cluster} --reset"
+    )]
+    AlreadyEnrolled {
+        /// The cluster.
+        cluster: String,
+        /// The recorded serial number.
+        serial: String,
+    },
+}
+
+impl HubError {
+    /// Whether it may come right by itself: the API server is away, busy or starting.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Contended { .. } => true,
+            Self::Kube { source, .. } => match &**source {
+                kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+                kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// The same, and what to do about it when the API server doesn't let us.
+    pub fn or_missing_right(self) -> Self {
+        match self {
+            Self::Kube { what, source } => match &*source {
+                kube::Error::Api(status) if matches!(status.code, 401 | 403) => {
+                    Self::MissingRight { action: what, message: status.message.clone() }
+                }
+                _ => Self::Kube { what, source },
+            },
+            other => other,
+        }
+    }
+}
+
+/// An API error in its own words; other errors with their causes, on one line.
+fn explain(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        other => {
+            let mut text = other.to_string();
+            let mut cause = std::error::Error::source(other);
+            while let Some(source) = cause {
+                let words = source.to_string();
+                if !text.contains(&words) {
+                    text = format!("{text}: {words}");
+                }
+                cause = source.source();
+            }
+            text
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the hub counts. No label holds a name of an object.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parallax_platform::Stages;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+
+use crate::sessions::Registry;
+
+/// A write, and how it went.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabel {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+/// How the hub answered a member's Hello.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabel {
+    answer: &'static str,
+}
+
+/// A phase.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabel {
+    phase: &'static str,
+}
+
+/// What waits in all outboxes, counted when somebody asks.
+#[derive(Clone)]
+struct OutboxDepth(Arc<Registry>);
+
+impl fmt::Debug for OutboxDepth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OutboxDepth")
+    }
+}
+
+impl EncodeMetric for OutboxDepth {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let depth = self.0.outbox_depth();
+        encoder.encode_gauge(&i64::try_from(depth).unwrap_or(i64::MAX))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
+
+/// Every metric of the hub's own. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    /// How long the steps of a change take.
+    pub stages: Stages,
+    sessions: Gauge,
+    resyncs: Counter,
+    answers: Family<AnswerLabel, Counter>,
+    writes: Family<WriteLabel, Counter>,
+    writing: Gauge,
+    agents: Family<PhaseLabel, Gauge>,
+    epoch: Gauge,
+}
+
+impl Metrics {
+    /// The metrics, registered in the process's.
+    pub fn register(process: &parallax_platform::Metrics, sessions: &Arc<Registry>) -> Self {
+        process.register(
+            "parallax_hub_outbox_entries",
+            "Orders and removals that wait to be sent, over all sessions",
+            OutboxDepth(sessions.clone()),
+        );
+        Self {
+            stages: process.stages().clone(),
+            sessions: process.gauge("parallax_hub_sessions", "Members that are connected"),
+            resyncs: process
+                .counter("parallax_hub_resyncs", "Times that a member came to hold all that it was ordered"),
+            answers: process.counters("parallax_hub_hellos", "Answers to members that connected"),
+            writes: process
+                .counters("parallax_hub_writes", "Writes that the fleet asked for, by kind and outcome"),
+            writing: process
+                .gauge("parallax_hub_writes_in_flight", "Writes that are under way or wait for their turn"),
+            agents: process.gauges("parallax_agents", "ParallaxAgents by phase"),
+            epoch: process.gauge("parallax_hub_epoch", "The epoch that orders are given under"),
+        }
+    }
+
+    /// A session began.
+    pub fn session_began(&self) {
+        self.sessions.inc();
+    }
+
+    /// A session ended.
+    pub fn session_ended(&self) {
+        self.sessions.dec();
+    }
+
+    /// A member holds what it was ordered.
+    pub fn resynced(&self) {
+        self.resyncs.inc();
+    }
+
+    /// A Hello was answered: "admit", "retry" or "refuse".
+    pub fn answered(&self, answer: &'static str) {
+        self.answers.get_or_create(&AnswerLabel { answer }).inc();
+    }
+
+    /// A write was asked for.
+    pub fn write_began(&self) {
+        self.writing.inc();
+    }
+
+    /// A write is over.
+    pub fn write_ended(&self, kind: &'static str, outcome: &'static str) {
+        self.writing.dec();
+        self.writes.get_or_create(&WriteLabel { kind, outcome }).inc();
+    }
+
+    /// So many agents more (or, when negative, fewer) are in a phase.
+    pub fn agents(&self, phase: &'static str, difference: i64) {
+        self.agents.get_or_create(&PhaseLabel { phase }).inc_by(difference);
+    }
+
+    /// Orders are given under this epoch.
+    pub fn epoch(&self, epoch: u64) {
+        self.epoch.set(i64::try_from(epoch).unwrap_or(i64::MAX));
+    }
+}

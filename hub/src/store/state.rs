@@ -1,0 +1,127 @@
+//! ConfigMap `parallax-hub-state`: who this hub is, and the highest epoch it has used.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{ObjectMeta, Patch, PatchParams};
+use parallax_crds::labels::HUB_MANAGER;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{ATTEMPTS, Created, bounded, create_once, is_conflict};
+use crate::error::HubError;
+
+/// The object's name.
+pub const NAME: &str = "parallax-hub-state";
+
+/// The hub's identity and the epoch of this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubState {
+    /// Random, made once, kept in backups: what members know the hub by.
+    pub uid: String,
+    /// Rises with every start.
+    pub epoch: u64,
+}
+
+/// The epoch after `stored`: unix milliseconds, so that it rises even after a restore from an old
+/// backup, and never less than one more than before.
+pub fn next_epoch(stored: u64, unix_millis: u64) -> u64 {
+    unix_millis.max(stored.saturating_add(1))
+}
+
+fn parse(object: &ConfigMap) -> Result<HubState, HubError> {
+    let field = |key: &str| object.data.as_ref().and_then(|d| d.get(key)).cloned();
+    let malformed = |problem: &str| HubError::Malformed {
+        what: format!("ConfigMap {NAME}"),
+        problem: problem.to_owned(),
+    };
+    let uid = field("uid").filter(|uid| !uid.is_empty()).ok_or_else(|| {
+        malformed("it has no `uid`; restore it from a backup, or delete it to begin as a new hub")
+    })?;
+    let epoch = field("epoch").unwrap_or_default();
+    let epoch =
+        epoch.parse().map_err(|_| malformed("its `epoch` is not a number; restore it from a backup"))?;
+    Ok(HubState { uid, epoch })
+}
+
+/// Reads the state and stores an epoch above it; makes the object when there is none.
+pub async fn begin_epoch(api: &Api<ConfigMap>, unix_millis: u64) -> Result<HubState, HubError> {
+    let what = format!("ConfigMap {NAME}");
+    for _ in 0..ATTEMPTS {
+        let Some(object) = bounded(&what, api.get_opt(NAME)).await? else {
+            let state = HubState { uid: Uuid::new_v4().to_string(), epoch: next_epoch(0, unix_millis) };
+            match create_once(api, NAME, &object_of(&state)).await? {
+                Created::Ours(_) => return Ok(state),
+                Created::Theirs => continue,
+            }
+        };
+        let stored = parse(&object)?;
+        let state = HubState { uid: stored.uid, epoch: next_epoch(stored.epoch, unix_millis) };
+        match replace_epoch(api, &object, state.epoch).await {
+            Ok(()) => return Ok(state),
+            Err(HubError::Kube { source, .. }) if is_conflict(&source) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(HubError::Contended { what })
+}
+
+/// Stores `to` instead of the lower epoch that is stored; false when that is not lower, or changed meanwhile:
+/// then somebody else is the hub.
+pub async fn raise_epoch(api: &Api<ConfigMap>, to: u64) -> Result<bool, HubError> {
+    let object = bounded(&format!("ConfigMap {NAME}"), api.get(NAME)).await?;
+    if parse(&object)?.epoch >= to {
+        return Ok(false);
+    }
+    match replace_epoch(api, &object, to).await {
+        Ok(()) => Ok(true),
+        Err(HubError::Kube { source, .. }) if is_conflict(&source) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn replace_epoch(api: &Api<ConfigMap>, read: &ConfigMap, epoch: u64) -> Result<(), HubError> {
+    let patch = json!({
+        "metadata": {"resourceVersion": read.metadata.resource_version},
+        "data": {"epoch": epoch.to_string()},
+    });
+    let params = PatchParams { field_manager: Some(HUB_MANAGER.to_owned()), ..PatchParams::default() };
+    bounded(&format!("ConfigMap {NAME}"), api.patch(NAME, &params, &Patch::Merge(&patch))).await?;
+    Ok(())
+}
+
+fn object_of(state: &HubState) -> ConfigMap {
+    ConfigMap {
+        metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
+        data: Some(
+            [("uid".to_owned(), state.uid.clone()), ("epoch".to_owned(), state.epoch.to_string())].into(),
+        ),
+        ..ConfigMap::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_the_time_unless_that_would_not_rise() {
+        assert_eq!(next_epoch(5, 1_000), 1_000);
+        assert_eq!(next_epoch(1_000, 1_000), 1_001);
+        assert_eq!(next_epoch(9_000, 1_000), 9_001);
+        assert_eq!(next_epoch(u64::MAX, 1_000), u64::MAX);
+    }
+
+    #[test]
+    fn a_state_reads_back_as_it_was_written() {
+        let state = HubState { uid: "u-1".into(), epoch: 42 };
+        assert_eq!(parse(&object_of(&state)).unwrap(), state);
+    }
+
+    #[test]
+    fn a_state_without_a_uid_is_refused_with_what_to_do() {
+        let error = parse(&ConfigMap::default()).unwrap_err().to_string();
+        assert!(error.contains("restore it from a backup"), "{error}");
+    }
+}

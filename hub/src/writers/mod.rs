@@ -1,0 +1,263 @@
+//! Carries out what the fleet wants written: each write in a task of its own, bounded in number and time,
+//! answered exactly once.
+
+mod call;
+mod finalizer;
+mod patches;
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{Api, Client};
+use parallax_crds::{
+    AgentKey, ClusterName, MemberCluster, MemberClusterStatus, ParallaxAgent, ParallaxAgentStatus,
+};
+use parallax_hub_core::fleet::{CrdState, Input, Write, WriteOutcome};
+use parallax_hub_core::tombstones::Tombstone;
+use parallax_platform::Stage;
+use serde_json::json;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use crate::metrics::Metrics;
+use crate::store::{state, tombstones};
+use call::{Dialect, Part};
+
+/// Status writes under way at a time; more wait in the order in which they came.
+const STATUS_WRITES: usize = 32;
+/// Other writes under way at a time: orders wait for them, so they never wait for statuses.
+const OTHER_WRITES: usize = 32;
+/// The CRD whose deletion is not the deletion of agents.
+pub const AGENT_CRD: &str = "parallaxagents.parallax.io";
+
+/// Where writes go and are answered. Cheap to clone.
+#[derive(Clone)]
+pub struct Writers {
+    client: Client,
+    config_maps: Api<ConfigMap>,
+    answers: mpsc::Sender<Input>,
+    metrics: Metrics,
+    tasks: TaskTracker,
+    statuses: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
+
+/// What a write was, for metrics.
+#[derive(Clone, Copy)]
+struct Kind(&'static str);
+
+impl Writers {
+    /// Writers that answer to `answers`; `config_maps` are the hub's namespace's.
+    pub fn new(
+        client: Client,
+        config_maps: Api<ConfigMap>,
+        answers: mpsc::Sender<Input>,
+        metrics: Metrics,
+        tasks: TaskTracker,
+    ) -> Self {
+        let [statuses, others] =
+            [STATUS_WRITES, OTHER_WRITES].map(|permits| Arc::new(Semaphore::new(permits)));
+        Self { client, config_maps, answers, metrics, tasks, statuses, others }
+    }
+
+    /// Adds our finalizer to an agent.
+    pub fn add_finalizer(&self, key: AgentKey, uid: String) {
+        let client = self.client.clone();
+        let write = Write::AddFinalizer(key.clone(), uid.clone());
+        self.other(Kind("add_finalizer"), write, async move { finalizer::add(&client, &key, &uid).await });
+    }
+
+    /// Takes our finalizer from an agent.
+    pub fn release_finalizer(&self, key: AgentKey, uid: String) {
+        let client = self.client.clone();
+        let write = Write::ReleaseFinalizer(key.clone(), uid.clone());
+        self.other(
+            Kind("release_finalizer"),
+            write,
+            async move { finalizer::release(&client, &key, &uid).await },
+        );
+    }
+
+    /// Replaces an agent's status.
+    pub fn agent_status(
+        &self,
+        key: AgentKey,
+        uid: String,
+        status: Box<ParallaxAgentStatus>,
+        traceparent: &str,
+    ) {
+        let stage = self.metrics.stages.begin(Stage::StatusWrite);
+        stage.span().record("agent", tracing::field::display(&key)).record("traceparent", traceparent);
+        let client = self.client.clone();
+        let write = Write::AgentStatus(key.clone(), uid.clone());
+        let span = stage.span().clone();
+        let call = async move {
+            // Recorded when it is over, the wait for a turn included.
+            let _stage = stage;
+            let patch = patches::status(&uid, &status);
+            let written = call::patch::<ParallaxAgent>(
+                &client,
+                Some(key.namespace()),
+                key.name(),
+                Part::Status,
+                Dialect::Json,
+                &patch,
+            )
+            .await;
+            outcome(written)
+        };
+        self.spawn(Kind("agent_status"), write, &self.statuses, call.instrument(span));
+    }
+
+    /// Replaces a cluster's status.
+    pub fn cluster_status(&self, cluster: ClusterName, uid: String, status: Box<MemberClusterStatus>) {
+        let client = self.client.clone();
+        let write = Write::ClusterStatus(cluster.clone());
+        self.spawn(Kind("cluster_status"), write, &self.statuses, async move {
+            let patch = patches::status(&uid, &status);
+            outcome(patch_cluster(&client, &cluster, Part::Status, Dialect::Json, &patch).await)
+        });
+    }
+
+    /// Pins a cluster's UID, in the version of the object that was looked at.
+    pub fn pin_cluster(&self, cluster: ClusterName, resource_version: &str, cluster_uid: &str) {
+        let client = self.client.clone();
+        let write = Write::PinCluster(cluster.clone());
+        let patch = json!({
+            "metadata": {"resourceVersion": resource_version},
+            "spec": {"clusterUID": cluster_uid},
+        });
+        self.other(Kind("pin_cluster"), write, async move {
+            outcome(patch_cluster(&client, &cluster, Part::Whole, Dialect::Merge, &patch).await)
+        });
+    }
+
+    /// Takes away an approval that was used.
+    pub fn clear_prune_approval(&self, cluster: ClusterName, digest: &str) {
+        let client = self.client.clone();
+        let write = Write::PruneApproval(cluster.clone());
+        let patch = patches::clear_prune_approval(digest);
+        self.other(Kind("prune_approval"), write, async move {
+            outcome(patch_cluster(&client, &cluster, Part::Whole, Dialect::Json, &patch).await)
+        });
+    }
+
+    /// Stores tombstones and drops others.
+    pub fn tombstones(&self, store: Vec<Tombstone>, drop: Vec<Tombstone>) {
+        let api = self.config_maps.clone();
+        self.other(Kind("tombstones"), Write::Tombstones, async move {
+            match tombstones::write(&api, &store, &drop).await {
+                Ok(()) => WriteOutcome::Ok(String::new()),
+                Err(error) => WriteOutcome::Failed(error.to_string()),
+            }
+        });
+    }
+
+    /// Stores a higher epoch.
+    pub fn raise_epoch(&self, to: u64) {
+        let api = self.config_maps.clone();
+        let metrics = self.metrics.clone();
+        self.other(Kind("epoch"), Write::Epoch, async move {
+            match state::raise_epoch(&api, to).await {
+                Ok(true) => {
+                    metrics.epoch(to);
+                    WriteOutcome::Ok(String::new())
+                }
+                Ok(false) => WriteOutcome::Conflict,
+                Err(error) => WriteOutcome::Failed(error.to_string()),
+            }
+        });
+    }
+
+    /// Reads the agents' CRD.
+    pub fn check_crd(&self) {
+        let client = self.client.clone();
+        let answers = self.answers.clone();
+        self.tasks.spawn(async move {
+            let state = match call::read::<CustomResourceDefinition>(&client, None, AGENT_CRD).await {
+                Ok(meta) if meta.deletion_timestamp.is_some() => CrdState::Going,
+                Ok(_) => CrdState::Live,
+                Err(WriteOutcome::NotFound) => CrdState::Going,
+                Err(other) => CrdState::Unknown(describe(&other)),
+            };
+            // Nobody listens any more: the hub is stopping.
+            let _ = answers.send(Input::Crd(state)).await;
+        });
+    }
+
+    fn other(&self, kind: Kind, write: Write, call: impl Future<Output = WriteOutcome> + Send + 'static) {
+        self.spawn(kind, write, &self.others, call);
+    }
+
+    fn spawn(
+        &self,
+        Kind(kind): Kind,
+        write: Write,
+        slots: &Arc<Semaphore>,
+        call: impl Future<Output = WriteOutcome> + Send + 'static,
+    ) {
+        let (slots, answers, metrics) = (slots.clone(), self.answers.clone(), self.metrics.clone());
+        metrics.write_began();
+        self.tasks.spawn(async move {
+            // Never closed; were it, the bound would be gone and nothing else.
+            let _slot = slots.acquire_owned().await;
+            let outcome = call.await;
+            metrics.write_ended(kind, word(&outcome));
+            report(&write, &outcome);
+            // Nobody listens any more: the hub is stopping.
+            let _ = answers.send(Input::Written { write, outcome }).await;
+        });
+    }
+}
+
+async fn patch_cluster(
+    client: &Client,
+    cluster: &ClusterName,
+    part: Part,
+    dialect: Dialect,
+    patch: &impl serde::Serialize,
+) -> Result<kube::api::ObjectMeta, WriteOutcome> {
+    call::patch::<MemberCluster>(client, None, cluster.as_str(), part, dialect, patch).await
+}
+
+/// The object's new version, or what went wrong.
+fn outcome(written: Result<kube::api::ObjectMeta, WriteOutcome>) -> WriteOutcome {
+    match written {
+        Ok(meta) => WriteOutcome::Ok(meta.resource_version.unwrap_or_default()),
+        Err(outcome) => outcome,
+    }
+}
+
+fn word(outcome: &WriteOutcome) -> &'static str {
+    match outcome {
+        WriteOutcome::Ok(_) => "ok",
+        WriteOutcome::Conflict => "conflict",
+        WriteOutcome::NotFound => "not_found",
+        WriteOutcome::Invalid(_) => "invalid",
+        WriteOutcome::Failed(_) => "failed",
+    }
+}
+
+fn describe(outcome: &WriteOutcome) -> String {
+    match outcome {
+        WriteOutcome::Invalid(message) | WriteOutcome::Failed(message) => message.clone(),
+        other => word(other).to_owned(),
+    }
+}
+
+/// A line for what somebody has to look at; conflicts and absences are everyday matters.
+fn report(write: &Write, outcome: &WriteOutcome) {
+    match outcome {
+        WriteOutcome::Ok(_) | WriteOutcome::Conflict | WriteOutcome::NotFound => {
+            tracing::debug!(?write, ?outcome, "written");
+        }
+        WriteOutcome::Invalid(message) => {
+            tracing::error!(?write, %message, "the API server will never take this write; apply the CRDs of this version");
+        }
+        WriteOutcome::Failed(message) => {
+            tracing::warn!(?write, %message, "a write failed and will be tried again")
+        }
+    }
+}
