@@ -248,7 +248,9 @@ fn requested_key(csr_der: &[u8]) -> Result<SubjectPublicKeyInfo, IdentityError> 
 fn stated_trust_domain(ca: &x509_parser::certificate::X509Certificate<'_>) -> Option<String> {
     let names = &ca.subject_alternative_name().ok()??.value.general_names;
     names.iter().find_map(|name| match name {
-        GeneralName::URI(uri) => uri.strip_prefix("spiffe://").map(|domain| domain.trim_end_matches('/').to_owned()),
+        GeneralName::URI(uri) => {
+            uri.strip_prefix("spiffe://").map(|domain| domain.trim_end_matches('/').to_owned())
+        }
         _ => None,
     })
 }

@@ -8,22 +8,30 @@ use super::SpiffeId;
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// Not a name that a SPIFFE id can begin with.
-    #[error("trust domain {0:?} is not valid: use DNS labels of lower-case letters, digits and '-', separated by dots (default: parallax.local)")]
+    #[error(
+        "trust domain {0:?} is not valid: use DNS labels of lower-case letters, digits and '-', separated by dots (default: parallax.local)"
+    )]
     TrustDomain(String),
     /// Not an id of a hub or a member.
-    #[error("{0:?} is not an identity of a fleet: expected spiffe://TRUST-DOMAIN/hub or spiffe://TRUST-DOMAIN/cluster/NAME")]
+    #[error(
+        "{0:?} is not an identity of a fleet: expected spiffe://TRUST-DOMAIN/hub or spiffe://TRUST-DOMAIN/cluster/NAME"
+    )]
     SpiffeId(String),
     /// The bytes are not a certificate that we can read.
     #[error("can't read the certificate: {0}; issue it again")]
     Certificate(String),
     /// A certificate must say who it is about, once.
-    #[error("the certificate names {0} instead of exactly one URI: it was not issued by a Parallax hub; enroll again with a join token")]
+    #[error(
+        "the certificate names {0} instead of exactly one URI: it was not issued by a Parallax hub; enroll again with a join token"
+    )]
     Names(String),
     /// A CA certificate where a hub's or member's belongs.
     #[error("this is a CA's certificate, not a hub's or member's")]
     IsCa,
     /// A certificate of another kind where a CA's belongs.
-    #[error("the certificate is not a CA's (basicConstraints CA:TRUE and key usage keyCertSign are needed): put the fleet CA's certificate into ca.crt")]
+    #[error(
+        "the certificate is not a CA's (basicConstraints CA:TRUE and key usage keyCertSign are needed): put the fleet CA's certificate into ca.crt"
+    )]
     NotACa,
     /// A PEM text without what was looked for.
     #[error("can't read the {what} as PEM: {why}")]
@@ -34,22 +42,32 @@ pub enum IdentityError {
         why: String,
     },
     /// Key and certificate don't belong together.
-    #[error("the private key is not the certificate's: restore both from the same source, or delete both and let them be made again")]
+    #[error(
+        "the private key is not the certificate's: restore both from the same source, or delete both and let them be made again"
+    )]
     KeyMismatch,
     /// A signing request that can't be honoured.
     #[error("the certificate signing request is refused: {0}")]
     Csr(String),
     /// Not a join token. Never says what was given, since it may be a secret with a slip in it.
-    #[error("the join token is not valid ({0}): copy the whole line that `parallax-hub token CLUSTER` printed")]
+    #[error(
+        "the join token is not valid ({0}): copy the whole line that `parallax-hub token CLUSTER` printed"
+    )]
     Token(&'static str),
     /// Not a fingerprint.
-    #[error("not a CA fingerprint: expected the SHA-256 of its certificate as 64 lower-case hexadecimal digits")]
+    #[error(
+        "not a CA fingerprint: expected the SHA-256 of its certificate as 64 lower-case hexadecimal digits"
+    )]
     Fingerprint,
     /// The CA can't issue any more.
-    #[error("the fleet's CA expired at {0}: put a new one into the Secret parallax-fleet-ca, and enroll the members again")]
+    #[error(
+        "the fleet's CA expired at {0}: put a new one into the Secret parallax-fleet-ca, and enroll the members again"
+    )]
     CaExpired(Timestamp),
     /// The CA belongs to another trust domain than the one configured.
-    #[error("the fleet's CA is for {found}, but the hub runs with --trust-domain {expected}: use the CA's, or another CA")]
+    #[error(
+        "the fleet's CA is for {found}, but the hub runs with --trust-domain {expected}: use the CA's, or another CA"
+    )]
     OtherTrustDomain {
         /// What the CA's certificate says.
         found: String,
@@ -57,7 +75,9 @@ pub enum IdentityError {
         expected: String,
     },
     /// A certificate about somebody else.
-    #[error("the certificate is for {found}, expected {expected}: it belongs to another process; enroll again with a join token")]
+    #[error(
+        "the certificate is for {found}, expected {expected}: it belongs to another process; enroll again with a join token"
+    )]
     OtherSubject {
         /// Whom the certificate is about.
         found: SpiffeId,

@@ -108,7 +108,10 @@ impl MemberIdentity {
     ) -> Result<Self, IdentityError> {
         use rcgen::PublicKeyData as _;
         if ca.is_empty() {
-            return Err(IdentityError::Pem { what: "fleet CA's certificate", why: "there is none".to_owned() });
+            return Err(IdentityError::Pem {
+                what: "fleet CA's certificate",
+                why: "there is none".to_owned(),
+            });
         }
         for ca in &ca {
             if !parse(ca)?.is_ca() {

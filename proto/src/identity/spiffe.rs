@@ -111,7 +111,9 @@ mod tests {
 
     #[test]
     fn hub_and_member_ids_survive_their_text() {
-        for text in ["spiffe://parallax.local/hub", "spiffe://a/cluster/b", "spiffe://f-1.example.com/cluster/eu-1"] {
+        for text in
+            ["spiffe://parallax.local/hub", "spiffe://a/cluster/b", "spiffe://f-1.example.com/cluster/eu-1"]
+        {
             assert_eq!(text.parse::<SpiffeId>().unwrap().to_string(), text);
         }
     }

@@ -99,7 +99,8 @@ impl FromStr for JoinToken {
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or(IdentityError::Token("its secret is not 32 bytes in base64url"))?;
         Ok(Self {
-            cluster: ClusterName::new(cluster).map_err(|_| IdentityError::Token("its cluster is not a name"))?,
+            cluster: ClusterName::new(cluster)
+                .map_err(|_| IdentityError::Token("its cluster is not a name"))?,
             secret,
             ca_fingerprint: fingerprint
                 .parse()

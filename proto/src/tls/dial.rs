@@ -55,7 +55,10 @@ pub async fn session_channel(address: &str, identity: &MemberIdentity) -> Result
     dial(address, config(verifier, Some(identity))?).await
 }
 
-fn config(verifier: HubVerifier, identity: Option<&MemberIdentity>) -> Result<ClientConfig, TlsError> {
+pub(super) fn config(
+    verifier: HubVerifier,
+    identity: Option<&MemberIdentity>,
+) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Setup)?
@@ -74,7 +77,7 @@ fn config(verifier: HubVerifier, identity: Option<&MemberIdentity>) -> Result<Cl
     Ok(config)
 }
 
-async fn dial(address: &str, config: ClientConfig) -> Result<Channel, DialError> {
+pub(super) async fn dial(address: &str, config: ClientConfig) -> Result<Channel, DialError> {
     let tcp = within(address, TcpStream::connect(address))
         .await?
         .and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp))
@@ -82,8 +85,7 @@ async fn dial(address: &str, config: ClientConfig) -> Result<Channel, DialError>
     // The verifier looks at the URI; rustls wants some name nevertheless.
     let no_name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0, 0, 0, 0])));
     let connect = TlsConnector::from(Arc::new(config)).connect(no_name, tcp);
-    let mut stream =
-        within(address, connect).await?.map_err(|error| handshake_failure(address, error))?;
+    let mut stream = within(address, connect).await?.map_err(|error| handshake_failure(address, error))?;
     // Under TLS 1.3 our handshake is done before the hub has looked at our certificate. Its first bytes
     // (HTTP/2 settings, which a server sends unasked) are what shows that it accepted it.
     let heard = within(address, stream.fill_buf()).await?;
@@ -133,9 +135,8 @@ fn handshake_failure(address: &str, source: io::Error) -> DialError {
             CertificateError::Other(other) => other.0.downcast_ref::<HubCertificateError>().cloned(),
             _ => None,
         };
-        let source = source.unwrap_or_else(|| {
-            HubCertificateError::Invalid(Error::InvalidCertificate(why.clone()))
-        });
+        let source =
+            source.unwrap_or_else(|| HubCertificateError::Invalid(Error::InvalidCertificate(why.clone())));
         return DialError::HubCertificate { address, source };
     }
     DialError::Handshake { address, source }

@@ -29,7 +29,9 @@ pub enum TlsError {
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// No connection.
-    #[error("can't connect to the hub at {address}: {source}; check the address, the hub's Service and the network between")]
+    #[error(
+        "can't connect to the hub at {address}: {source}; check the address, the hub's Service and the network between"
+    )]
     Connect {
         /// What was dialled.
         address: String,
@@ -37,7 +39,9 @@ pub enum DialError {
         source: io::Error,
     },
     /// Nothing heard in time.
-    #[error("the hub at {address} didn't answer within {after:?}; check that a hub listens there and that nothing between drops packets")]
+    #[error(
+        "the hub at {address} didn't answer within {after:?}; check that a hub listens there and that nothing between drops packets"
+    )]
     TimedOut {
         /// What was dialled.
         address: String,
@@ -53,7 +57,9 @@ pub enum DialError {
         source: HubCertificateError,
     },
     /// The member's own certificate is over.
-    #[error("this member's certificate expired at {0}: make a token with `parallax-hub token CLUSTER --reset` and start the member with it")]
+    #[error(
+        "this member's certificate expired at {0}: make a token with `parallax-hub token CLUSTER --reset` and start the member with it"
+    )]
     Expired(Timestamp),
     /// The hub doesn't accept the member's certificate.
     #[error("the hub at {address} refused this member's certificate: {refusal}")]
@@ -64,7 +70,9 @@ pub enum DialError {
         refusal: Refusal,
     },
     /// The handshake failed in another way.
-    #[error("no TLS 1.3 connection with {address}: {source}; check that it is a hub's session port and that nothing between ends TLS")]
+    #[error(
+        "no TLS 1.3 connection with {address}: {source}; check that it is a hub's session port and that nothing between ends TLS"
+    )]
     Handshake {
         /// What was dialled.
         address: String,
@@ -90,10 +98,7 @@ impl DialError {
     /// reachability.
     #[must_use]
     pub fn needs_somebody(&self) -> bool {
-        matches!(
-            self,
-            Self::HubCertificate { .. } | Self::Expired(_) | Self::Refused { .. } | Self::Setup(_)
-        )
+        matches!(self, Self::HubCertificate { .. } | Self::Expired(_) | Self::Refused { .. } | Self::Setup(_))
     }
 }
 
@@ -109,16 +114,22 @@ pub enum HubCertificateError {
         presented: Vec<CaFingerprint>,
     },
     /// Signed by a CA that the member doesn't trust.
-    #[error("its certificate was issued by a CA that this member doesn't trust: it is another hub, or its CA was replaced; enroll again with a new token")]
+    #[error(
+        "its certificate was issued by a CA that this member doesn't trust: it is another hub, or its CA was replaced; enroll again with a new token"
+    )]
     UnknownCa,
     /// Over.
-    #[error("its certificate expired at {0} by this machine's clock: check the clocks, and restart the hub if its clock is right")]
+    #[error(
+        "its certificate expired at {0} by this machine's clock: check the clocks, and restart the hub if its clock is right"
+    )]
     Expired(Timestamp),
     /// Not yet begun.
     #[error("its certificate is valid only from {0} by this machine's clock: check the clocks")]
     NotYetValid(Timestamp),
     /// Trusted, but somebody else.
-    #[error("it calls itself {found}, not {expected}: something else of the fleet answers there; check the address")]
+    #[error(
+        "it calls itself {found}, not {expected}: something else of the fleet answers there; check the address"
+    )]
     NotTheHub {
         /// Who it says it is.
         found: SpiffeId,
@@ -150,10 +161,14 @@ impl From<IdentityError> for HubCertificateError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Over, by the hub's clock.
-    #[error("it has expired by the hub's clock; check the clocks, or enroll again: `parallax-hub token CLUSTER --reset`")]
+    #[error(
+        "it has expired by the hub's clock; check the clocks, or enroll again: `parallax-hub token CLUSTER --reset`"
+    )]
     Expired,
     /// Issued by a CA that the hub doesn't know.
-    #[error("the hub doesn't know the CA that issued it; the fleet's CA was replaced, or this is another fleet's hub; enroll again: `parallax-hub token CLUSTER --reset`")]
+    #[error(
+        "the hub doesn't know the CA that issued it; the fleet's CA was replaced, or this is another fleet's hub; enroll again: `parallax-hub token CLUSTER --reset`"
+    )]
     UnknownCa,
     /// Another reason.
     #[error("TLS alert {0:?}; the hub's log says why")]
@@ -164,7 +179,8 @@ impl From<AlertDescription> for Refusal {
     fn from(alert: AlertDescription) -> Self {
         match alert {
             AlertDescription::CertificateExpired => Self::Expired,
-            AlertDescription::UnknownCA => Self::UnknownCa,
+            // The latter when the CA that it doesn't know has the name of one that it does.
+            AlertDescription::UnknownCA | AlertDescription::DecryptError => Self::UnknownCa,
             other => Self::Other(other),
         }
     }

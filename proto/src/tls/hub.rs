@@ -41,7 +41,8 @@ struct Shown {
 
 impl Shown {
     fn new(identity: HubIdentity) -> Result<Self, TlsError> {
-        let key = CertifiedKey::from_der(identity.chain, identity.key, &provider()).map_err(TlsError::Identity)?;
+        let key =
+            CertifiedKey::from_der(identity.chain, identity.key, &provider()).map_err(TlsError::Identity)?;
         Ok(Self { key: Arc::new(key), not_after: identity.not_after })
     }
 }

@@ -131,7 +131,9 @@ impl Accepting {
             HubConnection::new(stream, Instant::now() + left + AFTER_EXPIRY, None)
         } else {
             let place = Arc::clone(&self.anonymous).try_acquire_owned().map_err(|_| {
-                io::Error::other("it has no certificate, and too many without one are connected; it will try again")
+                io::Error::other(
+                    "it has no certificate, and too many without one are connected; it will try again",
+                )
             })?;
             HubConnection::new(stream, Instant::now() + self.limits.anonymous_lifetime, Some(place))
         };

@@ -139,7 +139,8 @@ impl HubVerifier {
         let roots = match self {
             Self::Fleet { roots, .. } => roots,
             Self::Pinned(expected) => {
-                let Some(ca) = intermediates.iter().find(|shown| CaFingerprint::of(shown) == *expected) else {
+                let Some(ca) = intermediates.iter().find(|shown| CaFingerprint::of(shown) == *expected)
+                else {
                     let presented = intermediates.iter().map(|shown| CaFingerprint::of(shown)).collect();
                     return Err(HubCertificateError::OtherCa { expected: *expected, presented });
                 };
@@ -182,7 +183,10 @@ impl HubVerifier {
 
 fn explained(error: Error) -> HubCertificateError {
     let timestamp = |time: UnixTime| {
-        i64::try_from(time.as_secs()).ok().and_then(|s| Timestamp::from_second(s).ok()).unwrap_or(Timestamp::MAX)
+        i64::try_from(time.as_secs())
+            .ok()
+            .and_then(|s| Timestamp::from_second(s).ok())
+            .unwrap_or(Timestamp::MAX)
     };
     match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
