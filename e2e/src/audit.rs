@@ -104,10 +104,7 @@ mod tests {
         let event = &events[0];
         assert!(event.is_write() && event.is_by_service_account("parallax-hub"));
         assert_eq!(
-            (
-                event.object_ref.resource.as_str(),
-                event.object_ref.subresource.as_str()
-            ),
+            (event.object_ref.resource.as_str(), event.object_ref.subresource.as_str()),
             ("parallaxagents", "status")
         );
     }

@@ -41,17 +41,11 @@ pub async fn run(record: &FleetRecord) -> anyhow::Result<()> {
         .filter(|agent| !is_running(agent))
         .map(|agent| row(agent).join(" "))
         .collect();
-    bail!(
-        "not Running after {} s: {}; see `fleet logs hub`",
-        LIMIT.as_secs(),
-        late.join("; ")
-    )
+    bail!("not Running after {} s: {}; see `fleet logs hub`", LIMIT.as_secs(), late.join("; "))
 }
 
 async fn watch(agents: &Api<ParallaxAgent>, screen: &mut Screen) -> anyhow::Result<()> {
-    let changes = watcher(agents.clone(), watcher::Config::default())
-        .default_backoff()
-        .touched_objects();
+    let changes = watcher(agents.clone(), watcher::Config::default()).default_backoff().touched_objects();
     let mut changes = std::pin::pin!(changes);
     while let Some(change) = changes.next().await {
         if change.is_err() {
@@ -82,9 +76,7 @@ fn row(agent: &ParallaxAgent) -> [String; 5] {
     [
         agent.metadata.name.clone().unwrap_or_default(),
         agent.spec.agent_type.clone(),
-        status
-            .phase
-            .map_or_else(|| "-".to_owned(), |phase| format!("{phase:?}")),
+        status.phase.map_or_else(|| "-".to_owned(), |phase| format!("{phase:?}")),
         status.replica_summary.unwrap_or_else(|| "-".to_owned()),
         clusters.join(", "),
     ]

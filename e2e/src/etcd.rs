@@ -33,14 +33,10 @@ async fn exchange(url: &str) -> anyhow::Result<String> {
     let rest = url.strip_prefix("http://").context("not a plain http:// URL")?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(authority).await?;
-    stream
-        .write_all(format!("GET /{path} HTTP/1.0\r\nHost: {authority}\r\n\r\n").as_bytes())
-        .await?;
+    stream.write_all(format!("GET /{path} HTTP/1.0\r\nHost: {authority}\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .context("an answer without a header")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a header")?;
     let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
     if status != "200" {
         bail!("status {status}: {}", body.trim());

@@ -180,9 +180,7 @@ impl Layout {
 
     /// A component's log.
     pub fn log(&self, cluster: &str, component: Component) -> PathBuf {
-        self.cluster(cluster)
-            .join("logs")
-            .join(format!("{component}.log"))
+        self.cluster(cluster).join("logs").join(format!("{component}.log"))
     }
 
     /// The API server's audit log of a cluster.
@@ -204,10 +202,7 @@ impl Layout {
         let record: FleetRecord = serde_json::from_str(&text)
             .with_context(|| format!("{} is not a fleet's record: remove the directory", path.display()))?;
         if record.version != VERSION {
-            bail!(
-                "{} is of another version of this tool: run its `fleet down` first",
-                path.display()
-            );
+            bail!("{} is of another version of this tool: run its `fleet down` first", path.display());
         }
         Ok(Some(record))
     }
@@ -231,17 +226,10 @@ impl FleetRecord {
     /// # Errors
     /// There is none of that name; the message lists those there are.
     pub fn cluster(&self, name: &str) -> anyhow::Result<&ClusterRecord> {
-        self.clusters
-            .iter()
-            .find(|cluster| cluster.name == name)
-            .with_context(|| {
-                let names: Vec<&str> = self
-                    .clusters
-                    .iter()
-                    .map(|cluster| cluster.name.as_str())
-                    .collect();
-                format!("no cluster {name:?} in this fleet: it has {}", names.join(", "))
-            })
+        self.clusters.iter().find(|cluster| cluster.name == name).with_context(|| {
+            let names: Vec<&str> = self.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+            format!("no cluster {name:?} in this fleet: it has {}", names.join(", "))
+        })
     }
 }
 
@@ -251,10 +239,7 @@ impl FleetRecord {
 /// Neither the variable nor `HOME` is set.
 pub fn base_directory(variable: &str, under_home: &str) -> anyhow::Result<PathBuf> {
     // The specification: a relative path in these variables is to be ignored.
-    if let Some(path) = std::env::var_os(variable)
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-    {
+    if let Some(path) = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute()) {
         return Ok(path);
     }
     let home = std::env::var_os("HOME").with_context(|| format!("set HOME or {variable}, or give --dir"))?;
@@ -269,39 +254,24 @@ mod tests {
     #[test]
     fn components_are_named_after_their_programs() {
         assert_eq!(Component::KubeApiserver.to_string(), "kube-apiserver");
-        assert_eq!(
-            "parallax-hub".parse::<Component>().unwrap(),
-            Component::ParallaxHub
-        );
+        assert_eq!("parallax-hub".parse::<Component>().unwrap(), Component::ParallaxHub);
     }
 
     #[test]
     fn logs_and_kubeconfigs_lie_where_other_tools_look_for_them() {
         let layout = Layout::new(Path::new("/fleet")).unwrap();
-        assert_eq!(
-            layout.admin_kubeconfig("member-1"),
-            Path::new("/fleet/member-1/admin.kubeconfig")
-        );
-        assert_eq!(
-            layout.log("hub", Component::Etcd),
-            Path::new("/fleet/hub/logs/etcd.log")
-        );
+        assert_eq!(layout.admin_kubeconfig("member-1"), Path::new("/fleet/member-1/admin.kubeconfig"));
+        assert_eq!(layout.log("hub", Component::Etcd), Path::new("/fleet/hub/logs/etcd.log"));
     }
 
     #[test]
     fn a_process_is_recorded_flat() {
         let record = ProcessRecord {
             component: Component::Etcd,
-            identity: ProcessIdentity {
-                pid: 7,
-                start_time: 9,
-            },
+            identity: ProcessIdentity { pid: 7, start_time: 9 },
             log: "/l".into(),
         };
         let json = serde_json::to_value(&record).unwrap();
-        assert_eq!(
-            json,
-            serde_json::json!({"component": "etcd", "pid": 7, "startTime": 9, "log": "/l"})
-        );
+        assert_eq!(json, serde_json::json!({"component": "etcd", "pid": 7, "startTime": 9, "log": "/l"}));
     }
 }

@@ -31,10 +31,7 @@ pub fn repository() -> PathBuf {
 pub fn read(directory: &str) -> anyhow::Result<Vec<DynamicObject>> {
     let path = repository().join(directory);
     let entries = std::fs::read_dir(&path).with_context(|| {
-        format!(
-            "reading {}: the fleet tool works in a checkout of its repository",
-            path.display()
-        )
+        format!("reading {}: the fleet tool works in a checkout of its repository", path.display())
     })?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
@@ -93,10 +90,7 @@ pub async fn apply(client: &kube::Client, objects: &[DynamicObject]) -> anyhow::
         tokio::time::timeout(ESTABLISHED_LIMIT, established)
             .await
             .with_context(|| {
-                format!(
-                    "the API server does not serve {name} after {} s",
-                    ESTABLISHED_LIMIT.as_secs()
-                )
+                format!("the API server does not serve {name} after {} s", ESTABLISHED_LIMIT.as_secs())
             })?
             .with_context(|| format!("waiting until the API server serves {name}"))?;
     }
@@ -142,11 +136,8 @@ mod tests {
     #[test]
     fn several_documents_and_empty_ones_are_read() {
         let text = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n";
-        let names: Vec<_> = parse(text)
-            .unwrap()
-            .into_iter()
-            .filter_map(|object| object.metadata.name)
-            .collect();
+        let names: Vec<_> =
+            parse(text).unwrap().into_iter().filter_map(|object| object.metadata.name).collect();
         assert_eq!(names, ["a", "b"]);
     }
 

@@ -39,14 +39,8 @@ impl Authority {
         let mut params = params(&format!("{cluster} throw-away CA"), &[])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let certificate = params
-            .self_signed(&key)
-            .context("signing a CA certificate")?
-            .pem();
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        })
+        let certificate = params.self_signed(&key).context("signing a CA certificate")?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), certificate })
     }
 
     /// The CA's certificate, PEM.
@@ -66,20 +60,11 @@ impl Authority {
     pub fn api_server(&self, service_ip: Ipv4Addr) -> anyhow::Result<Credential> {
         let mut params = params("kube-apiserver", &[])?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        for name in [
-            "localhost",
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-        ] {
-            params
-                .subject_alt_names
-                .push(SanType::DnsName(Ia5String::try_from(name)?));
+        for name in ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"] {
+            params.subject_alt_names.push(SanType::DnsName(Ia5String::try_from(name)?));
         }
         for address in [Ipv4Addr::LOCALHOST, service_ip] {
-            params
-                .subject_alt_names
-                .push(SanType::IpAddress(IpAddr::V4(address)));
+            params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(address)));
         }
         self.issue(params)
     }
@@ -97,14 +82,8 @@ impl Authority {
     fn issue(&self, mut params: CertificateParams) -> anyhow::Result<Credential> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate().context("generating a key")?;
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .context("signing a certificate")?
-            .pem();
-        Ok(Credential {
-            certificate,
-            key: key.serialize_pem(),
-        })
+        let certificate = params.signed_by(&key, &self.issuer).context("signing a certificate")?.pem();
+        Ok(Credential { certificate, key: key.serialize_pem() })
     }
 }
 

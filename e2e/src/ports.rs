@@ -18,10 +18,7 @@ pub fn free<const N: usize>() -> anyhow::Result<[u16; N]> {
         .context("no free port on 127.0.0.1: close something that listens")?;
     let mut ports = [0; N];
     for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener
-            .local_addr()
-            .context("reading a socket's address")?
-            .port();
+        *port = listener.local_addr().context("reading a socket's address")?.port();
     }
     Ok(ports)
 }

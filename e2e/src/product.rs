@@ -25,13 +25,9 @@ impl Product {
     /// # Errors
     /// Rust or a C compiler is missing, or the build fails; the compiler's own words are in the error.
     pub async fn build(fleet: &Path, progress: Progress) -> anyhow::Result<Self> {
-        let directory = fleet
-            .parent()
-            .with_context(|| format!("{} lies in no directory", fleet.display()))?;
-        let product = Self {
-            hub: directory.join("parallax-hub"),
-            member: directory.join("parallax-member"),
-        };
+        let directory =
+            fleet.parent().with_context(|| format!("{} lies in no directory", fleet.display()))?;
+        let product = Self { hub: directory.join("parallax-hub"), member: directory.join("parallax-member") };
         let checkout = repository();
         if !checkout.join("Cargo.toml").is_file() {
             return product.as_they_are();
@@ -42,15 +38,7 @@ impl Product {
         let profile = Profile::of(directory);
         let mut command = tokio::process::Command::new("cargo");
         command
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "parallax-hub",
-                "--package",
-                "parallax-member",
-                "--bins",
-            ])
+            .args(["build", "--quiet", "--package", "parallax-hub", "--package", "parallax-member", "--bins"])
             .args(["--profile", profile.name()])
             .current_dir(&checkout)
             .stdin(Stdio::null())
@@ -72,10 +60,7 @@ impl Product {
     fn as_they_are(self) -> anyhow::Result<Self> {
         for path in [&self.hub, &self.member] {
             if !path.is_file() {
-                bail!(
-                    "{} is missing: run cargo build --release in the repository",
-                    path.display()
-                );
+                bail!("{} is missing: run cargo build --release in the repository", path.display());
             }
         }
         Ok(self)
@@ -91,11 +76,7 @@ enum Profile {
 
 impl Profile {
     fn of(directory: &Path) -> Self {
-        if directory.file_name().is_some_and(|name| name == "debug") {
-            Self::Dev
-        } else {
-            Self::Release
-        }
+        if directory.file_name().is_some_and(|name| name == "debug") { Self::Dev } else { Self::Release }
     }
 
     fn name(self) -> &'static str {

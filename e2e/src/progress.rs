@@ -18,25 +18,28 @@ pub enum Progress {
 impl Progress {
     /// Begins a step that takes a while.
     pub fn step(self, what: impl Into<Cow<'static, str>>) -> Step {
-        let what = what.into();
+        self.begin(what.into(), "")
+    }
+
+    /// Begins a step that takes long enough for its usual time to be told.
+    pub fn long_step(self, what: impl Into<Cow<'static, str>>, usually: &str) -> Step {
+        self.begin(what.into(), &format!(", usually {usually}"))
+    }
+
+    fn begin(self, what: Cow<'static, str>, hint: &str) -> Step {
         let spinner = (self == Self::Told && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} ({elapsed})") {
                 bar.set_style(style);
             }
-            bar.set_message(what.to_string());
+            bar.set_message(format!("{what}{hint}"));
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
         if spinner.is_none() {
-            self.line(&format!("  … {what}"));
+            self.line(&format!("  … {what}{hint}"));
         }
-        Step {
-            progress: self,
-            what,
-            begun: Instant::now(),
-            spinner,
-        }
+        Step { progress: self, what, begun: Instant::now(), spinner }
     }
 
     /// Tells one line.

@@ -44,10 +44,7 @@ pub async fn wait_for<'a, F: Future<Output = anyhow::Result<bool>>>(
                 .iter()
                 .map(|(component, process)| format!("\n--- {component}\n{}", process.log_tail(5)))
                 .collect();
-            bail!(
-                "waited {} s for {what}{rest}; the ends of the logs:{logs}",
-                limit.as_secs()
-            );
+            bail!("waited {} s for {what}{rest}; the ends of the logs:{logs}", limit.as_secs());
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -33,9 +33,7 @@ impl Cache {
     fn at(base: &Path) -> Self {
         let digest = Sha256::new().chain_update(GO_MOD).chain_update(GO_SUM).finalize();
         let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        Self {
-            root: base.join(format!("{KUBERNETES}-{hash}")),
-        }
+        Self { root: base.join(format!("{KUBERNETES}-{hash}")) }
     }
 
     /// Where a built program lies, or would.
@@ -52,11 +50,7 @@ impl Cache {
         prerequisites::check_go()?;
         let module = self.write_module()?;
         let _lock = self.lock(progress)?;
-        let missing: Vec<Tool> = tools
-            .iter()
-            .copied()
-            .filter(|tool| !self.path(*tool).is_file())
-            .collect();
+        let missing: Vec<Tool> = tools.iter().copied().filter(|tool| !self.path(*tool).is_file()).collect();
         if missing.len() > 2 {
             progress.line(&format!(
                 "Building the control plane's programs with Go, once: all six take about 9 min on two cores. They go to {}",
@@ -64,13 +58,8 @@ impl Cache {
             ));
         }
         for (index, tool) in missing.iter().enumerate() {
-            let step = progress.step(format!(
-                "building {} ({}/{}, usually {})",
-                tool.file(),
-                index + 1,
-                missing.len(),
-                tool.usual_build()
-            ));
+            let what = format!("building {} ({}/{})", tool.file(), index + 1, missing.len());
+            let step = progress.long_step(what, tool.usual_build());
             self.build_one(&module, *tool)?;
             step.done();
         }
@@ -96,8 +85,7 @@ impl Cache {
         if file.try_lock().is_err() {
             let step =
                 progress.step("waiting for another fleet tool that builds the control plane's programs");
-            file.lock()
-                .with_context(|| format!("locking {}", path.display()))?;
+            file.lock().with_context(|| format!("locking {}", path.display()))?;
             step.done();
         }
         Ok(file)
@@ -148,10 +136,7 @@ mod tests {
     fn the_cache_is_named_after_the_version_and_the_modules_content() {
         let path = Cache::at(Path::new("/cache")).path(Tool::Etcd);
         let text = path.to_string_lossy();
-        assert!(
-            text.starts_with("/cache/1.36.3-") && text.ends_with("/bin/etcd"),
-            "{text}"
-        );
+        assert!(text.starts_with("/cache/1.36.3-") && text.ends_with("/bin/etcd"), "{text}");
     }
 
     #[test]

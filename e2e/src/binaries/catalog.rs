@@ -22,14 +22,8 @@ pub enum Tool {
 
 impl Tool {
     /// All, in the order in which they are built: the API server's packages are most of every other one's.
-    pub const ALL: [Self; 6] = [
-        Self::Etcd,
-        Self::ApiServer,
-        Self::ControllerManager,
-        Self::Scheduler,
-        Self::Kubectl,
-        Self::Kwok,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kubectl, Self::Kwok];
 
     /// The file's name.
     pub fn file(self) -> &'static str {
@@ -81,9 +75,7 @@ impl Tool {
             Self::Kwok => &["kwok version v0.8."],
             Self::ApiServer | Self::ControllerManager | Self::Scheduler => &["Kubernetes v1.36."],
         };
-        printed
-            .lines()
-            .any(|line| wanted.iter().any(|start| line.starts_with(start)))
+        printed.lines().any(|line| wanted.iter().any(|start| line.starts_with(start)))
     }
 }
 

@@ -43,41 +43,29 @@ impl Binaries {
     /// Something must be built and Go is missing or fails.
     pub fn prepare(progress: Progress) -> anyhow::Result<Self> {
         let cache = Cache::find()?;
-        let missing: Vec<Tool> = Tool::ALL
-            .into_iter()
-            .filter(|tool| locate(*tool, &cache).is_none())
-            .collect();
+        let missing: Vec<Tool> =
+            Tool::ALL.into_iter().filter(|tool| locate(*tool, &cache).is_none()).collect();
         if !missing.is_empty() {
             cache.build(&missing, progress)?;
         }
-        let found = Tool::ALL
-            .into_iter()
-            .filter_map(|tool| Some((tool, locate(tool, &cache)?)))
-            .collect();
+        let found = Tool::ALL.into_iter().filter_map(|tool| Some((tool, locate(tool, &cache)?))).collect();
         Ok(Self { found })
     }
 
     /// The program's path.
     pub fn path(&self, tool: Tool) -> PathBuf {
-        self.found
-            .get(&tool)
-            .map_or_else(|| tool.file().into(), |(_, path)| path.clone())
+        self.found.get(&tool).map_or_else(|| tool.file().into(), |(_, path)| path.clone())
     }
 
     /// Every program with its source and path.
     pub fn all(&self) -> impl Iterator<Item = (Tool, Source, &Path)> {
-        self.found
-            .iter()
-            .map(|(tool, (source, path))| (*tool, *source, path.as_path()))
+        self.found.iter().map(|(tool, (source, path))| (*tool, *source, path.as_path()))
     }
 }
 
 fn locate(tool: Tool, cache: &Cache) -> Option<(Source, PathBuf)> {
     let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-    if let Some(path) = assets
-        .map(|directory| directory.join(tool.file()))
-        .filter(|path| path.is_file())
-    {
+    if let Some(path) = assets.map(|directory| directory.join(tool.file())).filter(|path| path.is_file()) {
         return Some((Source::Assets, path));
     }
     let cached = cache.path(tool);

@@ -22,11 +22,7 @@ pub fn check_go() -> anyhow::Result<()> {
     };
     match parse_go_version(&printed) {
         Some(version) if version >= GO => Ok(()),
-        _ => bail!(
-            "Go {}.{} or newer is needed, and this is {printed}: update Go",
-            GO.0,
-            GO.1
-        ),
+        _ => bail!("Go {}.{} or newer is needed, and this is {printed}: update Go", GO.0, GO.1),
     }
 }
 
@@ -40,26 +36,16 @@ pub fn check_rust() -> anyhow::Result<()> {
             "Rust is needed to build the hub and the members: install Rust 1.95 or newer, with cargo on the PATH"
         );
     }
-    if !["cc", "gcc", "clang"]
-        .iter()
-        .any(|compiler| first_line(compiler, &["--version"]).is_some())
-    {
+    if !["cc", "gcc", "clang"].iter().any(|compiler| first_line(compiler, &["--version"]).is_some()) {
         bail!("a C compiler is needed to build the hub and the members: install gcc or clang");
     }
     Ok(())
 }
 
 fn first_line(program: &str, args: &[&str]) -> Option<String> {
-    let output = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    output
-        .status
-        .success()
-        .then(|| text.lines().next().unwrap_or_default().trim().to_owned())
+    output.status.success().then(|| text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 fn parse_go_version(printed: &str) -> Option<(u32, u32)> {

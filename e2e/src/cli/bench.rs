@@ -27,18 +27,11 @@ pub(super) enum Bench {
 
 /// Measures, and prints the report.
 pub(super) async fn bench(which: Bench) -> anyhow::Result<ExitCode> {
-    let Bench::Propagation {
-        args,
-        directory,
-        output,
-    } = which;
+    let Bench::Propagation { args, directory, output } = which;
     let layout = directory.layout()?;
     let record = layout.read()?;
     let record = record.with_context(|| {
-        format!(
-            "no fleet in {}: `fleet up --detach` starts one",
-            layout.root().display()
-        )
+        format!("no fleet in {}: `fleet up --detach` starts one", layout.root().display())
     })?;
     let launcher = std::env::current_exe().context("finding the fleet binary")?;
     let report = bench::propagation(&record, &launcher, &args, Progress::Told).await?;

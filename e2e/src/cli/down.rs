@@ -15,9 +15,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) fn down(layout: &Layout) -> anyhow::Result<()> {
     let root = layout.root().display();
-    let record = layout
-        .read()?
-        .with_context(|| format!("no fleet in {root}: nothing to end"))?;
+    let record = layout.read()?.with_context(|| format!("no fleet in {root}: nothing to end"))?;
     let step = Progress::Told.step(format!("ending the fleet in {root}"));
     if record.supervisor.signal(Signal::TERM) {
         let begun = Instant::now();

@@ -10,18 +10,13 @@ use crate::process::tail;
 const LINES: usize = 20;
 
 pub(super) fn logs(layout: &Layout, cluster: &str, component: Option<Component>) -> anyhow::Result<()> {
-    let record = layout
-        .read()?
-        .with_context(|| format!("no fleet in {}: start one", layout.root().display()))?;
+    let record =
+        layout.read()?.with_context(|| format!("no fleet in {}: start one", layout.root().display()))?;
     let cluster = record.cluster(cluster)?;
     if let Some(component) = component {
         let path = layout.log(&cluster.name, component);
         let text = std::fs::read_to_string(&path).with_context(|| {
-            format!(
-                "{} runs no {component}: {} can't be read",
-                cluster.name,
-                path.display()
-            )
+            format!("{} runs no {component}: {} can't be read", cluster.name, path.display())
         })?;
         print(text.trim_end());
         return Ok(());

@@ -142,11 +142,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Launch {
-            parent,
-            program,
-            args,
-        } => {
+        Command::Launch { parent, program, args } => {
             let never: Infallible = crate::process::launch(parent, &program, &args)?;
             match never {}
         }
@@ -155,20 +151,16 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Down(directory) => down::down(&directory.layout()?).map(|()| ExitCode::SUCCESS),
         Command::Status { directory, output } => block_on(status::status(&directory.layout()?, output)),
         Command::Binaries => binaries().map(|()| ExitCode::SUCCESS),
-        Command::Logs {
-            cluster,
-            component,
-            directory,
-        } => logs::logs(&directory.layout()?, &cluster, component).map(|()| ExitCode::SUCCESS),
+        Command::Logs { cluster, component, directory } => {
+            logs::logs(&directory.layout()?, &cluster, component).map(|()| ExitCode::SUCCESS)
+        }
         Command::Bench(which) => block_on(bench::bench(which)),
         Command::Test { filter } => block_on(test::test(filter)),
     }
 }
 
 fn block_on(future: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Runtime::new()
-        .context("starting the runtime")?
-        .block_on(future)
+    tokio::runtime::Runtime::new().context("starting the runtime")?.block_on(future)
 }
 
 fn binaries() -> anyhow::Result<()> {
@@ -177,11 +169,7 @@ fn binaries() -> anyhow::Result<()> {
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["PROGRAM", "FROM", "PATH"]);
     for (tool, source, path) in binaries.all() {
-        table.add_row([
-            tool.file().to_owned(),
-            source.to_string(),
-            path.display().to_string(),
-        ]);
+        table.add_row([tool.file().to_owned(), source.to_string(), path.display().to_string()]);
     }
     print(&table.trim_fmt());
     Ok(())

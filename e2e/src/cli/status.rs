@@ -16,10 +16,7 @@ pub(super) async fn status(layout: &Layout, output: Format) -> anyhow::Result<Ex
         let directory = layout.root();
         match output {
             Format::Json => print(&json!({ "directory": directory, "running": false }).to_string()),
-            Format::Text => print(&format!(
-                "no fleet in {}: `fleet up` starts one",
-                directory.display()
-            )),
+            Format::Text => print(&format!("no fleet in {}: `fleet up` starts one", directory.display())),
         }
         return Ok(ExitCode::FAILURE);
     };
@@ -29,18 +26,11 @@ pub(super) async fn status(layout: &Layout, output: Format) -> anyhow::Result<Ex
         Format::Json => print(&serde_json::to_string_pretty(&with_liveness(&record, all_run)?)?),
         Format::Text => text(&record),
     }
-    Ok(if all_run {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if all_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn processes(record: &FleetRecord) -> impl Iterator<Item = (&ClusterRecord, &ProcessRecord)> {
-    record
-        .clusters
-        .iter()
-        .flat_map(|cluster| cluster.processes.iter().map(move |process| (cluster, process)))
+    record.clusters.iter().flat_map(|cluster| cluster.processes.iter().map(move |process| (cluster, process)))
 }
 
 /// `fleet.json`, with what was just looked up: `running`, and per process `running` and `residentBytes`.
@@ -61,18 +51,9 @@ fn text(record: &FleetRecord) {
     print(&format!("{}\n", record.directory.display()));
     let mut clusters = Table::new();
     clusters.load_style(NOTHING);
-    clusters.set_header([
-        "CLUSTER",
-        "API SERVER",
-        "ETCD METRICS",
-        "HUB OR MEMBER",
-        "KUBECONFIG",
-    ]);
+    clusters.set_header(["CLUSTER", "API SERVER", "ETCD METRICS", "HUB OR MEMBER", "KUBECONFIG"]);
     for cluster in &record.clusters {
-        let hub = cluster
-            .hub
-            .as_ref()
-            .map(|hub| format!("{} {}", hub.http, hub.metrics));
+        let hub = cluster.hub.as_ref().map(|hub| format!("{} {}", hub.http, hub.metrics));
         let member = cluster.member.as_ref().map(|member| member.metrics.clone());
         clusters.add_row([
             cluster.name.clone(),
@@ -92,12 +73,7 @@ fn text(record: &FleetRecord) {
             cluster.name.clone(),
             process.component.to_string(),
             process.identity.pid.to_string(),
-            if process.identity.is_alive() {
-                "running"
-            } else {
-                "ended"
-            }
-            .to_owned(),
+            if process.identity.is_alive() { "running" } else { "ended" }.to_owned(),
             resident.map_or_else(|| "-".to_owned(), |bytes| format!("{} MiB", bytes >> 20)),
         ]);
     }

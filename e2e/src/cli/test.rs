@@ -15,9 +15,7 @@ use crate::progress::Progress;
 /// Builds what the tests start, runs them, and ends with cargo's exit code.
 pub(super) async fn test(filter: Option<String>) -> anyhow::Result<ExitCode> {
     let progress = Progress::Told;
-    tokio::task::spawn_blocking(move || Binaries::prepare(progress))
-        .await
-        .context("finding programs")??;
+    tokio::task::spawn_blocking(move || Binaries::prepare(progress)).await.context("finding programs")??;
     let launcher = std::env::current_exe().context("finding the fleet binary")?;
     Product::build(&launcher, progress).await?;
 
@@ -38,18 +36,9 @@ pub(super) async fn test(filter: Option<String>) -> anyhow::Result<ExitCode> {
         print(&line);
     }
     let status = cargo.wait().await.context("waiting for cargo test")?;
-    let Totals {
-        passed,
-        failed,
-        ignored,
-    } = totals;
-    print(&format!(
-        "\nall together: {passed} passed; {failed} failed; {ignored} ignored"
-    ));
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .map_or(ExitCode::FAILURE, ExitCode::from))
+    let Totals { passed, failed, ignored } = totals;
+    print(&format!("\nall together: {passed} passed; {failed} failed; {ignored} ignored"));
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// The sums of the lines with which each test program ends.
@@ -62,9 +51,7 @@ struct Totals {
 
 impl Totals {
     fn add(&mut self, line: &str) {
-        let Some((_, counts)) = line
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
+        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
         else {
             return;
         };
@@ -95,13 +82,6 @@ mod tests {
         );
         totals.add("test a_test ... ok");
         totals.add("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.2s");
-        assert_eq!(
-            totals,
-            Totals {
-                passed: 14,
-                failed: 1,
-                ignored: 1
-            }
-        );
+        assert_eq!(totals, Totals { passed: 14, failed: 1, ignored: 1 });
     }
 }

@@ -26,13 +26,12 @@ pub(super) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
     let mut options = FleetOptions::new(launcher).members(usize::from(args.members));
     options.place = Place::At(layout.root().to_path_buf());
     options.progress = Progress::Told;
+    options.product = !args.control_planes_only;
     if args.supervise {
         return supervise::supervise(options).await;
     }
     let mut end = supervise::end_signals()?;
-    options
-        .progress
-        .line(&format!("A fleet in {}", layout.root().display()));
+    options.progress.line(&format!("A fleet in {}", layout.root().display()));
     let started = tokio::select! {
         started = Fleet::start(options) => started,
         () = end.wait() => return Ok(interrupted()),
@@ -40,10 +39,10 @@ pub(super) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
     let fleet = started?;
     let record = fleet.record();
     let showing = async {
-        if !args.no_demo {
+        if args.shows_demo() {
             demo::run(&record).await?;
         }
-        next(&record, true);
+        next(&record, &args);
         anyhow::Ok(())
     };
     tokio::select! {
@@ -67,20 +66,10 @@ async fn detached(args: &UpArgs, layout: &Layout) -> anyhow::Result<ExitCode> {
     let mut end = supervise::end_signals()?;
     Progress::Told.line(&format!("A fleet in {}", layout.root().display()));
     let mut supervisor = start_supervisor(&launcher, args, layout)?;
-    let mut said = BufReader::new(
-        supervisor
-            .stdout
-            .take()
-            .context("the supervisor's standard output")?,
-    )
-    .lines();
-    let mut told = BufReader::new(
-        supervisor
-            .stderr
-            .take()
-            .context("the supervisor's standard error")?,
-    )
-    .lines();
+    let mut said =
+        BufReader::new(supervisor.stdout.take().context("the supervisor's standard output")?).lines();
+    let mut told =
+        BufReader::new(supervisor.stderr.take().context("the supervisor's standard error")?).lines();
     // The supervisor gives up when this end of its standard input is closed before the fleet works.
     let alive = supervisor.stdin.take();
     loop {
@@ -105,7 +94,7 @@ async fn detached(args: &UpArgs, layout: &Layout) -> anyhow::Result<ExitCode> {
         }
     }
     let record = layout.read()?.context("the fleet is gone already")?;
-    if !args.no_demo {
+    if args.shows_demo() {
         let shown = tokio::select! {
             shown = demo::run(&record) => shown,
             () = end.wait() => Err(anyhow::anyhow!("interrupted")),
@@ -115,19 +104,15 @@ async fn detached(args: &UpArgs, layout: &Layout) -> anyhow::Result<ExitCode> {
             bail!(error);
         }
     }
-    next(&record, false);
+    next(&record, args);
     Ok(ExitCode::SUCCESS)
 }
 
 fn start_supervisor(launcher: &Path, args: &UpArgs, layout: &Layout) -> anyhow::Result<Child> {
     Command::new(launcher)
-        .args([
-            "up",
-            "--supervise",
-            "--members",
-            &args.members.to_string(),
-            "--dir",
-        ])
+        .args(["up", "--supervise", "--members", &args.members.to_string()])
+        .args(args.control_planes_only.then_some("--control-planes-only"))
+        .arg("--dir")
         .arg(layout.root())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -138,35 +123,30 @@ fn start_supervisor(launcher: &Path, args: &UpArgs, layout: &Layout) -> anyhow::
 }
 
 /// What to try next.
-fn next(record: &FleetRecord, foreground: bool) {
-    let Some(hub) = record.clusters.first() else {
-        return;
-    };
+fn next(record: &FleetRecord, args: &UpArgs) {
+    let Some(hub) = record.clusters.first() else { return };
     let kubectl = record.kubectl.display();
     let directory = record.directory.display();
-    print(&format!(
-        "\nThe fleet works. Try:\n\n  export KUBECONFIG={}",
-        hub.kubeconfig.display()
-    ));
-    for line in [
-        "get parallaxagents -A -o wide",
-        "get memberclusters",
-        "scale parallaxagent code-reviewer -n demo --replicas=5",
-        "describe parallaxagent code-reviewer -n demo",
-    ] {
-        print(&format!("  {kubectl} {line}"));
+    print(&format!("\nThe fleet works. Try:\n\n  export KUBECONFIG={}", hub.kubeconfig.display()));
+    if hub.hub.is_some() {
+        print(&format!("  {kubectl} get memberclusters"));
+        print(&format!("  {kubectl} get parallaxagents -A -o wide"));
+    }
+    if args.shows_demo() {
+        print(&format!("  {kubectl} scale parallaxagent code-reviewer -n demo --replicas=5"));
+        print(&format!("  {kubectl} describe parallaxagent code-reviewer -n demo"));
     }
     if let Some(member) = record.clusters.get(1) {
         print(&format!(
-            "  {kubectl} --kubeconfig {} get deployments,pods -n demo",
+            "  {kubectl} --kubeconfig {} get nodes,deployments,pods -A",
             member.kubeconfig.display()
         ));
     }
     print(&format!(
         "\nEverything that runs: {directory}/fleet.json, or cargo fleet status --dir {directory}"
     ));
-    print(&match foreground {
-        true => "Ctrl-C ends the fleet.".to_owned(),
-        false => format!("cargo fleet down --dir {directory} ends the fleet."),
+    print(&match args.detach {
+        true => format!("cargo fleet down --dir {directory} ends the fleet."),
+        false => "Ctrl-C ends the fleet.".to_owned(),
     });
 }

@@ -46,10 +46,7 @@ pub(super) fn api_server(layout: &Layout, cluster: &str, files: &Files, ports: P
         format!("--tls-cert-file={}", files.path("apiserver.crt")),
         format!("--tls-private-key-file={}", files.path("apiserver.key")),
         format!("--client-ca-file={}", files.path("ca.crt")),
-        format!(
-            "--service-account-key-file={}",
-            files.path("service-accounts.pub")
-        ),
+        format!("--service-account-key-file={}", files.path("service-accounts.pub")),
         format!("--service-account-signing-key-file={keys}"),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
         format!("--service-cluster-ip-range={SERVICE_RANGE}"),
@@ -70,10 +67,7 @@ pub(super) fn controller_manager(files: &Files, extra: &[String]) -> Vec<String>
         "--secure-port=0".into(),
         "--leader-elect=false".into(),
         "--use-service-account-credentials=true".into(),
-        format!(
-            "--service-account-private-key-file={}",
-            files.path("service-accounts.key")
-        ),
+        format!("--service-account-private-key-file={}", files.path("service-accounts.key")),
         format!("--root-ca-file={}", files.path("ca.crt")),
         format!("--cluster-signing-cert-file={}", files.path("ca.crt")),
         format!("--cluster-signing-key-file={}", files.path("ca.key")),

@@ -36,10 +36,7 @@ impl Files {
         let directory = layout.cluster(cluster).join("pki");
         std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
         let authority = Authority::generate(cluster)?;
-        let files = Self {
-            directory,
-            ca: authority.certificate().to_owned(),
-        };
+        let files = Self { directory, ca: authority.certificate().to_owned() };
 
         let api_server = authority.api_server(API_SERVICE)?;
         let service_accounts = rcgen::KeyPair::generate().context("generating a key for service accounts")?;
@@ -62,13 +59,7 @@ impl Files {
                 "admin" => layout.admin_kubeconfig(cluster),
                 other => files.directory.join(format!("{other}.kubeconfig")),
             };
-            kubeconfig::write(
-                &path,
-                cluster,
-                server,
-                &files.ca,
-                &Login::Certificate(&credential),
-            )?;
+            kubeconfig::write(&path, cluster, server, &files.ca, &Login::Certificate(&credential))?;
         }
         Ok(files)
     }

@@ -56,29 +56,14 @@ async fn start_once(
 ) -> anyhow::Result<ControlPlane> {
     let name = options.name.as_str();
     let [etcd_client, etcd_peer, etcd_metrics, api_server] = crate::ports::free()?;
-    let ports = Ports {
-        etcd_client,
-        etcd_peer,
-        etcd_metrics,
-        api_server,
-    };
+    let ports = Ports { etcd_client, etcd_peer, etcd_metrics, api_server };
     let server = format!("https://127.0.0.1:{api_server}");
     let directory = layout.cluster(name);
     std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
     let files = Files::write(layout, name, &server)?;
 
-    let mut starting = Starting {
-        layout,
-        launcher,
-        cluster: name,
-        slots: BTreeMap::new(),
-    };
-    starting.run(
-        Component::Etcd,
-        binaries,
-        Tool::Etcd,
-        arguments::etcd(layout, name, ports),
-    )?;
+    let mut starting = Starting { layout, launcher, cluster: name, slots: BTreeMap::new() };
+    starting.run(Component::Etcd, binaries, Tool::Etcd, arguments::etcd(layout, name, ports))?;
     starting.run(
         Component::KubeApiserver,
         binaries,
@@ -87,34 +72,18 @@ async fn start_once(
     )?;
     let kubeconfig = layout.admin_kubeconfig(name);
     let client = client::from_kubeconfig(&kubeconfig).await?;
-    starting
-        .wait("its API server to be ready", || api_ready(&client))
-        .await?;
+    starting.wait("its API server to be ready", || api_ready(&client)).await?;
 
     let extra = &options.controller_manager_args;
     let manager = arguments::controller_manager(&files, extra);
-    starting.run(
-        Component::KubeControllerManager,
-        binaries,
-        Tool::ControllerManager,
-        manager,
-    )?;
-    starting.run(
-        Component::KubeScheduler,
-        binaries,
-        Tool::Scheduler,
-        arguments::scheduler(&files),
-    )?;
+    starting.run(Component::KubeControllerManager, binaries, Tool::ControllerManager, manager)?;
+    starting.run(Component::KubeScheduler, binaries, Tool::Scheduler, arguments::scheduler(&files))?;
     if let Some(region) = &options.region {
         nodes::create(&client, name, region).await?;
         starting.run(Component::Kwok, binaries, Tool::Kwok, arguments::kwok(&files))?;
-        starting
-            .wait("its nodes to be ready", || nodes::ready(&client))
-            .await?;
+        starting.wait("its nodes to be ready", || nodes::ready(&client)).await?;
     }
-    starting
-        .wait("its controllers to work", || controllers_work(&client))
-        .await?;
+    starting.wait("its controllers to work", || controllers_work(&client)).await?;
 
     let record = ClusterRecord {
         name: name.to_owned(),
@@ -129,11 +98,7 @@ async fn start_once(
         member: None,
         processes: Vec::new(),
     };
-    Ok(ControlPlane {
-        record,
-        ca: files.ca,
-        slots: starting.slots,
-    })
+    Ok(ControlPlane { record, ca: files.ca, slots: starting.slots })
 }
 
 /// A control plane of which some processes run; dropping it kills them.
@@ -153,12 +118,7 @@ impl Starting<'_> {
         args: Vec<String>,
     ) -> anyhow::Result<()> {
         let log = self.layout.log(self.cluster, component);
-        let spec = ProcessSpec {
-            program: binaries.path(tool),
-            args,
-            env: Vec::new(),
-            log,
-        };
+        let spec = ProcessSpec { program: binaries.path(tool), args, env: Vec::new(), log };
         let process = Some(Process::start(self.launcher, &spec)?);
         self.slots.insert(component, Slot { spec, process });
         Ok(())
@@ -169,10 +129,8 @@ impl Starting<'_> {
         what: &str,
         condition: impl Fn() -> F,
     ) -> anyhow::Result<()> {
-        let processes = self
-            .slots
-            .iter()
-            .filter_map(|(component, slot)| Some((*component, slot.process.as_ref()?)));
+        let processes =
+            self.slots.iter().filter_map(|(component, slot)| Some((*component, slot.process.as_ref()?)));
         wait_for(what, LIMIT, processes, condition).await
     }
 }

@@ -62,19 +62,12 @@ impl Role {
 pub(super) async fn install(layout: &Layout, cluster: &Installable, role: Role) -> anyhow::Result<PathBuf> {
     let client = client::from_kubeconfig(&cluster.record.kubeconfig).await?;
     let mut kinds = manifests::read("crds/yaml")?;
-    kinds.retain(|kind| {
-        kind.metadata
-            .name
-            .as_deref()
-            .is_some_and(|name| role.kinds().contains(&name))
-    });
+    kinds.retain(|kind| kind.metadata.name.as_deref().is_some_and(|name| role.kinds().contains(&name)));
     manifests::apply(&client, &kinds).await?;
     for directory in role.manifests() {
         manifests::apply(&client, &manifests::read(directory)?).await?;
     }
-    let path = layout
-        .cluster(&cluster.record.name)
-        .join(format!("{}.kubeconfig", role.service_account()));
+    let path = layout.cluster(&cluster.record.name).join(format!("{}.kubeconfig", role.service_account()));
     write_kubeconfig(&client, cluster, role.service_account(), &path).await?;
     Ok(path)
 }
@@ -86,27 +79,12 @@ async fn write_kubeconfig(
     path: &Path,
 ) -> anyhow::Result<()> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), SYSTEM_NAMESPACE);
-    let spec = TokenRequestSpec {
-        expiration_seconds: Some(TOKEN_SECONDS),
-        ..TokenRequestSpec::default()
-    };
-    let request = TokenRequest {
-        spec,
-        ..TokenRequest::default()
-    };
+    let spec = TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() };
+    let request = TokenRequest { spec, ..TokenRequest::default() };
     let answer = accounts
         .create_token_request(account, &PostParams::default(), &request)
         .await
         .with_context(|| format!("asking for a token of the service account {SYSTEM_NAMESPACE}/{account}"))?;
-    let token = answer
-        .status
-        .context("the API server answered without a token")?
-        .token;
-    kubeconfig::write(
-        path,
-        &cluster.record.name,
-        &cluster.record.server,
-        &cluster.ca,
-        &Login::Token(&token),
-    )
+    let token = answer.status.context("the API server answered without a token")?.token;
+    kubeconfig::write(path, &cluster.record.name, &cluster.record.server, &cluster.ca, &Login::Token(&token))
 }

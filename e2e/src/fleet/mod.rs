@@ -61,13 +61,7 @@ impl Fleet {
 
     /// The names of all clusters, the hub first.
     pub fn clusters(&self) -> Vec<String> {
-        self.state
-            .lock()
-            .record
-            .clusters
-            .iter()
-            .map(|cluster| cluster.name.clone())
-            .collect()
+        self.state.lock().record.clusters.iter().map(|cluster| cluster.name.clone()).collect()
     }
 
     /// A new client with the administrator's rights, for the runtime it is called on.
@@ -84,13 +78,7 @@ impl Fleet {
     /// # Errors
     /// The fleet has only control planes.
     pub fn hub_endpoints(&self) -> anyhow::Result<HubEndpoints> {
-        self.state
-            .lock()
-            .record
-            .cluster("hub")?
-            .hub
-            .clone()
-            .context("this fleet runs no hub")
+        self.state.lock().record.cluster("hub")?.hub.clone().context("this fleet runs no hub")
     }
 
     /// Where the member of a cluster listens.
@@ -160,9 +148,7 @@ impl Fleet {
     /// It is not running.
     pub fn signal(&self, cluster: &str, component: Component, signal: Signal) -> anyhow::Result<()> {
         let process = self.running(cluster, component);
-        process
-            .with_context(|| format!("{component} of {cluster} is not running"))?
-            .signal(signal);
+        process.with_context(|| format!("{component} of {cluster} is not running"))?.signal(signal);
         Ok(())
     }
 

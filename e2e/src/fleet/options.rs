@@ -78,10 +78,7 @@ impl FleetOptions {
     /// Adds an argument to the controller manager of a cluster.
     #[must_use]
     pub fn controller_manager_arg(mut self, cluster: &str, argument: &str) -> Self {
-        self.controller_manager_args
-            .entry(cluster.to_owned())
-            .or_default()
-            .push(argument.to_owned());
+        self.controller_manager_args.entry(cluster.to_owned()).or_default().push(argument.to_owned());
         self
     }
 
@@ -94,10 +91,7 @@ impl FleetOptions {
 
     /// The names of the clusters that have a member.
     pub fn member_clusters(&self) -> Vec<String> {
-        self.clusters()
-            .into_iter()
-            .filter(|name| name != "hub" || self.hub_is_member)
-            .collect()
+        self.clusters().into_iter().filter(|name| name != "hub" || self.hub_is_member).collect()
     }
 
     /// The region of a cluster's nodes and of its MemberCluster: `region-N` for `member-N`, none for a mere hub.

@@ -41,17 +41,10 @@ pub(super) async fn start_product(
     let step = options.progress.step("installing kinds and RBAC");
     let hub = clusters.first().context("a fleet without a hub's cluster")?;
     let names = options.member_clusters();
-    let members: Vec<&Installable> = clusters
-        .iter()
-        .filter(|one| names.contains(&one.record.name))
-        .collect();
+    let members: Vec<&Installable> = clusters.iter().filter(|one| names.contains(&one.record.name)).collect();
     let hub_kubeconfig = install(&fleet.layout, hub, Role::Hub).await?;
-    let member_kubeconfigs = try_join_all(
-        members
-            .iter()
-            .map(|one| install(&fleet.layout, one, Role::Member)),
-    )
-    .await?;
+    let member_kubeconfigs =
+        try_join_all(members.iter().map(|one| install(&fleet.layout, one, Role::Member))).await?;
     step.done();
 
     let step = options.progress.step("starting the hub");
@@ -59,20 +52,9 @@ pub(super) async fn start_product(
     step.done();
 
     let step = options.progress.step(format!("enrolling {}", names.join(", ")));
-    let joining = members
-        .iter()
-        .zip(&member_kubeconfigs)
-        .map(|(member, kubeconfig)| {
-            start_member(
-                fleet,
-                options,
-                product,
-                &hub.record,
-                &member.record,
-                kubeconfig,
-                &session,
-            )
-        });
+    let joining = members.iter().zip(&member_kubeconfigs).map(|(member, kubeconfig)| {
+        start_member(fleet, options, product, &hub.record, &member.record, kubeconfig, &session)
+    });
     try_join_all(joining).await?;
     let hub_client = client::from_kubeconfig(&hub.record.kubeconfig).await?;
     try_join_all(names.iter().map(|name| connected(fleet, &hub_client, name))).await?;
@@ -92,10 +74,7 @@ async fn start_hub(
     let fixed = [
         format!("--kubeconfig={}", kubeconfig.display()),
         "--bind=127.0.0.1".into(),
-        format!(
-            "--addresses-file={}",
-            addresses_file(fleet, &cluster.name, component).display()
-        ),
+        format!("--addresses-file={}", addresses_file(fleet, &cluster.name, component).display()),
     ];
     let mut args = Vec::from(fixed);
     args.extend(options.hub_args.iter().cloned());
@@ -105,8 +84,7 @@ async fn start_hub(
         env: Vec::new(),
         log: fleet.layout.log(&cluster.name, component),
     };
-    spec.args
-        .extend(["--session-port=0", "--port=0", "--metrics-port=0"].map(String::from));
+    spec.args.extend(["--session-port=0", "--port=0", "--metrics-port=0"].map(String::from));
     let addresses = start(fleet, &cluster.name, component, &spec).await?;
     for (flag, address) in [
         ("--session-port", &addresses.session),
@@ -120,16 +98,8 @@ async fn start_hub(
         http: format!("http://{}", addresses.http),
         metrics: format!("http://{}/metrics", addresses.metrics),
     };
-    keep(fleet, &cluster.name, component, args, |record| {
-        record.hub = Some(endpoints.clone())
-    })?;
-    wait_ready(
-        fleet,
-        &cluster.name,
-        component,
-        &format!("{}/readyz", endpoints.http),
-    )
-    .await?;
+    keep(fleet, &cluster.name, component, args, |record| record.hub = Some(endpoints.clone()))?;
+    wait_ready(fleet, &cluster.name, component, &format!("{}/readyz", endpoints.http)).await?;
     Ok(addresses.session)
 }
 
@@ -144,21 +114,13 @@ async fn start_member(
 ) -> anyhow::Result<()> {
     let component = Component::ParallaxMember;
     let token = join_token(&product.hub, &hub.kubeconfig, &cluster.name).await?;
-    label(
-        &hub.kubeconfig,
-        &cluster.name,
-        options.region(&cluster.name).as_deref(),
-    )
-    .await?;
+    label(&hub.kubeconfig, &cluster.name, options.region(&cluster.name).as_deref()).await?;
     let fixed = [
         format!("--kubeconfig={}", kubeconfig.display()),
         format!("--hub={session}"),
         "--create-namespaces".into(),
         "--bind=127.0.0.1".into(),
-        format!(
-            "--addresses-file={}",
-            addresses_file(fleet, &cluster.name, component).display()
-        ),
+        format!("--addresses-file={}", addresses_file(fleet, &cluster.name, component).display()),
     ];
     let mut args = Vec::from(fixed);
     args.extend(options.member_args.iter().cloned());
@@ -171,12 +133,8 @@ async fn start_member(
     spec.args.push("--metrics-port=0".into());
     let addresses = start(fleet, &cluster.name, component, &spec).await?;
     args.push(format!("--metrics-port={}", port(&addresses.metrics)?));
-    let endpoints = MemberEndpoints {
-        metrics: format!("http://{}/metrics", addresses.metrics),
-    };
-    keep(fleet, &cluster.name, component, args, |record| {
-        record.member = Some(endpoints)
-    })
+    let endpoints = MemberEndpoints { metrics: format!("http://{}/metrics", addresses.metrics) };
+    keep(fleet, &cluster.name, component, args, |record| record.member = Some(endpoints))
 }
 
 /// Starts what is down, as it was started before.
@@ -184,10 +142,7 @@ pub(super) async fn restart(fleet: &Fleet, cluster: &str, component: Component) 
     let key = (cluster.to_owned(), component);
     let spec = {
         let state = fleet.state.lock();
-        let slot = state
-            .slots
-            .get(&key)
-            .with_context(|| format!("{cluster} has no {component}"))?;
+        let slot = state.slots.get(&key).with_context(|| format!("{cluster} has no {component}"))?;
         if slot.process.as_ref().is_some_and(|process| process.is_running()) {
             bail!("{component} of {cluster} runs already: stop or kill it first");
         }
@@ -198,15 +153,7 @@ pub(super) async fn restart(fleet: &Fleet, cluster: &str, component: Component) 
         return Ok(());
     }
     let process = Process::start(&fleet.launcher, &spec)?;
-    put(
-        fleet,
-        cluster,
-        component,
-        Slot {
-            spec,
-            process: Some(process),
-        },
-    )
+    put(fleet, cluster, component, Slot { spec, process: Some(process) })
 }
 
 /// Starts a hub or member, and waits until it has said where it listens.
@@ -219,15 +166,7 @@ async fn start(
     let file = addresses_file(fleet, cluster, component);
     std::fs::remove_file(&file).ok();
     let process = Process::start(&fleet.launcher, spec)?;
-    put(
-        fleet,
-        cluster,
-        component,
-        Slot {
-            spec: spec.clone(),
-            process: Some(process.clone()),
-        },
-    )?;
+    put(fleet, cluster, component, Slot { spec: spec.clone(), process: Some(process.clone()) })?;
     let what = format!("{component} of {cluster} to listen");
     wait_for(&what, LIMIT, [(component, &process)], async || Ok(file.is_file())).await?;
     let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
@@ -235,11 +174,7 @@ async fn start(
 }
 
 fn put(fleet: &Fleet, cluster: &str, component: Component, slot: Slot) -> anyhow::Result<()> {
-    fleet
-        .state
-        .lock()
-        .slots
-        .insert((cluster.to_owned(), component), slot);
+    fleet.state.lock().slots.insert((cluster.to_owned(), component), slot);
     fleet.note_processes()
 }
 
@@ -256,12 +191,7 @@ fn keep(
         if let Some(slot) = state.slots.get_mut(&(cluster.to_owned(), component)) {
             slot.spec.args = args;
         }
-        if let Some(record) = state
-            .record
-            .clusters
-            .iter_mut()
-            .find(|record| record.name == cluster)
-        {
+        if let Some(record) = state.record.clusters.iter_mut().find(|record| record.name == cluster) {
             note(record);
         }
     }
@@ -269,10 +199,7 @@ fn keep(
 }
 
 fn addresses_file(fleet: &Fleet, cluster: &str, component: Component) -> PathBuf {
-    fleet
-        .layout
-        .cluster(cluster)
-        .join(format!("{component}.addresses.json"))
+    fleet.layout.cluster(cluster).join(format!("{component}.addresses.json"))
 }
 
 fn port(address: &str) -> anyhow::Result<u16> {
@@ -297,10 +224,7 @@ async fn join_token(hub: &Path, admin: &Path, cluster: &str) -> anyhow::Result<S
         .await
         .with_context(|| format!("running {} token", hub.display()))?;
     if !output.status.success() {
-        bail!(
-            "parallax-hub token {cluster} failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("parallax-hub token {cluster} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     let printed: Printed =
         serde_json::from_slice(&output.stdout).context("what parallax-hub token printed")?;
@@ -311,14 +235,9 @@ async fn join_token(hub: &Path, admin: &Path, cluster: &str) -> anyhow::Result<S
 async fn label(admin: &Path, cluster: &str, region: Option<&str>) -> anyhow::Result<()> {
     let clusters: Api<MemberCluster> = Api::all(client::from_kubeconfig(admin).await?);
     let body = json!({ "metadata": { "labels": { "topology.kubernetes.io/region": region } } });
-    let params = PatchParams {
-        field_manager: Some(manifests::MANAGER.into()),
-        ..PatchParams::default()
-    };
+    let params = PatchParams { field_manager: Some(manifests::MANAGER.into()), ..PatchParams::default() };
     let patched = clusters.patch(cluster, &params, &Patch::Merge(&body)).await;
-    patched
-        .with_context(|| format!("labelling the MemberCluster {cluster}"))
-        .map(drop)
+    patched.with_context(|| format!("labelling the MemberCluster {cluster}")).map(drop)
 }
 
 /// Waits until the hub says that the member is connected.
@@ -327,29 +246,19 @@ async fn connected(fleet: &Fleet, hub: &kube::Client, cluster: &str) -> anyhow::
     let component = Component::ParallaxMember;
     let process = fleet.running(cluster, component);
     let processes = process.iter().map(|process| (component, process));
-    wait_for(
-        &format!("{cluster} to be connected"),
-        LIMIT,
-        processes,
-        async || {
-            let object = clusters.get(cluster).await?;
-            let conditions = object.status.map(|status| status.conditions).unwrap_or_default();
-            Ok(conditions
-                .iter()
-                .any(|condition| condition.type_ == "Connected" && condition.status == "True"))
-        },
-    )
+    wait_for(&format!("{cluster} to be connected"), LIMIT, processes, async || {
+        let object = clusters.get(cluster).await?;
+        let conditions = object.status.map(|status| status.conditions).unwrap_or_default();
+        Ok(conditions.iter().any(|condition| condition.type_ == "Connected" && condition.status == "True"))
+    })
     .await
 }
 
 async fn wait_ready(fleet: &Fleet, cluster: &str, component: Component, url: &str) -> anyhow::Result<()> {
     let process = fleet.running(cluster, component);
     let processes = process.iter().map(|process| (component, process));
-    wait_for(
-        &format!("{component} of {cluster} to be ready"),
-        LIMIT,
-        processes,
-        async || etcd::get(url).await.map(|_| true),
-    )
+    wait_for(&format!("{component} of {cluster} to be ready"), LIMIT, processes, async || {
+        etcd::get(url).await.map(|_| true)
+    })
     .await
 }

@@ -18,14 +18,6 @@ use crate::product::Product;
 
 pub(super) async fn start(options: FleetOptions) -> anyhow::Result<Fleet> {
     let progress = options.progress;
-    let binaries = tokio::task::spawn_blocking(move || Binaries::prepare(progress))
-        .await
-        .context("finding the control plane's programs")??;
-    let product = match options.product {
-        true => Some(Product::build(&options.launcher, progress).await?),
-        false => None,
-    };
-
     let layout = Layout::new(&directory(&options.place))?;
     let supervisor = ProcessIdentity::of(std::process::id()).context("reading /proc: a fleet needs Linux")?;
     let record = FleetRecord {
@@ -33,22 +25,22 @@ pub(super) async fn start(options: FleetOptions) -> anyhow::Result<Fleet> {
         id: format!("{:032x}", rand::random::<u128>()),
         directory: layout.root().to_path_buf(),
         supervisor,
-        kubectl: binaries.path(Tool::Kubectl),
+        kubectl: PathBuf::new(),
         clusters: Vec::new(),
     };
     let claim = Some(Claim::take(&layout, &options.launcher, &record)?);
     // From here on, dropping the fleet clears everything away.
-    let state = Mutex::new(State {
-        record,
-        slots: BTreeMap::new(),
-    });
-    let fleet = Fleet {
-        layout,
-        launcher: options.launcher.clone(),
-        state,
-        claim,
-    };
+    let state = Mutex::new(State { record, slots: BTreeMap::new() });
+    let fleet = Fleet { layout, launcher: options.launcher.clone(), state, claim };
 
+    let binaries = tokio::task::spawn_blocking(move || Binaries::prepare(progress))
+        .await
+        .context("finding the control plane's programs")??;
+    fleet.state.lock().record.kubectl = binaries.path(Tool::Kubectl);
+    let product = match options.product {
+        true => Some(Product::build(&options.launcher, progress).await?),
+        false => None,
+    };
     let control_planes = start_control_planes(&fleet, &options, &binaries).await?;
     if let Some(product) = product {
         run::start_product(&fleet, &options, &product, &control_planes).await?;
@@ -62,18 +54,12 @@ async fn start_control_planes(
     binaries: &Binaries,
 ) -> anyhow::Result<Vec<Installable>> {
     let names = options.clusters();
-    let step = options
-        .progress
-        .step(format!("starting control planes for {}", names.join(", ")));
+    let step = options.progress.step(format!("starting control planes for {}", names.join(", ")));
     let each = names.iter().map(|name| {
         let plan = ControlPlaneOptions {
             name: name.clone(),
             region: options.region(name),
-            controller_manager_args: options
-                .controller_manager_args
-                .get(name)
-                .cloned()
-                .unwrap_or_default(),
+            controller_manager_args: options.controller_manager_args.get(name).cloned().unwrap_or_default(),
         };
         async move { control_plane::start(&fleet.layout, &fleet.launcher, binaries, &plan).await }
     });
@@ -81,15 +67,10 @@ async fn start_control_planes(
     let mut state = fleet.state.lock();
     let mut installables = Vec::new();
     for ControlPlane { record, ca, slots } in started {
-        installables.push(Installable {
-            record: record.clone(),
-            ca,
-        });
-        state.slots.extend(
-            slots
-                .into_iter()
-                .map(|(component, slot)| ((record.name.clone(), component), slot)),
-        );
+        installables.push(Installable { record: record.clone(), ca });
+        state
+            .slots
+            .extend(slots.into_iter().map(|(component, slot)| ((record.name.clone(), component), slot)));
         state.record.clusters.push(record);
     }
     drop(state);

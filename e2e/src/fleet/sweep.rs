@@ -87,10 +87,7 @@ fn acquire(layout: &Layout) -> anyhow::Result<File> {
             );
         }
         if begun.elapsed() > LIMIT {
-            bail!(
-                "{} is still being cleared away: try again in a moment",
-                root.display()
-            );
+            bail!("{} is still being cleared away: try again in a moment", root.display());
         }
         std::thread::sleep(PAUSE);
     }
@@ -102,10 +99,7 @@ fn refuse_foreign(layout: &Layout) -> anyhow::Result<()> {
     let is_ours = layout.record_path().exists() || layout.lock_path().exists();
     let is_empty = std::fs::read_dir(root).map_or(true, |mut entries| entries.next().is_none());
     if !is_ours && !is_empty {
-        bail!(
-            "{} is not empty and holds no fleet: choose another --dir",
-            root.display()
-        );
+        bail!("{} is not empty and holds no fleet: choose another --dir", root.display());
     }
     Ok(())
 }
@@ -143,11 +137,7 @@ pub fn clear(layout: &Layout, id: &str) -> anyhow::Result<()> {
             return Ok(());
         }
         if begun.elapsed() > LIMIT {
-            bail!(
-                "{} is still in use: end process {} first",
-                layout.root().display(),
-                record.supervisor.pid
-            );
+            bail!("{} is still in use: end process {} first", layout.root().display(), record.supervisor.pid);
         }
         std::thread::sleep(PAUSE);
     }
@@ -168,12 +158,7 @@ pub fn clear(layout: &Layout, id: &str) -> anyhow::Result<()> {
 }
 
 fn processes(record: &FleetRecord) -> Vec<ProcessIdentity> {
-    record
-        .clusters
-        .iter()
-        .flat_map(|cluster| &cluster.processes)
-        .map(|process| process.identity)
-        .collect()
+    record.clusters.iter().flat_map(|cluster| &cluster.processes).map(|process| process.identity).collect()
 }
 
 /// Kills exactly these processes and waits until they are gone.
@@ -192,11 +177,8 @@ fn empty(root: &Path) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(root).with_context(|| format!("reading {}", root.display()))?;
     for entry in entries.flatten().filter(|entry| entry.file_name() != "lock") {
         let path = entry.path();
-        let removed = if path.is_dir() {
-            std::fs::remove_dir_all(&path)
-        } else {
-            std::fs::remove_file(&path)
-        };
+        let removed =
+            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         removed.with_context(|| format!("removing {}", path.display()))?;
     }
     Ok(())
@@ -218,10 +200,7 @@ mod tests {
             version: crate::layout::VERSION,
             id: id.into(),
             directory: layout.root().into(),
-            supervisor: ProcessIdentity {
-                pid: std::process::id(),
-                start_time: 0,
-            },
+            supervisor: ProcessIdentity { pid: std::process::id(), start_time: 0 },
             kubectl: "kubectl".into(),
             clusters: Vec::new(),
         }

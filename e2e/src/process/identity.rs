@@ -101,15 +101,9 @@ mod tests {
     fn this_process_is_alive_and_another_start_time_is_not_it() {
         let me = ProcessIdentity::of(std::process::id()).unwrap();
         assert!(me.is_alive());
-        let earlier = ProcessIdentity {
-            start_time: me.start_time.wrapping_sub(1),
-            ..me
-        };
+        let earlier = ProcessIdentity { start_time: me.start_time.wrapping_sub(1), ..me };
         assert!(!earlier.is_alive());
-        assert!(
-            !earlier.signal(Signal::KILL),
-            "a foreign process must never get the signal"
-        );
+        assert!(!earlier.signal(Signal::KILL), "a foreign process must never get the signal");
     }
 
     #[test]

@@ -62,23 +62,14 @@ impl Process {
             .arg(&spec.program)
             .args(&spec.args)
             .env_clear()
-            .envs(
-                INHERITED
-                    .iter()
-                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
-            )
+            .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .envs(spec.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("duplicating a log file's handle")?)
             .stderr(log)
             .process_group(0);
-        let mut child = spawner::spawn(command).with_context(|| {
-            format!(
-                "starting {} through {}",
-                spec.program.display(),
-                launcher.display()
-            )
-        })?;
+        let mut child = spawner::spawn(command)
+            .with_context(|| format!("starting {} through {}", spec.program.display(), launcher.display()))?;
         let pid = child.id();
         let adopted = adopt(pid);
         let (say_ended, ended) = watch::channel(None);
@@ -87,12 +78,7 @@ impl Process {
             .spawn(move || say_ended.send_replace(child.wait().ok()))
             .context("starting the thread that waits for a process")?;
         let (identity, handle) = adopted?;
-        Ok(Arc::new(Self {
-            identity,
-            handle,
-            ended,
-            log: spec.log.clone(),
-        }))
+        Ok(Arc::new(Self { identity, handle, ended, log: spec.log.clone() }))
     }
 
     /// What to recognise it by, also after this tool is gone.
@@ -118,11 +104,7 @@ impl Process {
     /// Waits until it has ended.
     pub async fn ended(&self) -> Option<ExitStatus> {
         let mut ended = self.ended.clone();
-        ended
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|status| *status)
+        ended.wait_for(Option::is_some).await.ok().and_then(|status| *status)
     }
 
     /// SIGTERM, and SIGKILL when it has not ended within the grace.
@@ -153,10 +135,7 @@ impl Drop for Process {
 
 /// The handle and identity of a child that can't have been reaped yet, because its waiter has not started.
 fn adopt(pid: u32) -> anyhow::Result<(ProcessIdentity, OwnedFd)> {
-    let raw = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .context("a child without a process id")?;
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).context("a child without a process id")?;
     let handle =
         pidfd_open(raw, PidfdFlags::empty()).context("opening a pidfd: Linux 5.3 or newer is needed")?;
     // A child that failed at once is a zombie, whose start time still reads as none: any number will do, it is dead.

@@ -24,9 +24,7 @@ pub fn spawn(command: Command) -> io::Result<Child> {
     spawner()?
         .send(Request { command, answer })
         .map_err(|_| io::Error::other("the thread that starts processes has ended"))?;
-    started
-        .recv()
-        .map_err(|_| io::Error::other("the thread that starts processes has ended"))?
+    started.recv().map_err(|_| io::Error::other("the thread that starts processes has ended"))?
 }
 
 fn spawner() -> io::Result<&'static Sender<Request>> {
@@ -34,16 +32,14 @@ fn spawner() -> io::Result<&'static Sender<Request>> {
         return Ok(sender);
     }
     let (sender, requests) = channel::<Request>();
-    std::thread::Builder::new()
-        .name("spawner".into())
-        .spawn(move || {
-            for Request { mut command, answer } in requests {
-                // Whoever asked may be gone; the child then is too, as its handle is dropped unwaited and its pid unused.
-                if let Err(std::sync::mpsc::SendError(Ok(mut orphan))) = answer.send(command.spawn()) {
-                    orphan.kill().ok();
-                }
+    std::thread::Builder::new().name("spawner".into()).spawn(move || {
+        for Request { mut command, answer } in requests {
+            // Whoever asked may be gone; the child then is too, as its handle is dropped unwaited and its pid unused.
+            if let Err(std::sync::mpsc::SendError(Ok(mut orphan))) = answer.send(command.spawn()) {
+                orphan.kill().ok();
             }
-        })?;
+        }
+    })?;
     // A race of two first callers makes two threads; the loser's sender is dropped, and its thread ends unused.
     Ok(SPAWNER.get_or_init(|| sender))
 }

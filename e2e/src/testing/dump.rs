@@ -68,30 +68,17 @@ async fn objects(fleet: &Fleet, cluster: &ClusterRecord) -> anyhow::Result<Strin
 fn line(text: &mut String, kind: &str, object: &DynamicObject, whole: bool) {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    let deleting = if object.metadata.deletion_timestamp.is_some() {
-        " (being deleted)"
-    } else {
-        ""
-    };
+    let deleting = if object.metadata.deletion_timestamp.is_some() { " (being deleted)" } else { "" };
     let generation = object.metadata.generation.unwrap_or_default();
-    let _ = write!(
-        text,
-        "{kind} {namespace}/{name}{deleting} generation {generation}"
-    );
+    let _ = write!(text, "{kind} {namespace}/{name}{deleting} generation {generation}");
     let data = &object.data;
     let _ = match kind {
         "Event" => writeln!(text, " {}: {}", data["reason"], data["note"]),
         _ if whole => writeln!(text, "\n    spec {}\n    status {}", data["spec"], data["status"]),
-        "Pod" => writeln!(
-            text,
-            " {} on {}",
-            data["status"]["phase"], data["spec"]["nodeName"]
-        ),
-        "Deployment" => writeln!(
-            text,
-            " wants {} ready {}",
-            data["spec"]["replicas"], data["status"]["readyReplicas"]
-        ),
+        "Pod" => writeln!(text, " {} on {}", data["status"]["phase"], data["spec"]["nodeName"]),
+        "Deployment" => {
+            writeln!(text, " wants {} ready {}", data["spec"]["replicas"], data["status"]["readyReplicas"])
+        }
         _ => writeln!(text),
     };
 }

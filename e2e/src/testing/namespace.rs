@@ -28,22 +28,13 @@ impl TestNamespace {
     /// The hub's API server refuses it.
     pub async fn create_with(hub: &kube::Client, purpose: &str) -> anyhow::Result<Self> {
         let name = format!("{purpose}-{:08x}", rand::random::<u32>());
-        let metadata = ObjectMeta {
-            name: Some(name.clone()),
-            ..ObjectMeta::default()
-        };
-        let namespace = Namespace {
-            metadata,
-            ..Namespace::default()
-        };
+        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
         let api: Api<Namespace> = Api::all(hub.clone());
         api.create(&PostParams::default(), &namespace)
             .await
             .with_context(|| format!("creating namespace {name}"))?;
-        Ok(Self {
-            name,
-            hub: hub.clone(),
-        })
+        Ok(Self { name, hub: hub.clone() })
     }
 
     /// Its name.
@@ -80,8 +71,6 @@ impl TestNamespace {
     pub async fn delete(self) -> anyhow::Result<()> {
         let api: Api<Namespace> = Api::all(self.hub.clone());
         let deleted = api.delete(&self.name, &DeleteParams::default()).await;
-        deleted
-            .with_context(|| format!("deleting namespace {}", self.name))
-            .map(drop)
+        deleted.with_context(|| format!("deleting namespace {}", self.name)).map(drop)
     }
 }

@@ -1,0 +1,201 @@
+//! The fleet tool itself: control planes that work, and that leave nothing behind.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Api, DeleteParams, PostParams};
+use parallax_e2e::layout::{FleetRecord, Layout};
+use parallax_e2e::process::ProcessIdentity;
+use parallax_e2e::testing::{eventually, own_fleet};
+use parallax_e2e::{Component, FleetOptions, Signal};
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn options() -> FleetOptions {
+    FleetOptions::new(env!("CARGO_BIN_EXE_fleet")).control_planes_only()
+}
+
+fn deployment(name: &str, image: &str, replicas: i32) -> Deployment {
+    let labels = json!({ "app": name });
+    serde_json::from_value(json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": name },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": labels },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": { "containers": [{ "name": "main", "image": image }] },
+            },
+        },
+    }))
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_becomes_ready_and_every_write_is_in_the_audit_log() {
+    let fleet = own_fleet(options().members(1));
+    let api: Api<Deployment> = Api::namespaced(fleet.client("member-1").await.unwrap(), "default");
+    let puts = fleet.etcd_puts("member-1").await.unwrap();
+    api.create(&PostParams::default(), &deployment("plain", "example.test/plain:1", 3)).await.unwrap();
+    eventually(&fleet, "three ready replicas", LIMIT, async || {
+        let status = api.get("plain").await?.status.unwrap_or_default();
+        Ok((status.ready_replicas == Some(3)).then_some(()))
+    })
+    .await;
+    assert!(fleet.etcd_puts("member-1").await.unwrap() > puts);
+
+    let created = eventually(&fleet, "the creation in the audit log", LIMIT, async || {
+        let events = fleet.audit("member-1")?;
+        Ok(events
+            .into_iter()
+            .find(|event| event.verb == "create" && event.object_ref.resource == "deployments"))
+    })
+    .await;
+    assert_eq!(created.user.username, "admin");
+    assert!(created.is_write());
+
+    api.delete("plain", &DeleteParams::default()).await.unwrap();
+    eventually(&fleet, "the deployment to be gone", LIMIT, async || {
+        Ok(api.get_opt("plain").await?.is_none().then_some(()))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_fleets_run_side_by_side_and_dropping_one_leaves_only_the_other() {
+    let (first, second) = tokio::task::spawn_blocking(|| {
+        let first = std::thread::spawn(|| own_fleet(options().members(0)));
+        let second = own_fleet(options().members(0));
+        (first.join().unwrap(), second)
+    })
+    .await
+    .unwrap();
+    assert_ne!(first.record().clusters[0].server, second.record().clusters[0].server);
+    let (directory, processes) = (first.directory().to_path_buf(), processes(&first.record()));
+    assert_eq!(processes.len(), 4);
+    drop(first);
+    assert!(processes.iter().all(|process| !process.is_alive()));
+    assert!(!directory.exists());
+    second.client("hub").await.unwrap().apiserver_version().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_was_killed_comes_back_with_its_objects_at_the_same_address() {
+    let fleet = own_fleet(options().members(0));
+    let client = fleet.client("hub").await.unwrap();
+    let api: Api<Deployment> = Api::namespaced(client.clone(), "default");
+    api.create(&PostParams::default(), &deployment("kept", "example.test/kept:1", 1)).await.unwrap();
+    fleet.kill("hub", Component::KubeApiserver).await.unwrap();
+    client.apiserver_version().await.unwrap_err();
+    assert_eq!(fleet.process("hub", Component::KubeApiserver), None);
+    fleet.restart("hub", Component::KubeApiserver).await.unwrap();
+    eventually(&fleet, "the deployment to be there", LIMIT, async || Ok(api.get_opt("kept").await?)).await;
+}
+
+#[test]
+fn nothing_is_left_when_the_tool_is_killed() {
+    let directory = scratch("killed");
+    let mut tool = up(&directory);
+    let record = wait_for_record(&directory);
+    let processes = processes(&record);
+    assert!(processes.iter().all(ProcessIdentity::is_alive));
+    tool.kill().unwrap();
+    tool.wait().unwrap();
+    until("every process and the directory are gone", || {
+        (!directory.exists() && processes.iter().all(|process| !process.is_alive())).then_some(())
+    });
+}
+
+#[test]
+fn nothing_is_left_after_ctrl_c_while_it_starts() {
+    let directory = scratch("interrupted");
+    let mut tool = up(&directory);
+    let log = Layout::new(&directory).unwrap().log("hub", Component::Etcd);
+    until("its etcd is started", || log.exists().then_some(()));
+    ProcessIdentity::of(tool.id()).unwrap().signal(Signal::INT);
+    assert_eq!(tool.wait().unwrap().code(), Some(130));
+    assert!(!directory.exists());
+}
+
+#[test]
+fn a_second_fleet_in_the_same_directory_is_refused_with_a_line_that_says_what_to_do() {
+    let directory = scratch("twice");
+    let mut tool = up(&directory);
+    until("the first has the directory", || Layout::new(&directory).unwrap().read().unwrap());
+    let second = up_command(&directory).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("already") && said.contains("fleet down"), "{said}");
+    ProcessIdentity::of(tool.id()).unwrap().signal(Signal::TERM);
+    tool.wait().unwrap();
+    assert!(!directory.exists());
+}
+
+#[test]
+fn down_ends_a_detached_fleet() {
+    let directory = scratch("detached");
+    let tool = up_command(&directory).arg("--detach").output().unwrap();
+    assert!(tool.status.success(), "{}", String::from_utf8_lossy(&tool.stderr));
+    let record = Layout::new(&directory).unwrap().read().unwrap().unwrap();
+    assert!(record.supervisor.is_alive());
+    let status = Command::new(env!("CARGO_BIN_EXE_fleet"))
+        .args(["status", "-o", "json", "--dir"])
+        .arg(&directory)
+        .output()
+        .unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status["running"], true, "{status}");
+    let down =
+        Command::new(env!("CARGO_BIN_EXE_fleet")).args(["down", "--dir"]).arg(&directory).output().unwrap();
+    assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
+    assert!(!record.supervisor.is_alive());
+    assert!(processes(&record).iter().all(|process| !process.is_alive()));
+    assert!(!directory.exists());
+}
+
+fn processes(record: &FleetRecord) -> Vec<ProcessIdentity> {
+    record.clusters.iter().flat_map(|cluster| &cluster.processes).map(|process| process.identity).collect()
+}
+
+fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("parallax-e2e-{}-{name}", std::process::id()))
+}
+
+fn up_command(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+    command
+        .args(["up", "--members", "1", "--control-planes-only", "--dir"])
+        .arg(directory)
+        .stdin(Stdio::null());
+    command
+}
+
+fn up(directory: &Path) -> std::process::Child {
+    up_command(directory).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// The record of a fleet whose control planes run.
+fn wait_for_record(directory: &Path) -> FleetRecord {
+    let layout = Layout::new(directory).unwrap();
+    until("the control planes run", || {
+        let record = layout.read().unwrap()?;
+        record.clusters.iter().any(|cluster| !cluster.processes.is_empty()).then_some(record)
+    })
+}
+
+fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        match condition() {
+            Some(value) => return value,
+            None if begun.elapsed() > LIMIT * 3 => panic!("in vain: {what}"),
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
