@@ -4,7 +4,7 @@
 //! foreign hub, an old backup, a CRD that vanished all look like that. And decisions that would take more than
 //! a few of a cluster's agents from it within ten minutes look like a label edited by mistake.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -37,11 +37,7 @@ impl Blocked {
     /// A CamelCase word for the condition.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        if self.unknown > 0 {
-            "UnknownAgents"
-        } else {
-            "TooManyRemovals"
-        }
+        if self.unknown > 0 { "UnknownAgents" } else { "TooManyRemovals" }
     }
 
     /// What the condition says.
@@ -50,19 +46,11 @@ impl Blocked {
         let mut text = String::new();
         // Writing to a String can't fail.
         if self.unknown > 0 {
-            let _ = write!(
-                text,
-                "{} held by the cluster are unknown to the hub",
-                agents(self.unknown)
-            );
+            let _ = write!(text, "{} held by the cluster are unknown to the hub", agents(self.unknown));
         }
         if self.many > 0 {
             let and = if text.is_empty() { "" } else { "; " };
-            let _ = write!(
-                text,
-                "{and}{} would lose the cluster within ten minutes",
-                agents(self.many)
-            );
+            let _ = write!(text, "{and}{} would lose the cluster within ten minutes", agents(self.many));
         }
         let more = (self.unknown + self.many).saturating_sub(self.named.len());
         let _ = write!(text, ": {}", self.named.join(", "));
@@ -80,17 +68,15 @@ impl Blocked {
 }
 
 fn agents(count: usize) -> String {
-    if count == 1 {
-        "1 agent".to_owned()
-    } else {
-        format!("{count} agents")
-    }
+    if count == 1 { "1 agent".to_owned() } else { format!("{count} agents") }
 }
 
 /// The guard of one cluster.
 #[derive(Debug, Clone, Default)]
 pub struct PruneGuard {
     unknown: BTreeMap<AgentKey, Incarnation>,
+    /// Of the unknown, those that the current session hasn't confirmed yet.
+    remembered: BTreeSet<AgentKey>,
     asked: BTreeMap<AgentKey, Incarnation>,
     held: BTreeMap<AgentKey, Incarnation>,
     passed: VecDeque<Duration>,
@@ -99,6 +85,7 @@ pub struct PruneGuard {
 impl PruneGuard {
     /// The cluster holds an agent that the hub knows nothing of.
     pub fn hold_unknown(&mut self, agent: AgentRef) {
+        self.remembered.remove(&agent.key);
         self.unknown.insert(agent.key, agent.incarnation);
     }
 
@@ -117,9 +104,24 @@ impl PruneGuard {
         self.held.remove(key).is_some() || unknown
     }
 
-    /// The session is over: what the cluster holds is learnt anew at the next. What was judged stays.
-    pub fn forget_unknown(&mut self) {
-        self.unknown.clear();
+    /// Whether the agent was held as unknown; it no longer is, since the hub knows it now.
+    pub fn recognise(&mut self, agent: &AgentRef) -> bool {
+        let known = self.unknown.get(&agent.key) == Some(&agent.incarnation);
+        if known {
+            self.unknown.remove(&agent.key);
+        }
+        known
+    }
+
+    /// A new session begins: what the cluster holds is learnt anew.
+    pub fn relearn(&mut self) {
+        self.remembered = self.unknown.keys().cloned().collect();
+    }
+
+    /// The session has said all that it holds: what it didn't name, it holds no longer. Whether that changes anything.
+    pub fn learnt(&mut self) -> bool {
+        let gone = std::mem::take(&mut self.remembered);
+        gone.iter().fold(false, |changed, key| self.unknown.remove(key).is_some() || changed)
     }
 
     /// Whether a removal of this agent waits here.
@@ -166,19 +168,9 @@ impl PruneGuard {
         for byte in &hasher.finalize()[..8] {
             let _ = write!(digest, "{byte:02x}");
         }
-        let named = self
-            .unknown
-            .keys()
-            .chain(self.held.keys())
-            .take(NAMED)
-            .map(ToString::to_string)
-            .collect();
-        Some(Blocked {
-            digest,
-            unknown: self.unknown.len(),
-            many: self.held.len(),
-            named,
-        })
+        let named =
+            self.unknown.keys().chain(self.held.keys()).take(NAMED).map(ToString::to_string).collect();
+        Some(Blocked { digest, unknown: self.unknown.len(), many: self.held.len(), named })
     }
 
     /// An administrator approves what `digest` stands for. Everything that is held may go, if that is exactly
@@ -194,9 +186,7 @@ impl PruneGuard {
 }
 
 fn refs(set: BTreeMap<AgentKey, Incarnation>) -> Vec<AgentRef> {
-    set.into_iter()
-        .map(|(key, incarnation)| AgentRef { key, incarnation })
-        .collect()
+    set.into_iter().map(|(key, incarnation)| AgentRef { key, incarnation }).collect()
 }
 
 #[cfg(test)]
@@ -278,11 +268,7 @@ mod tests {
         (0..1000).for_each(|n| guard.hold_unknown(agent(n)));
         let blocked = guard.blocked().unwrap();
         assert_eq!(blocked.named.len(), NAMED);
-        assert!(
-            blocked.message().contains("and 990 more"),
-            "{}",
-            blocked.message()
-        );
+        assert!(blocked.message().contains("and 990 more"), "{}", blocked.message());
         assert!(blocked.message().len() < 32_768);
     }
 }

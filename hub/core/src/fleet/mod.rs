@@ -1,13 +1,47 @@
-//! The fleet as one state machine.
+//! The fleet as one state machine: agents, clusters and sessions in, orders and writes out.
+//!
+//! Each file is one concern of the same [`Fleet`]: [`agents`] what the hub's API server says of agents, [`deciding`]
+//! placement and orders, [`sessions`] members that come, [`session_events`] what they say, [`withdrawal`] removals and the prune
+//! guard, [`deletion`] finalizers and tombstones, [`clusters`] what the API server says of MemberClusters,
+//! [`agent_status`] and [`cluster_status`] what is written back, [`settling`] the order in which all of that is done.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use parallax_crds::{AgentKey, ClusterName};
+
+use crate::placement::ClusterFacts;
+use crate::prune::PruneGuard;
+use crate::resolve::FleetDefaults;
+use crate::tombstones::Tombstones;
+use crate::writes::WriteQueue;
+
+mod agent;
+mod agent_status;
+mod agents;
+mod cluster;
+mod cluster_status;
+mod clusters;
+mod deciding;
+mod deletion;
 mod effect;
 mod input;
+mod session_events;
+mod sessions;
+mod settling;
+mod withdrawal;
 
+use agent::Agent;
+use cluster::{Cluster, Index, Joining};
 pub use effect::{Effect, Subject};
 pub use input::{CrdState, Hello, Input, Now, SessionEvent, SessionId, Write, WriteOutcome};
+
+/// How long a lost session may take to come back before its cluster is called unreachable; also how long rows keep
+/// their last freshness after the hub's start.
+pub const GRACE: Duration = Duration::from_secs(45);
+
+/// How many writes of statuses may be in flight, and how many of finalizers.
+pub const WRITES_IN_FLIGHT: usize = 32;
 
 /// What the fleet is configured with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,22 +64,130 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Fleet {
     config: Config,
+    defaults: FleetDefaults,
     effects: VecDeque<Effect>,
+    /// When the first input came: the hub's start.
+    started: Option<Duration>,
+    lists: Lists,
+    agents: BTreeMap<AgentKey, Agent>,
+    clusters: BTreeMap<ClusterName, Cluster>,
+    index: BTreeMap<ClusterName, Index>,
+    guards: BTreeMap<ClusterName, PruneGuard>,
+    tombstones: Tombstones,
+    joining: BTreeMap<ClusterName, Joining>,
+    /// The epoch that is being stored.
+    raising: Option<u64>,
+    crd: CrdCheck,
+    facts: Vec<ClusterFacts>,
+    /// Agents to place anew.
+    replan: BTreeSet<AgentKey>,
+    /// Guards to judge.
+    asked: BTreeSet<ClusterName>,
+    /// Hellos to look at again.
+    hellos: BTreeSet<ClusterName>,
+    /// Agents whose status may have changed, and whether a user waits for it.
+    dirty: BTreeMap<AgentKey, bool>,
+    statuses: WriteQueue<StatusOf>,
+    finalizers: WriteQueue<AgentKey>,
+    timers: BTreeSet<(Duration, Timer)>,
+}
+
+/// Whose status.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum StatusOf {
+    Cluster(ClusterName),
+    Agent(AgentKey),
+}
+
+/// What happens by time alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// Members have had the time to come back after the hub's start.
+    Started,
+    /// A session was lost long enough ago.
+    Unreachable(ClusterName),
+    /// A Hello has waited long enough.
+    Joining(ClusterName),
+    /// A certificate ends.
+    Certificate(ClusterName),
+    /// An agent's progress deadline.
+    Agent(AgentKey),
+    /// The CRD is to be read again.
+    Crd,
+}
+
+/// What is known from the start on.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lists {
+    agents: bool,
+    clusters: bool,
+    tombstones: bool,
+}
+
+/// Deletions that wait for a look at the CRD. A look serves those that were seen before it began.
+#[derive(Debug, Default)]
+struct CrdCheck {
+    waiting: BTreeSet<AgentKey>,
+    checking: Option<BTreeSet<AgentKey>>,
+    not_before: Duration,
 }
 
 impl Fleet {
     /// An empty fleet at the hub's start. Nothing is admitted or ordered before both lists and the tombstones are in.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        let defaults =
+            FleetDefaults { image_prefix: config.image_prefix.clone(), image_tag: config.image_tag.clone() };
         Self {
             config,
+            defaults,
             effects: VecDeque::new(),
+            started: None,
+            lists: Lists::default(),
+            agents: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            index: BTreeMap::new(),
+            guards: BTreeMap::new(),
+            tombstones: Tombstones::default(),
+            joining: BTreeMap::new(),
+            raising: None,
+            crd: CrdCheck::default(),
+            facts: Vec::new(),
+            replan: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            hellos: BTreeSet::new(),
+            dirty: BTreeMap::new(),
+            statuses: WriteQueue::new(WRITES_IN_FLIGHT),
+            finalizers: WriteQueue::new(WRITES_IN_FLIGHT),
+            timers: BTreeSet::new(),
         }
     }
 
     /// Takes in one thing that happened. Poll for effects until there are none afterwards.
     pub fn handle(&mut self, input: Input, now: Now) {
-        let _ = (input, now, &self.config);
+        if self.started.is_none() {
+            self.started = Some(now.mono);
+            self.timers.insert((now.mono + GRACE, Timer::Started));
+        }
+        match input {
+            Input::AgentSeen(object) => self.agent_seen(object, now),
+            Input::AgentGone { key, uid } => self.agent_gone(&key, &uid, now),
+            Input::AgentsListed => self.listed(|lists| lists.agents = true),
+            Input::ClusterSeen(object) => self.cluster_seen(object, now),
+            Input::ClusterGone(name) => self.cluster_gone(&name, now),
+            Input::ClustersListed => self.listed(|lists| lists.clusters = true),
+            Input::TombstonesLoaded(stored) => {
+                self.tombstones.load(stored);
+                self.listed(|lists| lists.tombstones = true);
+            }
+            Input::Hello { session, hello } => self.hello(session, hello, now),
+            Input::Session { session, event } => self.session_event(&session, event, now),
+            Input::SessionClosed { session, cause } => self.session_closed(&session, &cause, now),
+            Input::Written { write, outcome } => self.written(write, outcome, now),
+            Input::Crd(state) => self.crd_answered(&state, now),
+            Input::Tick => {}
+        }
+        self.settle(now);
     }
 
     /// The next thing to do, if there is one.
@@ -53,9 +195,61 @@ impl Fleet {
         self.effects.pop_front()
     }
 
-    /// When [`Input::Tick`] is due, on the monotonic clock; none while nothing is.
+    /// When [`Input::Tick`] is due, on the monotonic clock (at once, if it is in the past); none while nothing is.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        None
+        if self.is_ready() && !self.replan.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let ready = self.is_ready();
+        let writes =
+            [self.statuses.next_deadline(), self.finalizers.next_deadline(), self.tombstones.next_deadline()];
+        writes.into_iter().filter(|_| ready).chain([timer]).flatten().min()
     }
+
+    /// Whether everything that was stored at the start is known: before, nothing is admitted, ordered or written.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.lists.agents && self.lists.clusters && self.lists.tombstones
+    }
+
+    /// The epoch that orders are given under.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.config.epoch
+    }
+
+    /// How many agents, clusters and admitted sessions there are.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            agents: self.agents.len(),
+            clusters: self.clusters.len(),
+            sessions: self.clusters.values().filter(|c| c.session.is_some()).count(),
+            status_writes_in_flight: self.statuses.in_flight(),
+        }
+    }
+
+    fn listed(&mut self, mark: impl FnOnce(&mut Lists)) {
+        let before = self.is_ready();
+        mark(&mut self.lists);
+        if self.is_ready() && !before {
+            self.replan = self.agents.keys().cloned().collect();
+            self.hellos = self.joining.keys().cloned().collect();
+        }
+    }
+}
+
+/// Sizes, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Agents whose objects exist.
+    pub agents: usize,
+    /// MemberClusters.
+    pub clusters: usize,
+    /// Admitted sessions.
+    pub sessions: usize,
+    /// Writes of statuses that are not answered yet.
+    pub status_writes_in_flight: usize,
 }

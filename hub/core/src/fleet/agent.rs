@@ -1,0 +1,300 @@
+//! What the fleet knows of one agent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use parallax_crds::agent::{Freshness, PlacementDecision, PlacementTarget};
+use parallax_crds::link::{AgentReport, Order, OrderResult};
+use parallax_crds::{
+    AgentKey, AgentRef, ClusterName, Incarnation, ParallaxAgent, ParallaxAgentStatus, SpecHash, labels, trace,
+};
+
+use crate::aggregate::remembered_quiet;
+use crate::phase::PROGRESS_DEADLINE;
+use crate::placement::Explanation;
+use crate::resolve::{FleetDefaults, ResolveError, resolve};
+
+/// How many (generation, hash) pairs are kept: enough for a member that lags some edits behind.
+const GENERATIONS: usize = 16;
+
+/// An agent whose object exists, or did when it was last seen.
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub object: Arc<ParallaxAgent>,
+    pub uid: String,
+    pub incarnation: Incarnation,
+    /// The newest resourceVersion known, as a number: what is older is an echo.
+    pub version: u64,
+    /// The resourceVersion that `status` is of.
+    pub status_version: u64,
+    pub finalizer: bool,
+    pub life: Life,
+    /// What its clusters are sent; or why they can't be.
+    pub template: Result<Template, ResolveError>,
+    /// Newest last.
+    pub generations: Vec<(i64, SpecHash)>,
+    pub decision: Decision,
+    /// Why it is decided so; kept until the status says it.
+    pub explanation: Option<Box<Explanation>>,
+    pub rows: BTreeMap<ClusterName, Row>,
+    /// Clusters without a share that were heard to hold it.
+    pub elsewhere: BTreeSet<ClusterName>,
+    /// As it is stored, as far as is known.
+    pub status: Option<ParallaxAgentStatus>,
+    pub writing: Option<Box<ParallaxAgentStatus>>,
+    /// When the wish, or anything ready, last changed, and for how long it hadn't before that instant.
+    pub quiet: (Duration, Duration),
+    /// When its status changes by time alone.
+    pub timer: Option<Duration>,
+}
+
+/// A resolved spec on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Template {
+    pub hash: SpecHash,
+    pub json: Bytes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Life {
+    Living,
+    /// It was seen with a deletionTimestamp and our finalizer.
+    Deleting {
+        /// The CRD was read and stays; before that nothing is removed.
+        confirmed: bool,
+        /// Who has to let go of it, and how that is made sure.
+        waits: BTreeMap<ClusterName, Wait>,
+    },
+    /// The finalizer may go, or is gone.
+    Released {
+        /// The members keep what they have: the CRD went, not the agent.
+        kept: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// The cluster is connected: for its word.
+    Gone,
+    /// It isn't: for the tombstone to be stored.
+    Tombstone,
+    /// The prune guard holds the removal.
+    Held,
+}
+
+/// Where the replicas are to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Decision {
+    /// None: never placed.
+    pub generation: Option<i64>,
+    pub targets: BTreeMap<ClusterName, i32>,
+    pub all_matching: bool,
+    pub withdrawing: BTreeSet<ClusterName>,
+    /// A cluster that connects may change it: shares are missing, or every matching cluster gets one.
+    pub open: bool,
+}
+
+/// One cluster's side of it.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    /// What was sent in the current session.
+    pub sent: Option<(SpecHash, i32)>,
+    /// The cluster may hold it: something was sent once, maybe by an earlier process.
+    pub touched: bool,
+    /// What the cluster has persisted.
+    pub persisted: Persisted,
+    /// The last word on an order.
+    pub result: Option<OrderResult>,
+    pub report: Option<AgentReport>,
+    /// The report is of the current session.
+    pub heard: bool,
+    /// When it was reported.
+    pub reported: Option<Timestamp>,
+    pub freshness: Freshness,
+}
+
+/// What of an order is in the member's API server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Persisted {
+    /// Not heard of since this process began.
+    #[default]
+    Unknown,
+    /// Nothing of what this process ordered.
+    Nothing,
+    /// This hash with so many replicas.
+    Order(SpecHash, i32),
+}
+
+/// The key and the UID of an object; none for what can't have come from an API server.
+pub(super) fn identity(object: &ParallaxAgent) -> Option<(AgentKey, String)> {
+    let meta = &object.metadata;
+    let (namespace, name, uid) = (meta.namespace.as_ref()?, meta.name.as_ref()?, meta.uid.as_ref()?);
+    Some((AgentKey::new(namespace, name), uid.clone()))
+}
+
+/// A resourceVersion as a number (API servers promise that they compare so since 1.35, and did before); 0 for others.
+pub(super) fn version(text: Option<&str>) -> u64 {
+    text.and_then(|v| v.parse().ok()).unwrap_or(0)
+}
+
+pub(super) fn has_finalizer(object: &ParallaxAgent) -> bool {
+    object.metadata.finalizers.as_ref().is_some_and(|all| all.iter().any(|f| f == labels::FINALIZER))
+}
+
+impl Agent {
+    pub fn new(object: Arc<ParallaxAgent>, uid: String, defaults: &FleetDefaults, now: Duration) -> Self {
+        let annotation =
+            |key: &str| object.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
+        let incarnation = Incarnation::new(&annotation(labels::INCARNATION).unwrap_or_else(|| uid.clone()));
+        let status = object.status.clone();
+        let decision =
+            status.as_ref().and_then(|s| s.placement.as_ref()).map(Decision::stored).unwrap_or_default();
+        let generation = object.metadata.generation.unwrap_or(0);
+        let quiet = (now, remembered_quiet(status.as_ref(), generation, PROGRESS_DEADLINE));
+        let stored = status.as_ref().map(|s| s.clusters.as_slice()).unwrap_or_default();
+        let freshness =
+            |name: &ClusterName| stored.iter().find(|row| row.name == name.as_str()).map(|row| row.freshness);
+        let earlier = decision.targets.keys().chain(&decision.withdrawing);
+        let row = |name: &ClusterName| Row {
+            touched: true,
+            freshness: freshness(name).unwrap_or_default(),
+            ..Row::default()
+        };
+        let rows = earlier.map(|name| (name.clone(), row(name))).collect();
+        let mut agent = Self {
+            version: version(object.metadata.resource_version.as_deref()),
+            status_version: version(object.metadata.resource_version.as_deref()),
+            finalizer: has_finalizer(&object),
+            life: Life::Living,
+            template: resolved(&object, defaults),
+            generations: Vec::new(),
+            decision,
+            explanation: None,
+            rows,
+            elsewhere: BTreeSet::new(),
+            status,
+            writing: None,
+            quiet,
+            timer: None,
+            object,
+            uid,
+            incarnation,
+        };
+        agent.note_generation();
+        agent
+    }
+
+    pub fn generation(&self) -> i64 {
+        self.object.metadata.generation.unwrap_or(0)
+    }
+
+    pub fn reference(&self, key: &AgentKey) -> AgentRef {
+        AgentRef { key: key.clone(), incarnation: self.incarnation.clone() }
+    }
+
+    /// Takes in the spec's current generation.
+    pub fn resolve(&mut self, defaults: &FleetDefaults) {
+        self.template = resolved(&self.object, defaults);
+        self.note_generation();
+    }
+
+    fn note_generation(&mut self) {
+        if let Ok(template) = &self.template {
+            self.generations.push((self.generation(), template.hash));
+            if self.generations.len() > GENERATIONS {
+                self.generations.remove(0);
+            }
+        }
+    }
+
+    /// The newest generation that resolves to `hash`.
+    pub fn generation_of(&self, hash: SpecHash) -> Option<i64> {
+        self.generations.iter().rev().find(|(_, h)| *h == hash).map(|(g, _)| *g)
+    }
+
+    /// Orders may be given: it lives, and its deletion can't slip by.
+    pub fn is_orderable(&self) -> bool {
+        self.finalizer && self.life == Life::Living
+    }
+
+    /// The order for a cluster with a share.
+    pub fn order(&self, key: &AgentKey, cluster: &ClusterName) -> Option<Order> {
+        let template = self.template.as_ref().ok()?;
+        let share = *self.decision.targets.get(cluster)?;
+        Some(Order {
+            agent: self.reference(key),
+            hash: template.hash,
+            replicas: self.replicas(share),
+            template: template.json.clone(),
+            traceparent: Some(self.traceparent()),
+        })
+    }
+
+    /// What runs of a share.
+    pub fn replicas(&self, share: i32) -> i32 {
+        if self.object.spec.suspend { 0 } else { share }
+    }
+
+    /// The change's own trace, or the one that the object's author continues.
+    pub fn traceparent(&self) -> String {
+        let given = self.object.metadata.annotations.as_ref().and_then(|all| all.get(labels::TRACEPARENT));
+        match given {
+            Some(text) if trace::is_traceparent(text) => text.clone(),
+            _ => trace::change_traceparent(&self.incarnation, self.generation()),
+        }
+    }
+
+    /// Whoever may hold it: with a share, about to lose it, or heard to.
+    pub fn holders(&self) -> BTreeSet<ClusterName> {
+        let mut all: BTreeSet<_> = self.decision.targets.keys().cloned().collect();
+        all.extend(self.decision.withdrawing.iter().cloned());
+        all.extend(self.elsewhere.iter().cloned());
+        all
+    }
+}
+
+impl Decision {
+    fn stored(stored: &PlacementDecision) -> Self {
+        let names = |name: &String| ClusterName::new(name).ok();
+        Self {
+            generation: Some(stored.generation),
+            targets: stored.targets.iter().filter_map(|t| Some((names(&t.cluster)?, t.replicas))).collect(),
+            all_matching: stored.all_matching,
+            withdrawing: stored.withdrawing.iter().filter_map(names).collect(),
+            open: true,
+        }
+    }
+
+    /// As it is stored; none for an agent that was never placed.
+    pub fn to_store(&self) -> Option<PlacementDecision> {
+        let target = |(cluster, replicas): (&ClusterName, &i32)| PlacementTarget {
+            cluster: cluster.to_string(),
+            replicas: *replicas,
+        };
+        Some(PlacementDecision {
+            generation: self.generation?,
+            all_matching: self.all_matching,
+            targets: if self.all_matching { Vec::new() } else { self.targets.iter().map(target).collect() },
+            withdrawing: self.withdrawing.iter().map(ToString::to_string).collect(),
+        })
+    }
+}
+
+impl Persisted {
+    /// Whether the cluster has persisted `order`; none: not heard of since this process began.
+    pub fn is(self, order: Option<(SpecHash, i32)>) -> Option<bool> {
+        match self {
+            Self::Unknown => None,
+            Self::Nothing => Some(false),
+            Self::Order(hash, replicas) => Some(order == Some((hash, replicas))),
+        }
+    }
+}
+
+fn resolved(object: &ParallaxAgent, defaults: &FleetDefaults) -> Result<Template, ResolveError> {
+    let resolved = resolve(&object.spec, defaults)?;
+    Ok(Template { hash: resolved.hash, json: resolved.json })
+}

@@ -1,0 +1,223 @@
+//! The status of an agent: written when it has changed, at once where that matters, one write at a time.
+
+use std::time::Duration;
+
+use parallax_crds::agent::Freshness;
+use parallax_crds::{AgentKey, ClusterName, ParallaxAgentStatus, Phase};
+
+use super::agent::{Agent, Life, Row, version};
+use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, Timer, WriteOutcome};
+use crate::aggregate::{
+    AggregateInput, ClusterInput, MAX_ROWS, PLACED, Significance, Word, aggregate, significance,
+};
+use crate::phase::PROGRESS_DEADLINE;
+use crate::writes::Urgency;
+
+impl Fleet {
+    /// Decides for every agent that something happened to how much its status hurries.
+    pub(super) fn look_at_dirty(&mut self, now: Now) {
+        while let Some((key, user)) = self.dirty.pop_first() {
+            let Some(agent) = self.agents.get(&key) else { continue };
+            // Beyond the rows that are shown, working out the whole status for each report would cost more than it tells.
+            if agent.rows.len() > MAX_ROWS && !user {
+                self.statuses.want(StatusOf::Agent(key), Urgency::Soon, now.mono);
+                continue;
+            }
+            let deleting = agent.life != Life::Living;
+            let Some(next) = self.aggregated(&key, now) else { continue };
+            let Some(agent) = self.agents.get_mut(&key) else { continue };
+            let previous = agent.writing.as_deref().or(agent.status.as_ref());
+            let urgency = match significance(previous, &next) {
+                Significance::None => {
+                    if agent.writing.is_none() {
+                        agent.explanation = None;
+                    }
+                    continue;
+                }
+                // Most deletions are over before anybody could read about them.
+                _ if deleting => Urgency::Soon,
+                Significance::Now if user => Urgency::User,
+                Significance::Now => Urgency::Now,
+                Significance::Soon => Urgency::Soon,
+            };
+            self.statuses.want(StatusOf::Agent(key), urgency, now.mono);
+        }
+    }
+
+    /// The agent's turn in the queue of writes.
+    pub(super) fn write_agent_status(&mut self, key: &AgentKey, now: Now) {
+        let whose = StatusOf::Agent(key.clone());
+        let status = self.aggregated(key, now);
+        let (Some(agent), Some(status)) = (self.agents.get_mut(key), status) else {
+            return self.statuses.done(&whose, now.mono);
+        };
+        if matches!(agent.life, Life::Released { .. }) || agent.status.as_ref() == Some(&status) {
+            agent.explanation = None;
+            return self.statuses.done(&whose, now.mono);
+        }
+        let events = transitions(agent.status.as_ref(), &status);
+        let subject = Subject::Agent { key: key.clone(), uid: agent.uid.clone() };
+        agent.writing = Some(Box::new(status.clone()));
+        self.effects.push_back(Effect::WriteAgentStatus {
+            key: key.clone(),
+            uid: agent.uid.clone(),
+            status: Box::new(status),
+            traceparent: agent.traceparent(),
+        });
+        for (warning, reason, message) in events {
+            let (subject, reason) = (subject.clone(), reason.to_owned());
+            self.effects.push_back(Effect::Event { subject, warning, reason, message });
+        }
+    }
+
+    pub(super) fn agent_status_written(
+        &mut self,
+        key: AgentKey,
+        uid: &str,
+        outcome: &WriteOutcome,
+        now: Now,
+    ) {
+        let agent = self.agents.get_mut(&key).filter(|a| a.uid == uid);
+        let whose = StatusOf::Agent(key.clone());
+        let Some(agent) = agent else { return self.statuses.done(&whose, now.mono) };
+        let written = agent.writing.take();
+        match outcome {
+            WriteOutcome::Ok(stored) => {
+                // A newer object may have been seen meanwhile; it says what is stored.
+                let stored = version(Some(stored));
+                if stored >= agent.status_version {
+                    agent.version = agent.version.max(stored);
+                    agent.status_version = stored;
+                    agent.status = written.map(|status| *status);
+                }
+                self.statuses.done(&whose, now.mono);
+                self.touch(&key);
+            }
+            WriteOutcome::NotFound => self.statuses.done(&whose, now.mono),
+            WriteOutcome::Conflict | WriteOutcome::Invalid(_) | WriteOutcome::Failed(_) => {
+                self.statuses.failed(&whose, now.mono);
+            }
+        }
+    }
+
+    /// The status that follows from what is known now; sets the timer for what follows from time alone.
+    fn aggregated(&mut self, key: &AgentKey, now: Now) -> Option<ParallaxAgentStatus> {
+        let starting = self.is_starting();
+        let agent = self.agents.get_mut(key)?;
+        for (name, row) in &mut agent.rows {
+            row.freshness = freshness(row, self.clusters.get(name), starting, now.mono);
+        }
+        let rows: Vec<_> =
+            agent.rows.iter().map(|(name, row)| input(agent, name, row, self.clusters.get(name))).collect();
+        let reference = agent.reference(key);
+        let decision = agent.decision.to_store();
+        let previous = agent.writing.as_deref().or(agent.status.as_ref());
+        let result = aggregate(
+            &AggregateInput {
+                agent: &reference,
+                generation: agent.generation(),
+                deleting: agent.object.metadata.deletion_timestamp.is_some(),
+                spec: &agent.object.spec,
+                unresolved: agent.template.as_ref().err(),
+                decision: decision.as_ref(),
+                explanation: agent.explanation.as_deref(),
+                clusters: &rows,
+                quiet: agent.quiet.1 + now.mono.saturating_sub(agent.quiet.0),
+                deadline: PROGRESS_DEADLINE,
+            },
+            previous,
+            now.wall,
+        );
+        if result.moved {
+            agent.quiet = (now.mono, Duration::ZERO);
+        }
+        let due = result.changes_after.map(|after| now.mono + after);
+        if due != agent.timer {
+            if let Some(old) = agent.timer.take() {
+                self.timers.remove(&(old, Timer::Agent(key.clone())));
+            }
+            agent.timer = due;
+            self.timers.extend(due.map(|at| (at, Timer::Agent(key.clone()))));
+        }
+        Some(result.status)
+    }
+}
+
+fn freshness(row: &Row, cluster: Option<&super::Cluster>, starting: bool, now: Duration) -> Freshness {
+    let Some(cluster) = cluster else { return Freshness::Unreachable };
+    match (&cluster.session, cluster.lost) {
+        (Some(session), _) if row.heard || session.reports_complete => Freshness::Fresh,
+        // It is about to speak.
+        (Some(_), _) => row.freshness,
+        (None, Some(lost)) if now < lost + GRACE => Freshness::Stale,
+        (None, None) if starting => row.freshness,
+        (None, _) => Freshness::Unreachable,
+    }
+}
+
+fn input<'a>(
+    agent: &'a Agent,
+    name: &'a ClusterName,
+    row: &'a Row,
+    cluster: Option<&super::Cluster>,
+) -> ClusterInput<'a> {
+    let hash = agent.template.as_ref().ok().map(|t| t.hash);
+    let wanted = agent.decision.targets.get(name).map(|share| agent.replicas(*share));
+    let order = hash.zip(wanted);
+    let complete = cluster.and_then(|c| c.session.as_ref()).is_some_and(|s| s.reports_complete);
+    let word = match &row.report {
+        Some(_) if complete && !row.heard => Word::Silent,
+        Some(report) => {
+            Word::Report { report, generation: report.hash.and_then(|hash| agent.generation_of(hash)) }
+        }
+        None if complete => Word::Silent,
+        None => Word::Unheard,
+    };
+    ClusterInput {
+        name,
+        wanted,
+        persisted: row.persisted.is(order),
+        result: row.result.as_ref().filter(|r| r.hash.is_some() && r.hash == hash),
+        word,
+        freshness: row.freshness,
+        last_reported: row.reported,
+    }
+}
+
+/// What people are told of a change of status: transitions only.
+fn transitions(
+    before: Option<&ParallaxAgentStatus>,
+    after: &ParallaxAgentStatus,
+) -> Vec<(bool, &'static str, String)> {
+    let mut events = Vec::new();
+    let targets =
+        |s: &ParallaxAgentStatus| s.placement.as_ref().map(|p| p.targets.clone()).unwrap_or_default();
+    let (old, new) = (before.map(targets).unwrap_or_default(), targets(after));
+    if new != old && !new.is_empty() {
+        let shares: Vec<_> = new.iter().take(10).map(|t| format!("{}: {}", t.cluster, t.replicas)).collect();
+        let more =
+            if new.len() > 10 { format!(" and {} more clusters", new.len() - 10) } else { String::new() };
+        events.push((false, "Placed", format!("placed on {}{more}", shares.join(", "))));
+    }
+    let condition = |s: &ParallaxAgentStatus, type_: &str| {
+        s.conditions.iter().find(|c| c.type_ == type_).map(|c| (c.status.clone(), c.message.clone()))
+    };
+    let placed = condition(after, PLACED);
+    if let Some((status, message)) = placed
+        && status == "False"
+        && before.and_then(|s| condition(s, PLACED)).is_none_or(|(old, _)| old != "False")
+    {
+        events.push((true, "Unplaceable", message));
+    }
+    let phase = before.and_then(|s| s.phase);
+    if after.phase != phase {
+        let summary = after.replica_summary.clone().unwrap_or_default();
+        let ready = condition(after, crate::aggregate::READY).map(|(_, message)| message).unwrap_or_default();
+        match after.phase {
+            Some(Phase::Running) => events.push((false, "Running", format!("{summary} replicas are ready"))),
+            Some(Phase::Failed) => events.push((true, "Failed", ready)),
+            _ => {}
+        }
+    }
+    events
+}

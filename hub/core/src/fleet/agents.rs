@@ -1,0 +1,169 @@
+//! What the hub's API server says of agents.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parallax_crds::{AgentKey, ParallaxAgent};
+
+use super::agent::{Agent, Life, has_finalizer, identity, version};
+use super::{Effect, Fleet, Now, StatusOf};
+use crate::tombstones::Tombstone;
+use crate::writes::Urgency;
+
+impl Fleet {
+    pub(super) fn agent_seen(&mut self, object: Arc<ParallaxAgent>, now: Now) {
+        let Some((key, uid)) = identity(&object) else { return };
+        match self.agents.get(&key).map(|a| a.uid == uid) {
+            Some(true) => return self.agent_changed(&key, object, now),
+            // Deleted and created again between two looks.
+            Some(false) => self.agent_gone_as(&key, now),
+            None => {}
+        }
+        let agent = Agent::new(object, uid, &self.defaults, now.mono);
+        for cluster in agent.decision.targets.keys() {
+            self.index.entry(cluster.clone()).or_default().assigned.insert(key.clone());
+            self.count_cluster(cluster, now);
+        }
+        for cluster in &agent.decision.withdrawing {
+            self.index.entry(cluster.clone()).or_default().withdrawing.insert(key.clone());
+            self.guards.entry(cluster.clone()).or_default().ask(agent.reference(&key));
+            self.asked.insert(cluster.clone());
+        }
+        let deleted = agent.object.metadata.deletion_timestamp.is_some();
+        let finalizer = agent.finalizer;
+        self.agents.insert(key.clone(), agent);
+        // What the clusters were thought to hold without an owner may be this one's.
+        self.recognise(&key, now);
+        self.follow_life(&key, deleted, finalizer, now);
+        self.replan.insert(key.clone());
+        self.dirty.insert(key, true);
+    }
+
+    fn agent_changed(&mut self, key: &AgentKey, object: Arc<ParallaxAgent>, now: Now) {
+        let Some(agent) = self.agents.get_mut(key) else { return };
+        let seen = version(object.metadata.resource_version.as_deref());
+        if seen != 0 && seen < agent.version {
+            return;
+        }
+        agent.version = seen;
+        agent.status_version = seen;
+        let edited = object.metadata.generation != agent.object.metadata.generation;
+        let deleted = object.metadata.deletion_timestamp.is_some();
+        let status_is_ours = object.status == agent.status
+            || (agent.writing.is_some() && object.status.as_ref() == agent.writing.as_deref());
+        agent.status.clone_from(&object.status);
+        agent.finalizer = has_finalizer(&object);
+        agent.object = object;
+        let finalizer = agent.finalizer;
+        if edited {
+            agent.resolve(&self.defaults);
+            self.dirty.insert(key.clone(), true);
+        }
+        if edited || !status_is_ours {
+            // Somebody else's status: everything that it should say is said again.
+            self.replan.insert(key.clone());
+            self.touch(key);
+        }
+        self.follow_life(key, deleted, finalizer, now);
+    }
+
+    /// Draws the consequences of a deletionTimestamp and of our finalizer.
+    fn follow_life(&mut self, key: &AgentKey, deleted: bool, finalizer: bool, now: Now) {
+        let Some(agent) = self.agents.get_mut(key) else { return };
+        match (deleted, finalizer, &agent.life) {
+            (false, false, Life::Living) => self.finalizers.want(key.clone(), Urgency::User, now.mono),
+            (false, true, Life::Living) => self.dispatch_everywhere(key, now),
+            (true, true, Life::Living) => {
+                agent.life = Life::Deleting { confirmed: false, waits: BTreeMap::new() };
+                self.crd.waiting.insert(key.clone());
+                self.touch(key);
+            }
+            // Nothing was ordered before the finalizer was there; if somebody else took it away, the clusters
+            // keep what they have, as for any agent that vanishes.
+            (true, false, Life::Living) => {
+                agent.life = Life::Released { kept: true };
+                self.stop_orders(key);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn agent_gone(&mut self, key: &AgentKey, uid: &str, now: Now) {
+        if self.agents.get(key).is_some_and(|a| a.uid == uid) {
+            self.agent_gone_as(key, now);
+        }
+    }
+
+    /// Forgets an agent whose object is no longer there. Its clusters keep what the hub has not seen deleted.
+    fn agent_gone_as(&mut self, key: &AgentKey, now: Now) {
+        self.stop_orders(key);
+        let Some(agent) = self.agents.remove(key) else { return };
+        let reference = agent.reference(key);
+        for cluster in agent.holders() {
+            if let Some(index) = self.index.get_mut(&cluster) {
+                index.assigned.remove(key);
+                index.withdrawing.remove(key);
+                index.passed.remove(key);
+                index.deleting.remove(key);
+            }
+            if let Some(guard) = self.guards.get_mut(&cluster) {
+                guard.clear(key);
+            }
+            let may_hold =
+                agent.rows.get(&cluster).is_some_and(|r| r.touched) || agent.elsewhere.contains(&cluster);
+            let tombstone = Tombstone { cluster: cluster.clone(), agent: reference.clone() };
+            match &agent.life {
+                // It was seen being deleted; somebody else took the finalizer away before its clusters let go.
+                Life::Deleting { confirmed: true, waits } if waits.contains_key(&cluster) => {
+                    self.tombstones.plant(tombstone);
+                }
+                Life::Released { kept: false } => {}
+                _ if may_hold && self.is_connected(&cluster) && !self.tombstones.contains(&tombstone) => {
+                    self.guards.entry(cluster.clone()).or_default().hold_unknown(reference.clone());
+                }
+                _ => {}
+            }
+            self.touch_cluster(&cluster, now);
+        }
+        self.replan.remove(key);
+        self.dirty.remove(key);
+        self.crd.waiting.remove(key);
+        self.statuses.forget(&StatusOf::Agent(key.clone()));
+        self.finalizers.forget(key);
+    }
+
+    /// Tells connected clusters that the agent is neither ordered nor to be removed.
+    pub(super) fn stop_orders(&mut self, key: &AgentKey) {
+        let Some(agent) = self.agents.get(key) else { return };
+        for cluster in agent.holders() {
+            let Some(session) = self.clusters.get(&cluster).and_then(|c| c.session.as_ref()) else {
+                continue;
+            };
+            let removing = self.index.get(&cluster).is_some_and(|i| i.deleting.contains(key));
+            if !removing {
+                self.effects.push_back(Effect::Forget { session: session.id.clone(), agent: key.clone() });
+            }
+        }
+    }
+
+    /// An agent has come (back): clusters that were thought to hold it without an owner hold this one's.
+    fn recognise(&mut self, key: &AgentKey, now: Now) {
+        let Some(agent) = self.agents.get_mut(key) else { return };
+        let reference = agent.reference(key);
+        let mut holding = Vec::new();
+        for (cluster, guard) in &mut self.guards {
+            if guard.recognise(&reference) {
+                agent.elsewhere.insert(cluster.clone());
+                holding.push(cluster.clone());
+            }
+        }
+        for cluster in holding {
+            self.touch_cluster(&cluster, now);
+        }
+    }
+
+    /// The agent's status may have changed.
+    pub(super) fn touch(&mut self, key: &AgentKey) {
+        self.dirty.entry(key.clone()).or_insert(false);
+    }
+}

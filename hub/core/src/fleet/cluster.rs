@@ -1,0 +1,134 @@
+//! What the fleet knows of one member cluster.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parallax_crds::cluster::{CertificateInfo, NodeCounts};
+use parallax_crds::{AgentKey, MemberCluster, MemberClusterStatus, labels};
+
+use super::agent::version;
+use super::input::{Hello, SessionId};
+use crate::placement::ClusterFacts;
+use parallax_crds::ClusterName;
+
+/// A cluster whose MemberCluster exists.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub object: Arc<MemberCluster>,
+    pub uid: String,
+    pub version: u64,
+    /// The resourceVersion that `status` is of.
+    pub status_version: u64,
+    /// `spec.clusterUID`, or what was just written there.
+    pub pinned: Option<String>,
+    pub session: Option<Session>,
+    /// When the last session was lost; none before the first.
+    pub lost: Option<Duration>,
+    /// Why the last session ended.
+    pub cause: Option<String>,
+    /// Its loss has lasted long enough to be shown.
+    pub unreachable: bool,
+    /// Why the last Hello was refused.
+    pub refusal: Option<(&'static str, String)>,
+    pub nodes: Option<NodeCounts>,
+    pub kubernetes_version: Option<String>,
+    pub member_version: Option<String>,
+    pub certificate: Option<CertificateInfo>,
+    /// As it is stored, as far as is known.
+    pub status: Option<MemberClusterStatus>,
+    pub writing: Option<Box<MemberClusterStatus>>,
+}
+
+/// An admitted session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub id: SessionId,
+    pub cluster_uid: String,
+    pub synced: bool,
+    pub reports_complete: bool,
+}
+
+/// A Hello that is still to be answered.
+#[derive(Debug)]
+pub(super) struct Joining {
+    pub session: SessionId,
+    pub hello: Hello,
+    /// An old session of the same cluster was told to close; after this it isn't waited for.
+    pub takeover: Option<Duration>,
+    /// `spec.clusterUID` is being written; after this it is tried again.
+    pub pinning: Option<Duration>,
+}
+
+/// The agents that have to do with a cluster, whether its MemberCluster is known yet or not.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// With a share there.
+    pub assigned: BTreeSet<AgentKey>,
+    /// That are to leave it by a decision.
+    pub withdrawing: BTreeSet<AgentKey>,
+    /// Of these, the ones that the prune guard has let go.
+    pub passed: BTreeSet<AgentKey>,
+    /// Whose deletion waits for it.
+    pub deleting: BTreeSet<AgentKey>,
+}
+
+impl Cluster {
+    pub fn new(object: Arc<MemberCluster>, uid: String) -> Self {
+        let status = object.status.clone();
+        Self {
+            version: version(object.metadata.resource_version.as_deref()),
+            status_version: version(object.metadata.resource_version.as_deref()),
+            pinned: object.spec.cluster_uid.clone(),
+            session: None,
+            lost: None,
+            cause: None,
+            unreachable: false,
+            refusal: None,
+            nodes: status.as_ref().and_then(|s| s.nodes),
+            kubernetes_version: status.as_ref().and_then(|s| s.kubernetes_version.clone()),
+            member_version: status.as_ref().and_then(|s| s.member_version.clone()),
+            certificate: status.as_ref().and_then(|s| s.certificate.clone()),
+            status,
+            writing: None,
+            object,
+            uid,
+        }
+    }
+
+    /// An administrator wants it in the fleet, and it isn't being detached.
+    pub fn is_accepted(&self) -> bool {
+        self.object.spec.accepted && self.object.metadata.deletion_timestamp.is_none()
+    }
+
+    pub fn is_suspended(&self) -> bool {
+        self.object.spec.suspended
+    }
+
+    /// What the stored status says of its connection.
+    pub fn was_connected(&self) -> bool {
+        let conditions = self.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+        conditions.iter().any(|c| c.type_ == "Connected" && c.status == "True")
+    }
+
+    /// What placement sees of it. `starting`: the hub hasn't given its members the time to come back yet, so those
+    /// that an earlier process had connected count as connected.
+    pub fn facts(&self, name: &ClusterName, starting: bool) -> ClusterFacts {
+        ClusterFacts {
+            name: name.clone(),
+            labels: self.object.metadata.labels.clone().unwrap_or_default(),
+            accepted: self.is_accepted(),
+            suspended: self.is_suspended(),
+            connected: self.session.is_some() || (starting && self.lost.is_none() && self.was_connected()),
+        }
+    }
+
+    pub fn approval(&self) -> Option<&String> {
+        self.object.metadata.annotations.as_ref()?.get(labels::PRUNE_APPROVE)
+    }
+
+    pub fn certificate_ends(&self) -> Option<Timestamp> {
+        self.certificate.as_ref().map(|c| c.not_after.0)
+    }
+}

@@ -1,0 +1,196 @@
+//! The status of a MemberCluster: written on transitions and material changes, never for a heartbeat.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use parallax_crds::cluster::AgentCounts;
+use parallax_crds::conditions::{Wanted, merge};
+use parallax_crds::{ClusterName, MemberClusterStatus};
+
+use super::agent::version;
+use super::cluster::Cluster;
+use super::{Effect, Fleet, Now, StatusOf, WriteOutcome};
+
+impl Fleet {
+    /// The cluster's turn in the queue of writes.
+    pub(super) fn write_cluster_status(&mut self, name: &ClusterName, now: Now) {
+        let status = self.cluster_status(name, now);
+        let (Some(cluster), Some(status)) = (self.clusters.get_mut(name), status) else {
+            return self.statuses.done(&StatusOf::Cluster(name.clone()), now.mono);
+        };
+        if cluster.status.as_ref() == Some(&status) {
+            return self.statuses.done(&StatusOf::Cluster(name.clone()), now.mono);
+        }
+        let blocked = |conditions: &[Condition]| {
+            let found = conditions.iter().find(|c| c.type_ == "PruneBlocked" && c.status == "True");
+            found.map(|c| (c.reason.clone(), c.message.clone()))
+        };
+        let held_before = cluster.status.as_ref().and_then(|s| blocked(&s.conditions));
+        let held = blocked(&status.conditions);
+        cluster.writing = Some(Box::new(status.clone()));
+        let uid = cluster.uid.clone();
+        self.effects.push_back(Effect::WriteClusterStatus {
+            cluster: name.clone(),
+            uid,
+            status: Box::new(status),
+        });
+        if let Some((_, message)) = held.filter(|held| held_before.as_ref() != Some(held)) {
+            self.cluster_event(name, true, "PruneBlocked", message);
+        }
+    }
+
+    pub(super) fn cluster_status_written(&mut self, name: ClusterName, outcome: &WriteOutcome, now: Now) {
+        let written = self.clusters.get_mut(&name).and_then(|c| c.writing.take());
+        let whose = StatusOf::Cluster(name);
+        match outcome {
+            WriteOutcome::Ok(stored) => {
+                let StatusOf::Cluster(name) = &whose else { return };
+                if let Some(cluster) = self.clusters.get_mut(name) {
+                    // A newer object may have been seen meanwhile; it says what is stored.
+                    let stored = version(Some(stored));
+                    if stored >= cluster.status_version {
+                        cluster.version = cluster.version.max(stored);
+                        cluster.status_version = stored;
+                        cluster.status = written.map(|status| *status);
+                    }
+                }
+                self.statuses.done(&whose, now.mono);
+            }
+            WriteOutcome::NotFound => self.statuses.done(&whose, now.mono),
+            WriteOutcome::Conflict | WriteOutcome::Invalid(_) | WriteOutcome::Failed(_) => {
+                self.statuses.failed(&whose, now.mono);
+            }
+        }
+    }
+
+    fn cluster_status(&self, name: &ClusterName, now: Now) -> Option<MemberClusterStatus> {
+        let cluster = self.clusters.get(name)?;
+        let blocked = self.guards.get(name).and_then(crate::prune::PruneGuard::blocked);
+        let mut wanted = vec![accepted(cluster), self.connected(cluster), healthy(cluster)];
+        wanted.extend(certificate(cluster, now));
+        wanted.push(match &blocked {
+            Some(blocked) => condition("PruneBlocked", Some(true), blocked.reason(), blocked.message()),
+            None => condition("PruneBlocked", Some(false), "NothingHeld", String::new()),
+        });
+        let stored = cluster.status.clone().unwrap_or_default();
+        // Before the member is back after the hub's start, the stored word on what only it knows stands.
+        let awaited = cluster.session.is_none() && cluster.lost.is_none() && self.is_starting();
+        let current = |type_: &str| stored.conditions.iter().find(|c| c.type_ == type_);
+        let generation = cluster.object.metadata.generation.unwrap_or(0);
+        let conditions = merge(&stored.conditions, &wanted, generation, &Time(now.wall))
+            .into_iter()
+            .map(|new| match current(&new.type_) {
+                Some(old) if awaited && new.type_ != "Accepted" => old.clone(),
+                _ => new,
+            })
+            .collect();
+        let agents = self.agent_counts(name);
+        Some(MemberClusterStatus {
+            conditions,
+            observed_generation: Some(generation),
+            nodes: cluster.nodes,
+            node_summary: cluster.nodes.map(|n| format!("{}/{}", n.ready, n.total)),
+            agents: Some(agents),
+            agent_summary: Some(format!("{}/{}", agents.ready, agents.assigned)),
+            kubernetes_version: cluster.kubernetes_version.clone(),
+            member_version: cluster.member_version.clone(),
+            certificate: cluster.certificate.clone(),
+        })
+    }
+
+    /// Of the cluster's agents, ready are those with every replica that they are to have there, by its last word.
+    fn agent_counts(&self, name: &ClusterName) -> AgentCounts {
+        let Some(index) = self.index.get(name) else { return AgentCounts::default() };
+        let is_ready = |key: &&parallax_crds::AgentKey| {
+            self.agents.get(*key).is_some_and(|agent| {
+                let share = agent.decision.targets.get(name).copied().unwrap_or(0);
+                agent.ready_in(name).is_some_and(|ready| ready >= agent.replicas(share))
+            })
+        };
+        let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        AgentCounts {
+            assigned: count(index.assigned.len()),
+            ready: count(index.assigned.iter().filter(is_ready).count()),
+        }
+    }
+
+    fn connected(&self, cluster: &Cluster) -> Wanted {
+        let refused = cluster.refusal.as_ref();
+        if cluster.session.is_some() {
+            return match refused {
+                // Shown although all is well with the session: an identity has been copied.
+                Some((reason, message)) => condition("Connected", Some(true), reason, message.clone()),
+                None => condition("Connected", Some(true), "SessionUp", String::new()),
+            };
+        }
+        if let Some((reason, message)) = refused {
+            return condition("Connected", Some(false), reason, message.clone());
+        }
+        match (cluster.lost, cluster.unreachable) {
+            // It may be back in a moment; until then only the agents' rows say so.
+            (Some(_), false) => condition("Connected", Some(true), "SessionUp", String::new()),
+            (Some(_), true) if cluster.certificate.is_some() => {
+                let message = "no session for 45 s; its agents run on there".to_owned();
+                condition("Connected", Some(false), "SessionLost", message)
+            }
+            _ => {
+                let message = "its member has not connected yet".to_owned();
+                condition("Connected", Some(false), "NeverConnected", message)
+            }
+        }
+    }
+}
+
+impl super::agent::Agent {
+    /// Replicas that are ready in a cluster by its last word; none: it has never said.
+    fn ready_in(&self, name: &ClusterName) -> Option<i32> {
+        if let Some(report) = self.rows.get(name).and_then(|row| row.report.as_ref()) {
+            return Some(report.ready);
+        }
+        let rows = self.status.as_ref().map(|s| s.clusters.as_slice()).unwrap_or_default();
+        rows.iter().find(|row| row.name == name.as_str()).map(|row| row.ready_replicas)
+    }
+}
+
+fn condition(type_: &'static str, status: Option<bool>, reason: &str, message: String) -> Wanted {
+    Wanted { type_, status, reason: reason.to_owned(), message }
+}
+
+fn accepted(cluster: &Cluster) -> Wanted {
+    match &cluster.refusal {
+        Some((reason @ "ClusterUIDMismatch", message)) => {
+            condition("Accepted", Some(false), reason, message.clone())
+        }
+        _ if cluster.object.spec.accepted => condition("Accepted", Some(true), "Accepted", String::new()),
+        _ => {
+            let message = "nothing is sent to the cluster before spec.accepted is true".to_owned();
+            condition("Accepted", Some(false), "NotAccepted", message)
+        }
+    }
+}
+
+fn healthy(cluster: &Cluster) -> Wanted {
+    let unknown = |reason: &str| condition("Healthy", None, reason, String::new());
+    if cluster.unreachable {
+        return unknown("Unreachable");
+    }
+    match cluster.nodes {
+        None => unknown("NotReported"),
+        Some(nodes) if nodes.total > 0 && nodes.ready == nodes.total => {
+            condition("Healthy", Some(true), "NodesReady", String::new())
+        }
+        Some(nodes) => {
+            let message = format!("{} of {} nodes are ready", nodes.ready, nodes.total);
+            condition("Healthy", Some(nodes.ready > 0), "NodesNotReady", message)
+        }
+    }
+}
+
+/// None before there was a certificate.
+fn certificate(cluster: &Cluster, now: Now) -> Option<Wanted> {
+    let ends = cluster.certificate_ends()?;
+    Some(if now.wall < ends {
+        condition("CertificateValid", Some(true), "Valid", String::new())
+    } else {
+        let message = format!("it ended at {ends}: enroll the member again with a new join token");
+        condition("CertificateValid", Some(false), "Expired", message)
+    })
+}

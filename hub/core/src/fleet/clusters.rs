@@ -1,0 +1,142 @@
+//! What the hub's API server says of MemberClusters.
+
+use std::sync::Arc;
+
+use parallax_crds::{ClusterName, MemberCluster};
+
+use super::agent::version;
+use super::cluster::Cluster;
+use super::{Effect, Fleet, Now, StatusOf, Subject};
+use crate::tombstones::Tombstone;
+use crate::writes::Urgency;
+
+impl Fleet {
+    pub(super) fn cluster_seen(&mut self, object: Arc<MemberCluster>, now: Now) {
+        let meta = &object.metadata;
+        let (Some(name), Some(uid)) =
+            (meta.name.as_deref().and_then(|n| ClusterName::new(n).ok()), meta.uid.clone())
+        else {
+            return;
+        };
+        match self.clusters.get(&name).map(|c| c.uid == uid) {
+            Some(true) => self.cluster_changed(&name, object, now),
+            other => {
+                if other.is_some() {
+                    // Deleted and made again between two looks.
+                    self.cluster_gone(&name, now);
+                }
+                self.clusters.insert(name.clone(), Cluster::new(object, uid));
+                self.facts_changed(false);
+                self.touch_cluster(&name, now);
+            }
+        }
+        self.hellos.insert(name.clone());
+        self.look_for_approval(&name, now);
+    }
+
+    fn cluster_changed(&mut self, name: &ClusterName, object: Arc<MemberCluster>, now: Now) {
+        let starting = self.is_starting();
+        let Some(cluster) = self.clusters.get_mut(name) else { return };
+        let seen = version(object.metadata.resource_version.as_deref());
+        if seen != 0 && seen < cluster.version {
+            return;
+        }
+        let before = cluster.facts(name, starting);
+        let edited = cluster.object.spec != object.spec;
+        let foreign = object.status != cluster.status
+            && cluster.writing.as_deref().is_none_or(|writing| object.status.as_ref() != Some(writing));
+        cluster.version = seen;
+        cluster.status_version = seen;
+        cluster.status.clone_from(&object.status);
+        cluster.pinned.clone_from(&object.spec.cluster_uid);
+        cluster.object = object;
+        if edited && cluster.session.is_none() {
+            cluster.refusal = None;
+        }
+        let after = cluster.facts(name, starting);
+        let resumed = before.suspended && !after.suspended;
+        let stranger = cluster
+            .session
+            .as_ref()
+            .is_some_and(|s| cluster.pinned.as_ref().is_some_and(|pin| *pin != s.cluster_uid));
+        if !after.accepted || stranger {
+            self.end_session(name, if stranger { "ClusterUIDMismatch" } else { "NotAccepted" }, now);
+        }
+        if before != after {
+            self.facts_changed(false);
+        }
+        if resumed {
+            self.resume(name, now);
+        }
+        if edited || foreign || before != after {
+            self.touch_cluster(name, now);
+        }
+    }
+
+    /// The MemberCluster was deleted: the cluster is detached. Its workloads stay, nothing is owed to it any longer, and
+    /// its agents are placed as for a cluster that is gone.
+    pub(super) fn cluster_gone(&mut self, name: &ClusterName, now: Now) {
+        self.end_session(name, "Detached", now);
+        if self.clusters.remove(name).is_none() {
+            return;
+        }
+        self.hellos.insert(name.clone());
+        self.guards.remove(name);
+        self.asked.remove(name);
+        self.statuses.forget(&StatusOf::Cluster(name.clone()));
+        for agent in self.tombstones.of(name).cloned().collect::<Vec<_>>() {
+            self.tombstones.lift(&Tombstone { cluster: name.clone(), agent });
+        }
+        let Some(index) = self.index.remove(name) else { return self.facts_changed(false) };
+        for key in &index.withdrawing {
+            if let Some(agent) = self.agents.get_mut(key) {
+                agent.decision.withdrawing.remove(name);
+                agent.rows.remove(name);
+            }
+            self.touch(key);
+        }
+        for key in &index.deleting {
+            self.no_longer_waits(key, name, now);
+        }
+        self.facts_changed(false);
+    }
+
+    fn end_session(&mut self, name: &ClusterName, reason: &'static str, now: Now) {
+        if let Some(session) = self.clusters.get(name).and_then(|c| c.session.as_ref()) {
+            self.effects.push_back(Effect::Close { session: session.id.clone(), reason });
+            self.lose_session(name, now);
+        }
+    }
+
+    /// Suspended no longer: what was held back is sent.
+    fn resume(&mut self, name: &ClusterName, now: Now) {
+        let Some(index) = self.index.get(name) else { return };
+        let (assigned, passed) = (index.assigned.clone(), index.passed.clone());
+        for key in assigned {
+            self.dispatch(&key, name, now);
+        }
+        for key in passed {
+            self.remove_by_decision(name, &key);
+        }
+    }
+
+    /// The cluster's conditions may have changed: written at once if so.
+    pub(super) fn touch_cluster(&mut self, name: &ClusterName, now: Now) {
+        if self.clusters.contains_key(name) {
+            self.statuses.want(StatusOf::Cluster(name.clone()), Urgency::Now, now.mono);
+        }
+    }
+
+    /// The number of its agents, or of those that are ready, may have changed: more of that is likely to follow.
+    pub(super) fn count_cluster(&mut self, name: &ClusterName, now: Now) {
+        if self.clusters.contains_key(name) {
+            self.statuses.want(StatusOf::Cluster(name.clone()), Urgency::Soon, now.mono);
+        }
+    }
+
+    pub(super) fn cluster_event(&mut self, name: &ClusterName, warning: bool, reason: &str, message: String) {
+        let Some(cluster) = self.clusters.get(name) else { return };
+        let subject = Subject::Cluster { name: name.clone(), uid: cluster.uid.clone() };
+        self.effects.push_back(Effect::Event { subject, warning, reason: reason.to_owned(), message });
+    }
+}

@@ -1,0 +1,124 @@
+//! Where agents run, and the orders that follow.
+
+use parallax_crds::agent::Strategy;
+use parallax_crds::{AgentKey, ClusterName};
+
+use super::agent::{Life, Persisted};
+use super::{Effect, Fleet, Now};
+use crate::placement::explain::Coverage;
+use crate::placement::{Request, place};
+
+impl Fleet {
+    /// Places one agent anew, orders what it gains and asks for the removal of what it loses.
+    pub(super) fn decide(&mut self, key: &AgentKey, now: Now) {
+        let Some(agent) = self.agents.get_mut(key).filter(|a| a.life == Life::Living) else { return };
+        let spec = &agent.object.spec;
+        let request = Request {
+            key,
+            incarnation: &agent.incarnation,
+            replicas: spec.replicas,
+            placement: spec.placement.as_ref(),
+        };
+        // A decision that only says "all matching" lists nobody: it is made anew from the fleet.
+        let listed = agent.decision.generation.is_some()
+            && !(agent.decision.all_matching && agent.decision.targets.is_empty());
+        let placed = place(&request, &self.facts, listed.then_some(&agent.decision.targets));
+
+        let replicate = spec.placement.as_ref().is_some_and(|p| p.strategy == Strategy::Replicate);
+        let generation = Some(agent.generation());
+        let before = std::mem::replace(&mut agent.decision.targets, placed.targets);
+        agent.decision.generation = generation;
+        agent.decision.all_matching = placed.all_matching;
+        agent.decision.open = replicate || placed.explanation.coverage() != Coverage::Whole;
+        agent.explanation = Some(Box::new(placed.explanation));
+
+        let mut gained = Vec::new();
+        for cluster in agent.decision.targets.keys() {
+            agent.rows.entry(cluster.clone()).or_default();
+            if !before.contains_key(cluster) {
+                agent.decision.withdrawing.remove(cluster);
+                gained.push(cluster.clone());
+            }
+        }
+        let targets = &agent.decision.targets;
+        agent.elsewhere.retain(|cluster| {
+            !targets.contains_key(cluster) || {
+                gained.push(cluster.clone());
+                false
+            }
+        });
+        let mut lost: Vec<_> = before.keys().filter(|c| !targets.contains_key(*c)).cloned().collect();
+        lost.extend(agent.elsewhere.iter().cloned());
+
+        for cluster in &gained {
+            let index = self.index.entry(cluster.clone()).or_default();
+            index.assigned.insert(key.clone());
+            index.withdrawing.remove(key);
+            index.passed.remove(key);
+        }
+        for cluster in &lost {
+            self.withdraw(key, cluster, now);
+        }
+        for cluster in gained.iter().chain(&lost) {
+            self.count_cluster(cluster, now);
+        }
+        self.touch(key);
+        self.dispatch_everywhere(key, now);
+    }
+
+    /// Sends the agent's orders to every connected cluster that doesn't have them yet.
+    pub(super) fn dispatch_everywhere(&mut self, key: &AgentKey, now: Now) {
+        let Some(agent) = self.agents.get(key).filter(|a| a.is_orderable()) else { return };
+        let clusters: Vec<_> = agent.decision.targets.keys().cloned().collect();
+        for cluster in clusters {
+            self.dispatch(key, &cluster, now);
+        }
+    }
+
+    /// Sends one order, unless the cluster is away, suspended, or was sent the same in this session.
+    pub(super) fn dispatch(&mut self, key: &AgentKey, cluster: &ClusterName, now: Now) {
+        let Some(agent) = self.agents.get_mut(key).filter(|a| a.is_orderable()) else { return };
+        let Some(member) = self.clusters.get(cluster).filter(|c| !c.is_suspended()) else { return };
+        let Some(session) = &member.session else { return };
+        let Some(order) = agent.order(key, cluster) else { return };
+        let row = agent.rows.entry(cluster.clone()).or_default();
+        if row.sent == Some((order.hash, order.replicas)) {
+            return;
+        }
+        row.sent = Some((order.hash, order.replicas));
+        row.touched = true;
+        if row.persisted == Persisted::Unknown {
+            row.persisted = Persisted::Nothing;
+        }
+        self.effects.push_back(Effect::Upsert { session: session.id.clone(), order });
+        self.meant_to_be_there(key, cluster, now);
+    }
+
+    /// An order was sent: whatever removal of that name was held or owed to the cluster is overtaken.
+    pub(super) fn meant_to_be_there(&mut self, key: &AgentKey, cluster: &ClusterName, now: Now) {
+        let Some(agent) = self.agents.get(key) else { return };
+        for tombstone in self.tombstones.named(cluster, key) {
+            // That of an older incarnation stays until the member has the new one: it might never get there.
+            if tombstone.agent.incarnation == agent.incarnation {
+                self.tombstones.lift(&tombstone);
+            }
+        }
+        if self.guards.get_mut(cluster).is_some_and(|guard| guard.clear(key)) {
+            self.touch_cluster(cluster, now);
+        }
+    }
+
+    /// A cluster's labels, acceptance, suspension or connection have changed: who may be placed otherwise now is
+    /// placed anew. `open_only`: only agents that lack a share, or that go wherever they match.
+    pub(super) fn facts_changed(&mut self, open_only: bool) {
+        let starting = self.is_starting();
+        self.facts = self.clusters.iter().map(|(name, cluster)| cluster.facts(name, starting)).collect();
+        let concerned = self.agents.iter().filter(|(_, agent)| !open_only || agent.decision.open);
+        self.replan.extend(concerned.map(|(key, _)| key.clone()));
+    }
+
+    /// Members haven't had the time yet to come back to a hub that has just started.
+    pub(super) fn is_starting(&self) -> bool {
+        self.timers.iter().any(|(_, timer)| *timer == super::Timer::Started)
+    }
+}

@@ -1,0 +1,268 @@
+//! What admitted members say, and what their silence means.
+
+use parallax_crds::cluster::NodeCounts;
+use parallax_crds::link::{AgentReport, ClusterReport, Held, MemberEvent, OrderResult, Outcome};
+use parallax_crds::{AgentRef, ClusterName};
+
+use super::agent::{Life, Persisted, Wait};
+use super::{Effect, Fleet, GRACE, Now, SessionEvent, SessionId, Subject, Timer};
+use crate::tombstones::Tombstone;
+
+impl Fleet {
+    pub(super) fn session_event(&mut self, id: &SessionId, event: SessionEvent, now: Now) {
+        let name = &id.cluster;
+        let session = self.clusters.get_mut(name).and_then(|c| c.session.as_mut());
+        // A session that was replaced or given up has nothing to say.
+        let Some(session) = session.filter(|s| s.id == *id) else { return };
+        match event {
+            SessionEvent::Unclaimed(held) => {
+                held.into_iter().for_each(|held| self.unclaimed(name, held, now));
+                self.look_for_approval(name, now);
+                self.touch_cluster(name, now);
+            }
+            SessionEvent::Synced => {
+                session.synced = true;
+                self.synced(name, now);
+            }
+            SessionEvent::Result(result) => self.result(name, result, now),
+            SessionEvent::Report(report) => self.report(name, report, now),
+            SessionEvent::ReportsComplete => {
+                session.reports_complete = true;
+                self.touch_agents_of(name);
+                self.count_cluster(name, now);
+            }
+            SessionEvent::Cluster(report) => self.cluster_report(name, report, now),
+            SessionEvent::Events(events, dropped) => self.member_events(name, events, dropped),
+        }
+    }
+
+    /// The member holds something that it has no order for. Only what is known to have to go, goes.
+    fn unclaimed(&mut self, name: &ClusterName, held: Held, now: Now) {
+        let reference = held.agent;
+        let key = &reference.key;
+        if self.tombstones.contains(&Tombstone { cluster: name.clone(), agent: reference.clone() }) {
+            return self.remove_there(name, reference);
+        }
+        let Some(agent) = self.agents.get_mut(key).filter(|a| a.incarnation == reference.incarnation) else {
+            self.guards.entry(name.clone()).or_default().hold_unknown(reference);
+            return;
+        };
+        match &agent.life {
+            Life::Living if agent.decision.targets.contains_key(name) => {
+                // Ordered as soon as it may be: the finalizer is being written, or the cluster is suspended.
+                let row = agent.rows.entry(name.clone()).or_default();
+                row.touched = true;
+                row.persisted = Persisted::Order(held.hash, held.replicas);
+            }
+            Life::Living => {
+                agent.elsewhere.insert(name.clone());
+                self.withdraw(&reference.key, name, now);
+            }
+            Life::Deleting { confirmed: false, .. } => {
+                agent.elsewhere.insert(name.clone());
+            }
+            Life::Deleting { waits, .. } => {
+                if waits.get(name) != Some(&Wait::Held) {
+                    agent.elsewhere.insert(name.clone());
+                    self.index.entry(name.clone()).or_default().deleting.insert(key.clone());
+                    self.demand(key, name, now);
+                }
+            }
+            Life::Released { kept: false } => {
+                // It was seen being deleted, so this copy goes too.
+                self.tombstones.plant(Tombstone { cluster: name.clone(), agent: reference.clone() });
+                self.remove_there(name, reference);
+            }
+            Life::Released { kept: true } => {
+                self.guards.entry(name.clone()).or_default().hold_unknown(reference);
+            }
+        }
+    }
+
+    fn remove_there(&mut self, name: &ClusterName, agent: AgentRef) {
+        if let Some(session) = self.clusters.get(name).and_then(|c| c.session.as_ref()) {
+            self.effects.push_back(Effect::Remove { session: session.id.clone(), agent, traceparent: None });
+        }
+    }
+
+    /// The member holds what it was ordered when it was admitted.
+    fn synced(&mut self, name: &ClusterName, now: Now) {
+        for key in self.index.get(name).map(|i| i.assigned.clone()).unwrap_or_default() {
+            let Some(agent) = self.agents.get_mut(&key) else { continue };
+            let Some(row) = agent.rows.get_mut(name) else { continue };
+            let settled = row.result.as_ref().is_some_and(|r| r.outcome != Outcome::Persisted);
+            if let (Some((hash, replicas)), Persisted::Unknown, false) = (row.sent, row.persisted, settled) {
+                row.persisted = Persisted::Order(hash, replicas);
+                self.touch(&key);
+            }
+        }
+        if self.guards.get_mut(name).is_some_and(crate::prune::PruneGuard::learnt) {
+            self.touch_cluster(name, now);
+        }
+    }
+
+    fn result(&mut self, name: &ClusterName, result: OrderResult, now: Now) {
+        if result.outcome == Outcome::Gone {
+            return self.gone(name, &result.agent, now);
+        }
+        let key = result.agent.key.clone();
+        let Some(agent) = self.agents.get_mut(&key).filter(|a| a.incarnation == result.agent.incarnation)
+        else {
+            return;
+        };
+        if result.outcome == Outcome::Persisted {
+            for tombstone in self.tombstones.named(name, &key) {
+                // The new incarnation has taken the old one's place.
+                if tombstone.agent.incarnation != result.agent.incarnation {
+                    self.tombstones.lift(&tombstone);
+                }
+            }
+        }
+        let (Some(hash), Some(row)) = (result.hash, agent.rows.get_mut(name)) else { return };
+        if let (Outcome::Persisted, Some((sent, replicas))) = (result.outcome, row.sent)
+            && sent == hash
+        {
+            row.persisted = Persisted::Order(hash, replicas);
+        }
+        row.result = Some(result);
+        self.touch(&key);
+    }
+
+    fn report(&mut self, name: &ClusterName, report: AgentReport, now: Now) {
+        let key = report.agent.key.clone();
+        let Some(agent) = self.agents.get_mut(&key).filter(|a| a.incarnation == report.agent.incarnation)
+        else {
+            return;
+        };
+        // Copies that the decision excludes are the inventory's to find; their reports count for nothing.
+        let Some(row) = agent.rows.get_mut(name) else { return };
+        row.heard = true;
+        row.reported = Some(now.wall);
+        row.report = Some(report);
+        self.touch(&key);
+        self.count_cluster(name, now);
+    }
+
+    fn cluster_report(&mut self, name: &ClusterName, report: ClusterReport, now: Now) {
+        let Some(cluster) = self.clusters.get_mut(name) else { return };
+        cluster.nodes = Some(NodeCounts { total: report.nodes_total, ready: report.nodes_ready });
+        cluster.kubernetes_version = Some(report.kubernetes_version).filter(|v| !v.is_empty());
+        if !report.member_version.is_empty() {
+            cluster.member_version = Some(report.member_version);
+        }
+        self.touch_cluster(name, now);
+    }
+
+    fn member_events(&mut self, name: &ClusterName, events: Vec<MemberEvent>, dropped: u64) {
+        for event in events {
+            let agent =
+                self.agents.get(&event.agent.key).filter(|a| a.incarnation == event.agent.incarnation);
+            let Some(agent) = agent else { continue };
+            self.effects.push_back(Effect::Event {
+                subject: Subject::Agent { key: event.agent.key, uid: agent.uid.clone() },
+                warning: event.warning,
+                reason: event.reason,
+                message: format!("{name}: {}", event.message),
+            });
+        }
+        if dropped > 0 {
+            let message =
+                format!("{dropped} events of agents in {name} were dropped: there were too many at once");
+            self.cluster_event(name, true, "EventsDropped", message);
+        }
+    }
+
+    pub(super) fn session_closed(&mut self, id: &SessionId, cause: &str, now: Now) {
+        let name = &id.cluster;
+        if self.joining.get(name).is_some_and(|j| j.session == *id) {
+            self.joining.remove(name);
+        }
+        let is_current = |c: &super::Cluster| c.session.as_ref().is_some_and(|s| s.id == *id);
+        if self.clusters.get(name).is_some_and(is_current) {
+            self.lose_session(name, now);
+            if let Some(cluster) = self.clusters.get_mut(name) {
+                cluster.cause = Some(cause.to_owned());
+            }
+            // Somebody may have waited for that.
+            self.hellos.insert(name.clone());
+        }
+    }
+
+    /// The cluster's word is not fresh from now on; what was demanded of it is owed.
+    pub(super) fn lose_session(&mut self, name: &ClusterName, now: Now) {
+        let Some(cluster) = self.clusters.get_mut(name) else { return };
+        if cluster.session.take().is_none() {
+            return;
+        }
+        cluster.lost = Some(now.mono);
+        self.at(now.mono + GRACE, Timer::Unreachable(name.clone()));
+        if let Some(facts) = self.facts.iter_mut().find(|f| f.name == *name) {
+            // Nothing moves for it; new shares go elsewhere.
+            facts.connected = false;
+        }
+        let Some(index) = self.index.get(name) else { return };
+        let (assigned, withdrawing) = (index.assigned.iter(), index.withdrawing.iter());
+        for key in assigned.chain(withdrawing).chain(&index.deleting) {
+            if let Some(row) = self.agents.get_mut(key).and_then(|a| a.rows.get_mut(name)) {
+                row.sent = None;
+                row.heard = false;
+            }
+        }
+        for key in index.deleting.clone() {
+            if !self.is_held(&key, name) {
+                self.demand(&key, name, now);
+            }
+        }
+        self.touch_agents_of(name);
+    }
+
+    /// A session was lost long enough ago.
+    pub(super) fn unreachable(&mut self, name: &ClusterName, now: Now) {
+        let Some(cluster) = self.clusters.get_mut(name) else { return };
+        let over = cluster.lost.is_some_and(|lost| lost + GRACE <= now.mono);
+        if cluster.session.is_some() || cluster.unreachable || !over {
+            return;
+        }
+        cluster.unreachable = true;
+        let cause = cluster.cause.as_deref().map(|c| format!(" ({c})")).unwrap_or_default();
+        let message = format!(
+            "{name} has not been connected for {} s{cause}; its agents run on there",
+            GRACE.as_secs()
+        );
+        self.cluster_event(name, true, "ClusterUnreachable", message);
+        self.touch_agents_of(name);
+        self.touch_cluster(name, now);
+    }
+
+    /// Members have had the time to come back: whoever isn't there is unreachable.
+    pub(super) fn start_is_over(&mut self, now: Now) {
+        let absent: Vec<_> = self
+            .clusters
+            .iter()
+            .filter(|(_, c)| c.session.is_none() && c.lost.is_none())
+            .map(|(n, _)| n.clone())
+            .collect();
+        for name in absent {
+            if let Some(cluster) = self.clusters.get_mut(&name) {
+                let known = cluster.was_connected();
+                cluster.lost = Some(now.mono.saturating_sub(GRACE));
+                if known {
+                    self.unreachable(&name, now);
+                } else {
+                    cluster.unreachable = true;
+                    self.touch_agents_of(&name);
+                    self.touch_cluster(&name, now);
+                }
+            }
+        }
+        self.facts_changed(true);
+    }
+
+    pub(super) fn touch_agents_of(&mut self, name: &ClusterName) {
+        if let Some(index) = self.index.get(name) {
+            for key in index.assigned.iter().chain(&index.withdrawing) {
+                self.dirty.entry(key.clone()).or_insert(false);
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Members that come: who is admitted, with what, and who isn't.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use parallax_crds::cluster::CertificateInfo;
+use parallax_crds::{AgentKey, ClusterName};
+
+use super::agent::{Life, version};
+use super::cluster::{Joining, Session};
+use super::{Effect, Fleet, Hello, Now, SessionId, Timer, WriteOutcome};
+
+/// How far ahead of the hub's clock an epoch may be to be adopted.
+const EPOCH_AHEAD: SignedDuration = SignedDuration::from_hours(24);
+/// How long an old session may take to say that it is closed.
+const TAKEOVER: Duration = Duration::from_secs(5);
+/// After how long a write of `spec.clusterUID` is tried again.
+const PIN_AGAIN: Duration = Duration::from_secs(2);
+/// When a member may come again while too many resync.
+const BUSY: Duration = Duration::from_secs(2);
+
+impl Fleet {
+    pub(super) fn hello(&mut self, session: SessionId, hello: Hello, now: Now) {
+        let cluster = session.cluster.clone();
+        let joining = Joining { session, hello, takeover: None, pinning: None };
+        if let Some(older) = self.joining.insert(cluster.clone(), joining) {
+            // The member gave that stream up, or it would not have begun another.
+            self.effects.push_back(Effect::Close { session: older.session, reason: "Superseded" });
+        }
+        self.consider(&cluster, now);
+    }
+
+    /// Answers a Hello if everything that it depends on is known; otherwise it stays, and is looked at again.
+    pub(super) fn consider(&mut self, name: &ClusterName, now: Now) {
+        if !self.is_ready() || !self.replan.is_empty() {
+            self.hellos.insert(name.clone());
+            return;
+        }
+        let Some(joining) = self.joining.get_mut(name) else { return };
+        let hello = &joining.hello;
+        let Some(cluster) = self.clusters.get_mut(name) else {
+            let message = format!(
+                "there is no MemberCluster {name}: make it with `parallax-hub token {name}`, or uninstall the member"
+            );
+            return self.refuse(name, "NotAccepted", message, now);
+        };
+        if !cluster.is_accepted() {
+            let message = format!(
+                "MemberCluster {name} is not accepted: set its spec.accepted to true, for example with \
+                 `kubectl patch membercluster {name} --type=merge -p '{{\"spec\":{{\"accepted\":true}}}}'`"
+            );
+            return self.refuse(name, "NotAccepted", message, now);
+        }
+        let pinned = cluster.pinned.as_deref();
+        if let Some(session) = &cluster.session {
+            if session.cluster_uid != hello.cluster_uid {
+                let message = format!(
+                    "a second cluster, with the kube-system UID {}, uses the identity of {name}, whose session is up: \
+                     enroll it under a name of its own",
+                    hello.cluster_uid
+                );
+                return self.refuse(name, "DuplicateIdentity", message, now);
+            }
+            match joining.takeover {
+                None => {
+                    joining.takeover = Some(now.mono + TAKEOVER);
+                    let old = session.id.clone();
+                    self.at(now.mono + TAKEOVER, Timer::Joining(name.clone()));
+                    return self.effects.push_back(Effect::Close { session: old, reason: "Superseded" });
+                }
+                Some(until) if now.mono < until => return,
+                Some(_) => {}
+            }
+        } else if pinned.is_some_and(|uid| uid != hello.cluster_uid) {
+            let message = format!(
+                "the cluster's kube-system UID is {}, but MemberCluster {name} was accepted with {}: if the cluster was \
+                 rebuilt, accept it again by removing spec.clusterUID",
+                hello.cluster_uid,
+                pinned.unwrap_or_default()
+            );
+            return self.refuse(name, "ClusterUIDMismatch", message, now);
+        }
+        if hello.hub_uid.as_deref() == Some(self.config.hub_uid.as_str())
+            && hello.max_epoch_seen > self.config.epoch
+        {
+            let seen = hello.max_epoch_seen;
+            return self.meet_epoch(name, seen, now);
+        }
+        if pinned.is_none() {
+            if joining.pinning.is_none_or(|until| until <= now.mono) {
+                joining.pinning = Some(now.mono + PIN_AGAIN);
+                let pin = Effect::PinCluster {
+                    cluster: name.clone(),
+                    resource_version: cluster.object.metadata.resource_version.clone().unwrap_or_default(),
+                    cluster_uid: hello.cluster_uid.clone(),
+                };
+                self.effects.push_back(pin);
+                self.at(now.mono + PIN_AGAIN, Timer::Joining(name.clone()));
+            }
+            return;
+        }
+        let unsynced = |c: &super::Cluster| c.session.as_ref().is_some_and(|s| !s.synced);
+        if self.clusters.values().filter(|c| unsynced(c)).count() >= self.config.max_resyncs {
+            if let Some(joining) = self.joining.remove(name) {
+                let retry = Effect::Retry { session: joining.session, after: BUSY, reason: "Busy" };
+                self.effects.push_back(retry);
+            }
+            return;
+        }
+        self.admit(name, now);
+    }
+
+    fn refuse(&mut self, name: &ClusterName, reason: &'static str, message: String, now: Now) {
+        let Some(joining) = self.joining.remove(name) else { return };
+        if let Some(cluster) = self.clusters.get_mut(name) {
+            let refusal = Some((reason, message.clone()));
+            if cluster.refusal != refusal {
+                cluster.refusal = refusal;
+                self.cluster_event(name, true, reason, message.clone());
+                self.touch_cluster(name, now);
+            }
+        }
+        self.effects.push_back(Effect::Refuse { session: joining.session, reason, message });
+    }
+
+    /// A member has obeyed a higher epoch of this hub than the stored one: a backup was restored. Within reason the
+    /// hub goes above it.
+    fn meet_epoch(&mut self, name: &ClusterName, seen: u64, now: Now) {
+        let limit = now.wall.saturating_add(EPOCH_AHEAD).map_or(i64::MAX, jiff::Timestamp::as_millisecond);
+        if seen > u64::try_from(limit).unwrap_or(0) {
+            let message = format!(
+                "the member has obeyed epoch {seen} of this hub, more than 24 h ahead of the hub's clock: set the clock \
+                 right, or delete the ConfigMap parallax-member-state in the member if that epoch was a mistake"
+            );
+            return self.refuse(name, "EpochAhead", message, now);
+        }
+        if self.raising.is_none() {
+            let to = seen + 1;
+            self.raising = Some(to);
+            self.effects.push_back(Effect::RaiseEpoch { to });
+        }
+    }
+
+    pub(super) fn epoch_written(&mut self, outcome: &WriteOutcome, now: Now) {
+        let Some(to) = self.raising.take() else { return };
+        if matches!(outcome, WriteOutcome::Ok(_)) {
+            self.config.epoch = self.config.epoch.max(to);
+            self.hellos.extend(self.joining.keys().cloned());
+        } else {
+            // Looked at again with the pause that an unanswered Hello has anyway.
+            let waiting: Vec<_> = self.joining.keys().cloned().collect();
+            for name in waiting {
+                self.at(now.mono + PIN_AGAIN, Timer::Joining(name));
+            }
+        }
+    }
+
+    pub(super) fn cluster_pinned(&mut self, name: &ClusterName, outcome: &WriteOutcome) {
+        let WriteOutcome::Ok(stored) = outcome else { return };
+        let (Some(cluster), Some(joining)) = (self.clusters.get_mut(name), self.joining.get(name)) else {
+            return;
+        };
+        cluster.version = cluster.version.max(version(Some(stored)));
+        cluster.pinned = Some(joining.hello.cluster_uid.clone());
+        self.hellos.insert(name.clone());
+    }
+
+    fn admit(&mut self, name: &ClusterName, now: Now) {
+        let Some(Joining { session: id, hello, .. }) = self.joining.remove(name) else { return };
+        if self.is_connected(name) {
+            self.lose_session(name, now);
+        }
+        let Some(cluster) = self.clusters.get_mut(name) else { return };
+        let was_reachable = !cluster.unreachable;
+        cluster.session = Some(Session {
+            id: id.clone(),
+            cluster_uid: hello.cluster_uid,
+            synced: false,
+            reports_complete: false,
+        });
+        cluster.lost = None;
+        cluster.unreachable = false;
+        cluster.refusal = None;
+        cluster.member_version = Some(hello.member_version);
+        cluster.certificate = Some(CertificateInfo {
+            serial: hello.certificate_serial,
+            not_after: Time(hello.certificate_not_after),
+        });
+        if let Ok(left) = Duration::try_from(hello.certificate_not_after.duration_since(now.wall)) {
+            self.at(now.mono + left, Timer::Certificate(name.clone()));
+        }
+        self.guards.entry(name.clone()).or_default().relearn();
+
+        let orders = self.orders_for(name, now);
+        let removals = self.removals_for(name);
+        self.effects.push_back(Effect::Admit { session: id, epoch: self.config.epoch, orders, removals });
+        self.deletions_now_ordered(name);
+        if !was_reachable {
+            self.cluster_event(name, false, "ClusterConnected", format!("{name} is connected again"));
+        }
+        self.facts_changed(true);
+        self.touch_cluster(name, now);
+    }
+
+    /// Everything that the cluster is to run.
+    fn orders_for(&mut self, name: &ClusterName, now: Now) -> Vec<parallax_crds::link::Order> {
+        if self.clusters.get(name).is_none_or(super::Cluster::is_suspended) {
+            return Vec::new();
+        }
+        let assigned: Vec<AgentKey> =
+            self.index.get(name).map(|i| i.assigned.iter().cloned().collect()).unwrap_or_default();
+        let mut orders = Vec::with_capacity(assigned.len());
+        for key in assigned {
+            let Some(agent) = self.agents.get_mut(&key).filter(|a| a.is_orderable()) else { continue };
+            let Some(order) = agent.order(&key, name) else { continue };
+            let row = agent.rows.entry(name.clone()).or_default();
+            row.sent = Some((order.hash, order.replicas));
+            row.touched = true;
+            orders.push(order);
+            self.meant_to_be_there(&key, name, now);
+        }
+        orders
+    }
+
+    /// Everything that the cluster is known to have to remove: tombstones, deletions, and what the guard let go. A
+    /// new order of the same name says it all.
+    fn removals_for(&self, name: &ClusterName) -> Vec<parallax_crds::AgentRef> {
+        let suspended = self.clusters.get(name).is_none_or(super::Cluster::is_suspended);
+        let ordered = |key: &AgentKey| {
+            let agent = self.agents.get(key);
+            !suspended && agent.is_some_and(|a| a.is_orderable() && a.order(key, name).is_some())
+        };
+        let mut removals: std::collections::BTreeSet<_> =
+            self.tombstones.of(name).filter(|agent| !ordered(&agent.key)).cloned().collect();
+        let Some(index) = self.index.get(name) else { return removals.into_iter().collect() };
+        let demanded = index.deleting.iter().filter(|key| !self.is_held(key, name));
+        let passed = index.passed.iter().filter(|_| !suspended);
+        for key in demanded.chain(passed) {
+            if let Some(agent) = self.agents.get(key) {
+                removals.insert(agent.reference(key));
+            }
+        }
+        removals.into_iter().collect()
+    }
+
+    pub(super) fn is_held(&self, key: &AgentKey, name: &ClusterName) -> bool {
+        let life = self.agents.get(key).map(|a| &a.life);
+        matches!(life, Some(Life::Deleting { waits, .. }) if waits.get(name) == Some(&super::agent::Wait::Held))
+    }
+}

@@ -1,0 +1,89 @@
+//! The order in which consequences are drawn after each input: first decisions, then what they take from whom, then
+//! who may come in, and last what is written.
+
+use std::time::Duration;
+
+use super::{Fleet, Now, StatusOf, Timer, Write, WriteOutcome};
+use crate::fleet::Effect;
+
+/// How many agents are placed anew per input, so that one edited label doesn't hold up every session.
+const REPLAN_AT_ONCE: usize = 512;
+
+impl Fleet {
+    pub(super) fn settle(&mut self, now: Now) {
+        self.fire_timers(now);
+        if !self.is_ready() {
+            return;
+        }
+        for _ in 0..REPLAN_AT_ONCE {
+            let Some(key) = self.replan.pop_first() else { break };
+            self.decide(&key, now);
+        }
+        if self.replan.is_empty() {
+            // Only now is it known how much a change of the fleet takes from each cluster.
+            while let Some(cluster) = self.asked.pop_first() {
+                self.judge(&cluster, now);
+            }
+            while let Some(cluster) = self.hellos.pop_first() {
+                self.consider(&cluster, now);
+            }
+        }
+        self.check_crd(now);
+        self.look_at_dirty(now);
+        while let Some(key) = self.finalizers.take(now.mono) {
+            self.write_finalizer(&key, now);
+        }
+        while let Some(whose) = self.statuses.take(now.mono) {
+            match whose {
+                StatusOf::Agent(key) => self.write_agent_status(&key, now),
+                StatusOf::Cluster(name) => self.write_cluster_status(&name, now),
+            }
+        }
+        if let Some(write) = self.tombstones.take(now.mono) {
+            self.effects.push_back(Effect::WriteTombstones { store: write.store, drop: write.drop });
+        }
+    }
+
+    pub(super) fn written(&mut self, write: Write, outcome: WriteOutcome, now: Now) {
+        match write {
+            Write::AddFinalizer(key, uid) => self.finalizer_added(&key, &uid, &outcome, now),
+            Write::ReleaseFinalizer(key, uid) => self.finalizer_released(&key, &uid, &outcome, now),
+            Write::AgentStatus(key, uid) => self.agent_status_written(key, &uid, &outcome, now),
+            Write::ClusterStatus(name) => self.cluster_status_written(name, &outcome, now),
+            Write::PinCluster(name) => self.cluster_pinned(&name, &outcome),
+            // It was used already, and can't be again: what it stood for is no longer held.
+            Write::PruneApproval(_) => {}
+            Write::Tombstones => self.tombstones_written(&outcome, now),
+            Write::Epoch => self.epoch_written(&outcome, now),
+        }
+    }
+
+    pub(super) fn at(&mut self, when: Duration, timer: Timer) {
+        self.timers.insert((when, timer));
+    }
+
+    fn fire_timers(&mut self, now: Now) {
+        while let Some((when, timer)) = self.timers.first().cloned() {
+            if when > now.mono {
+                break;
+            }
+            self.timers.remove(&(when, timer.clone()));
+            match timer {
+                Timer::Started => self.start_is_over(now),
+                Timer::Unreachable(name) => self.unreachable(&name, now),
+                Timer::Joining(name) => {
+                    self.hellos.insert(name);
+                }
+                Timer::Certificate(name) => self.touch_cluster(&name, now),
+                Timer::Agent(key) => {
+                    if let Some(agent) = self.agents.get_mut(&key).filter(|a| a.timer == Some(when)) {
+                        agent.timer = None;
+                        self.touch(&key);
+                    }
+                }
+                // Checked in every round.
+                Timer::Crd => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Removals that decisions cause, and the guard that they pass.
+
+use parallax_crds::{AgentKey, AgentRef, ClusterName};
+
+use super::agent::{Life, Wait};
+use super::{Effect, Fleet, Now};
+use crate::tombstones::Tombstone;
+
+impl Fleet {
+    /// The agent is no longer to run in the cluster. The guard judges the removal together with the others of this round.
+    pub(super) fn withdraw(&mut self, key: &AgentKey, cluster: &ClusterName, now: Now) {
+        let Some(agent) = self.agents.get_mut(key) else { return };
+        let index = self.index.entry(cluster.clone()).or_default();
+        index.assigned.remove(key);
+        let touched =
+            agent.elsewhere.remove(cluster) || agent.rows.get(cluster).is_some_and(|row| row.touched);
+        // What was never sent needs no removal, and a detached cluster keeps what it has.
+        if !touched || !self.clusters.contains_key(cluster) {
+            agent.rows.remove(cluster);
+            agent.decision.withdrawing.remove(cluster);
+            index.withdrawing.remove(key);
+            index.passed.remove(key);
+            return;
+        }
+        let row = agent.rows.entry(cluster.clone()).or_default();
+        row.touched = true;
+        row.sent = None;
+        row.result = None;
+        let new = agent.decision.withdrawing.insert(cluster.clone());
+        index.withdrawing.insert(key.clone());
+        if let Some(session) = self.clusters.get(cluster).and_then(|c| c.session.as_ref()) {
+            // Neither ordered nor removed until the guard has judged.
+            self.effects.push_back(Effect::Forget { session: session.id.clone(), agent: key.clone() });
+        }
+        if new || !index.passed.contains(key) {
+            self.guards.entry(cluster.clone()).or_default().ask(agent.reference(key));
+            self.asked.insert(cluster.clone());
+        }
+        self.touch(key);
+        self.count_cluster(cluster, now);
+    }
+
+    /// Lets the guard judge everything that was asked of one cluster.
+    pub(super) fn judge(&mut self, cluster: &ClusterName, now: Now) {
+        let index = self.index.entry(cluster.clone()).or_default();
+        let agents =
+            index.assigned.len() + index.withdrawing.difference(&index.passed).count() + index.deleting.len();
+        let Some(guard) = self.guards.get_mut(cluster).filter(|guard| guard.is_asked()) else { return };
+        let before = guard.blocked();
+        let passed = guard.judge(agents, now.mono);
+        let after = guard.blocked();
+        if after.is_some() && after != before {
+            self.touch_cluster(cluster, now);
+        }
+        for agent in passed {
+            self.let_go(cluster, agent, now);
+        }
+    }
+
+    /// A removal that the guard has let through.
+    fn let_go(&mut self, cluster: &ClusterName, reference: AgentRef, now: Now) {
+        let Some(agent) =
+            self.agents.get_mut(&reference.key).filter(|a| a.incarnation == reference.incarnation)
+        else {
+            return;
+        };
+        if let Life::Deleting { .. } = agent.life {
+            return self.demand(&reference.key, cluster, now);
+        }
+        let index = self.index.entry(cluster.clone()).or_default();
+        if index.withdrawing.contains(&reference.key) {
+            index.passed.insert(reference.key.clone());
+            self.remove_by_decision(cluster, &reference.key);
+        }
+    }
+
+    /// Sends a removal that a decision caused and the guard let go, unless the cluster is away or suspended.
+    pub(super) fn remove_by_decision(&mut self, cluster: &ClusterName, key: &AgentKey) {
+        let Some(member) = self.clusters.get(cluster).filter(|c| !c.is_suspended()) else { return };
+        let (Some(session), Some(agent)) = (&member.session, self.agents.get(key)) else { return };
+        self.effects.push_back(Effect::Remove {
+            session: session.id.clone(),
+            agent: agent.reference(key),
+            traceparent: Some(agent.traceparent()),
+        });
+    }
+
+    /// An administrator's annotation may approve what is held.
+    pub(super) fn look_for_approval(&mut self, cluster: &ClusterName, now: Now) {
+        let Some(digest) = self.clusters.get(cluster).and_then(|c| c.approval()).cloned() else { return };
+        let Some(approved) = self.guards.get_mut(cluster).and_then(|guard| guard.approve(&digest)) else {
+            return;
+        };
+        let count = approved.len();
+        for reference in approved {
+            let key = reference.key.clone();
+            let deleting = self.agents.get(&key).is_some_and(|a| {
+                a.incarnation == reference.incarnation && matches!(a.life, Life::Deleting { .. })
+            });
+            if deleting {
+                self.demand(&key, cluster, now);
+                continue;
+            }
+            // As a tombstone the approval outlives this process and this session.
+            self.tombstones.plant(Tombstone { cluster: cluster.clone(), agent: reference.clone() });
+            let index = self.index.entry(cluster.clone()).or_default();
+            if index.withdrawing.contains(&key) {
+                index.passed.insert(key);
+            }
+            if let Some(session) = self.clusters.get(cluster).and_then(|c| c.session.as_ref()) {
+                let remove =
+                    Effect::Remove { session: session.id.clone(), agent: reference, traceparent: None };
+                self.effects.push_back(remove);
+            }
+        }
+        self.effects.push_back(Effect::ClearPruneApproval { cluster: cluster.clone(), digest });
+        let agents = if count == 1 { "1 agent is".to_owned() } else { format!("{count} agents are") };
+        self.cluster_event(
+            cluster,
+            false,
+            "PruneApproved",
+            format!("{agents} removed from the cluster as approved"),
+        );
+        self.touch_cluster(cluster, now);
+    }
+
+    /// The cluster has nothing of the agent any longer.
+    pub(super) fn gone(&mut self, cluster: &ClusterName, reference: &AgentRef, now: Now) {
+        let AgentRef { key, incarnation } = reference;
+        self.tombstones.lift(&Tombstone { cluster: cluster.clone(), agent: reference.clone() });
+        let Some(agent) = self.agents.get_mut(key).filter(|a| a.incarnation == *incarnation) else {
+            if self.guards.get_mut(cluster).is_some_and(|guard| guard.recognise(reference)) {
+                self.touch_cluster(cluster, now);
+            }
+            return;
+        };
+        agent.elsewhere.remove(cluster);
+        if let Life::Deleting { waits, .. } = &mut agent.life {
+            if waits.get(cluster).is_some_and(|wait| *wait != Wait::Held) {
+                waits.remove(cluster);
+                self.index.entry(cluster.clone()).or_default().deleting.remove(key);
+            }
+            agent.rows.remove(cluster);
+            self.touch(key);
+            return self.release_if_free(key, now);
+        }
+        if agent.decision.withdrawing.remove(cluster) {
+            agent.rows.remove(cluster);
+            let index = self.index.entry(cluster.clone()).or_default();
+            index.withdrawing.remove(key);
+            index.passed.remove(key);
+            if let Some(guard) = self.guards.get_mut(cluster) {
+                guard.clear(key);
+            }
+            self.touch(key);
+            self.touch_cluster(cluster, now);
+        }
+    }
+
+    pub(super) fn is_connected(&self, cluster: &ClusterName) -> bool {
+        self.clusters.get(cluster).is_some_and(|c| c.session.is_some())
+    }
+}
