@@ -58,12 +58,7 @@ mod tests {
     use super::*;
 
     fn wanted(type_: &'static str, status: Option<bool>, reason: &str) -> Wanted {
-        Wanted {
-            type_,
-            status,
-            reason: reason.to_owned(),
-            message: String::new(),
-        }
+        Wanted { type_, status, reason: reason.to_owned(), message: String::new() }
     }
 
     fn time(text: &str) -> Time {
@@ -77,37 +72,20 @@ mod tests {
         assert_eq!(current[0].last_transition_time, first);
 
         let same = merge(&current, &[wanted("Ready", Some(false), "Crashing")], 2, &later);
-        assert_eq!(
-            (same[0].reason.as_str(), same[0].observed_generation),
-            ("Crashing", Some(2))
-        );
+        assert_eq!((same[0].reason.as_str(), same[0].observed_generation), ("Crashing", Some(2)));
         assert_eq!(same[0].last_transition_time, first);
 
         let moved = merge(&same, &[wanted("Ready", None, "Unreachable")], 2, &later);
-        assert_eq!(
-            (moved[0].status.as_str(), &moved[0].last_transition_time),
-            ("Unknown", &later)
-        );
+        assert_eq!((moved[0].status.as_str(), &moved[0].last_transition_time), ("Unknown", &later));
     }
 
     #[test]
     fn what_is_not_wanted_goes_and_the_order_is_the_wanted_one() {
         let now = time("2026-11-23T05:00:00Z");
-        let current = merge(
-            &[],
-            &[wanted("Old", Some(true), "X"), wanted("Ready", Some(true), "X")],
-            1,
-            &now,
-        );
-        let next = merge(
-            &current,
-            &[
-                wanted("Ready", Some(true), "X"),
-                wanted("Placed", Some(true), "X"),
-            ],
-            1,
-            &now,
-        );
+        let current =
+            merge(&[], &[wanted("Old", Some(true), "X"), wanted("Ready", Some(true), "X")], 1, &now);
+        let next =
+            merge(&current, &[wanted("Ready", Some(true), "X"), wanted("Placed", Some(true), "X")], 1, &now);
         let types: Vec<&str> = next.iter().map(|c| c.type_.as_str()).collect();
         assert_eq!(types, ["Ready", "Placed"]);
     }

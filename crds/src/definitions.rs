@@ -26,9 +26,7 @@ impl Definition {
     /// When the body has no YAML form, which would be a defect of the types.
     pub fn to_yaml(&self) -> Result<String, serde_saphyr::ser::Error> {
         let body = serde_saphyr::to_string(&self.body)?;
-        Ok(format!(
-            "# Generated from the types in crds/src by crdgen; edit those.\n{body}"
-        ))
+        Ok(format!("# Generated from the types in crds/src by crdgen; edit those.\n{body}"))
     }
 }
 
@@ -53,10 +51,7 @@ fn definition<K: Resource<DynamicType = ()>>(
     crd.metadata.labels = Some([(PART_OF.0.to_owned(), PART_OF.1.to_owned())].into());
     let mut body = serde_json::to_value(&crd)?;
     prune(&mut body);
-    Ok(Definition {
-        file: format!("{}.yaml", K::plural(&())),
-        body,
-    })
+    Ok(Definition { file: format!("{}.yaml", K::plural(&())), body })
 }
 
 /// Drops `nullable`, so that the API server prunes an explicit null as it does for Kubernetes' own kinds

@@ -90,13 +90,7 @@ mod tests {
 
     #[test]
     fn every_value_matters() {
-        let hashes = [
-            json!({}),
-            json!({"a": 1}),
-            json!({"a": "1"}),
-            json!({"a": [1]}),
-            json!({"b": 1}),
-        ];
+        let hashes = [json!({}), json!({"a": 1}), json!({"a": "1"}), json!({"a": [1]}), json!({"b": 1})];
         for (i, one) in hashes.iter().enumerate() {
             for other in &hashes[i + 1..] {
                 assert_ne!(SpecHash::of(one).unwrap(), SpecHash::of(other).unwrap());
@@ -113,10 +107,7 @@ mod tests {
             image: "ghcr.io/parallax/agent-claude:0.1.0".to_owned(),
             ..AgentTemplate::default()
         };
-        assert_eq!(
-            SpecHash::of(&template).unwrap().to_string(),
-            "dde846be99c529772156a2864a2b3975"
-        );
+        assert_eq!(SpecHash::of(&template).unwrap().to_string(), "dde846be99c529772156a2864a2b3975");
     }
 
     proptest! {
@@ -142,9 +133,6 @@ mod tests {
 
     #[test]
     fn a_sign_is_not_a_digit() {
-        assert_eq!(
-            "+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1".parse::<SpecHash>(),
-            Err(InvalidHash)
-        );
+        assert_eq!("+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1".parse::<SpecHash>(), Err(InvalidHash));
     }
 }

@@ -40,10 +40,7 @@ impl ClusterName {
         if is_dns_label(name) {
             Ok(Self(name.into()))
         } else {
-            Err(InvalidName {
-                what: "cluster name",
-                value: name.to_owned(),
-            })
+            Err(InvalidName { what: "cluster name", value: name.to_owned() })
         }
     }
 
@@ -90,10 +87,7 @@ impl AgentKey {
     /// A key from a namespace and a name, which an API server has validated.
     #[must_use]
     pub fn new(namespace: &str, name: &str) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
+        Self { namespace: namespace.into(), name: name.into() }
     }
 
     /// The namespace.
@@ -174,24 +168,9 @@ mod tests {
         for good in ["a", "1", "eu-1", "a--b", &"a".repeat(63)] {
             assert_eq!(ClusterName::new(good).unwrap().as_str(), good);
         }
-        for bad in [
-            "",
-            "-a",
-            "a-",
-            "A",
-            "a.b",
-            "a_b",
-            "a b",
-            "ä",
-            "a/b",
-            "a\n",
-            &"a".repeat(64),
-        ] {
+        for bad in ["", "-a", "a-", "A", "a.b", "a_b", "a b", "ä", "a/b", "a\n", &"a".repeat(64)] {
             let error = ClusterName::new(bad).unwrap_err().to_string();
-            assert!(
-                error.starts_with("cluster name ") && error.contains("1 to 63"),
-                "{error}"
-            );
+            assert!(error.starts_with("cluster name ") && error.contains("1 to 63"), "{error}");
         }
     }
 
@@ -203,10 +182,7 @@ mod tests {
 
     #[test]
     fn an_agents_key_reads_as_namespace_and_name() {
-        assert_eq!(
-            AgentKey::new("default", "reviewer").to_string(),
-            "default/reviewer"
-        );
+        assert_eq!(AgentKey::new("default", "reviewer").to_string(), "default/reviewer");
     }
 
     proptest! {

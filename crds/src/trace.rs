@@ -30,10 +30,7 @@ pub fn change_traceparent(incarnation: &Incarnation, generation: i64) -> String 
 #[must_use]
 pub fn is_traceparent(text: &str) -> bool {
     let hex = |part: &str, length: usize| {
-        part.len() == length
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     };
     let parts: Vec<&str> = text.split('-').collect();
     let [version, trace, span, flags] = parts.as_slice() else {
@@ -70,12 +67,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_traceparent_is_recognised() {
-        for bad in [
-            "",
-            "00",
-            "01-a-b-c",
-            "00-00000000000000000000000000000000-0000000000000001-01",
-        ] {
+        for bad in ["", "00", "01-a-b-c", "00-00000000000000000000000000000000-0000000000000001-01"] {
             assert!(!is_traceparent(bad), "{bad}");
         }
     }

@@ -47,27 +47,14 @@ async fn every_rejected_example_is_rejected_with_its_message() {
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_get_shows_exactly_the_promised_columns() {
     let (_, client) = prepared().await;
-    assert_eq!(
-        columns(&client, "parallaxagents", false).await,
-        ["Name", "TYPE", "PHASE", "REPLICAS", "AGE"]
-    );
+    assert_eq!(columns(&client, "parallaxagents", false).await, ["Name", "TYPE", "PHASE", "REPLICAS", "AGE"]);
     assert_eq!(
         columns(&client, "parallaxagents", true).await,
-        [
-            "Name", "TYPE", "PHASE", "REPLICAS", "CLUSTERS", "READY", "REASON", "AGE"
-        ]
+        ["Name", "TYPE", "PHASE", "REPLICAS", "CLUSTERS", "READY", "REASON", "AGE"]
     );
     assert_eq!(
         columns(&client, "memberclusters", false).await,
-        [
-            "Name",
-            "ACCEPTED",
-            "CONNECTED",
-            "NODES",
-            "AGENTS",
-            "VERSION",
-            "AGE"
-        ]
+        ["Name", "ACCEPTED", "CONNECTED", "NODES", "AGENTS", "VERSION", "AGE"]
     );
 }
 
@@ -90,20 +77,8 @@ async fn hub_and_member_may_make_their_own_objects_and_no_others() {
     ] {
         let body = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
         let path = format!("/api/v1/namespaces/parallax-system/{plural}/{name}?fieldManager=test&dryRun=All");
-        let answer = send(
-            &client,
-            account,
-            "PATCH",
-            &path,
-            "application/apply-patch+yaml",
-            &body,
-        )
-        .await;
-        assert_eq!(
-            answer.is_ok(),
-            allowed,
-            "{account} makes {kind} {name}: {answer:?}"
-        );
+        let answer = send(&client, account, "PATCH", &path, "application/apply-patch+yaml", &body).await;
+        assert_eq!(answer.is_ok(), allowed, "{account} makes {kind} {name}: {answer:?}");
     }
 }
 
@@ -116,16 +91,8 @@ async fn neither_hub_nor_member_reaches_into_what_is_not_its_own() {
         (HUB, "GET", "/api/v1/namespaces/parallax-system/secrets"),
         (HUB, "GET", "/apis/apps/v1/deployments"),
         (HUB, "GET", "/apis/parallax.io/v1alpha1/agentassignments"),
-        (
-            HUB,
-            "DELETE",
-            "/apis/parallax.io/v1alpha1/namespaces/default/parallaxagents/any",
-        ),
-        (
-            HUB,
-            "GET",
-            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-        ),
+        (HUB, "DELETE", "/apis/parallax.io/v1alpha1/namespaces/default/parallaxagents/any"),
+        (HUB, "GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"),
         (MEMBER, "GET", "/api/v1/secrets"),
         (MEMBER, "GET", "/api/v1/namespaces/parallax-system/secrets"),
         (MEMBER, "GET", "/api/v1/configmaps"),
@@ -137,10 +104,7 @@ async fn neither_hub_nor_member_reaches_into_what_is_not_its_own() {
     ] {
         let answer = send(&client, account, method, path, "application/json", &Value::Null).await;
         let refusal = answer.expect_err(path);
-        assert!(
-            refusal.contains("is forbidden"),
-            "{account} {method} {path}: {refusal}"
-        );
+        assert!(refusal.contains("is forbidden"), "{account} {method} {path}: {refusal}");
     }
 }
 
@@ -164,19 +128,13 @@ async fn the_member_may_let_an_assignment_wait_for_its_children() {
         },
     });
     let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-    let answer = send(&client, ADMINISTRATOR, "POST", path, "application/json", &review)
-        .await
-        .unwrap();
+    let answer = send(&client, ADMINISTRATOR, "POST", path, "application/json", &review).await.unwrap();
     assert_eq!(answer["status"]["allowed"], true);
 }
 
 /// A control plane with everything installed that the repository ships, for a hub and a member in one cluster.
 async fn prepared() -> (&'static Fleet, Client) {
-    let fleet = shared_fleet(
-        FleetOptions::new(env!("CARGO_BIN_EXE_fleet"))
-            .of_one()
-            .control_planes_only(),
-    );
+    let fleet = shared_fleet(FleetOptions::new(env!("CARGO_BIN_EXE_fleet")).of_one().control_planes_only());
     let client = fleet.client("hub").await.unwrap();
     let mut objects: Vec<DynamicObject> = Vec::new();
     for folder in ["crds/yaml", "deploy/hub", "deploy/member"] {
@@ -197,17 +155,12 @@ async fn prepared() -> (&'static Fleet, Client) {
 }
 
 fn examples(folder: &str) -> Vec<(String, String)> {
-    let folder = manifests::repository()
-        .join(Path::new("crds/examples"))
-        .join(folder);
+    let folder = manifests::repository().join(Path::new("crds/examples")).join(folder);
     let mut found: Vec<(String, String)> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .map(|path| {
-            (
-                path.file_name().unwrap().to_string_lossy().into_owned(),
-                std::fs::read_to_string(path).unwrap(),
-            )
+            (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(path).unwrap())
         })
         .collect();
     found.sort();
@@ -230,15 +183,10 @@ async fn dry_run(client: &Client, example: &str) -> Result<(), String> {
     };
     let namespace = match plural {
         "memberclusters" => String::new(),
-        _ => format!(
-            "namespaces/{}/",
-            object["metadata"]["namespace"].as_str().unwrap_or("default")
-        ),
+        _ => format!("namespaces/{}/", object["metadata"]["namespace"].as_str().unwrap_or("default")),
     };
     let path = format!("/apis/parallax.io/v1alpha1/{namespace}{plural}?dryRun=All&fieldValidation=Strict");
-    send(client, ADMINISTRATOR, "POST", &path, "application/json", &object)
-        .await
-        .map(drop)
+    send(client, ADMINISTRATOR, "POST", &path, "application/json", &object).await.map(drop)
 }
 
 /// The names of the columns that `kubectl get` shows; with the wide ones, if `wide`.
@@ -266,18 +214,11 @@ async fn send(
     content: &str,
     body: &Value,
 ) -> Result<Value, String> {
-    let mut request = http::Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", content);
+    let mut request = http::Request::builder().method(method).uri(path).header("content-type", content);
     if account != ADMINISTRATOR {
         request = request.header("impersonate-user", account);
     }
-    let body = if body.is_null() {
-        Vec::new()
-    } else {
-        serde_json::to_vec(body).unwrap()
-    };
+    let body = if body.is_null() { Vec::new() } else { serde_json::to_vec(body).unwrap() };
     let request = request.body(body).context("building the request").unwrap();
     match client.request::<Value>(request).await {
         Ok(answer) => Ok(answer),

@@ -14,41 +14,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("parallax-platform", &["parallax-crds"]),
     ("parallax-hub-core", &["parallax-crds"]),
     ("parallax-member-core", &["parallax-crds"]),
-    (
-        "parallax-hub",
-        &[
-            "parallax-hub-core",
-            "parallax-platform",
-            "parallax-proto",
-            "parallax-crds",
-        ],
-    ),
-    (
-        "parallax-member",
-        &[
-            "parallax-member-core",
-            "parallax-platform",
-            "parallax-proto",
-            "parallax-crds",
-        ],
-    ),
+    ("parallax-hub", &["parallax-hub-core", "parallax-platform", "parallax-proto", "parallax-crds"]),
+    ("parallax-member", &["parallax-member-core", "parallax-platform", "parallax-proto", "parallax-crds"]),
     ("parallax-e2e", &["parallax-crds"]),
 ];
 
 /// What must not be in a crate's whole tree: decisions are pure, and the kinds are plain data.
 const MUST_NOT_REACH: &[(&str, &[&str])] = &[
-    (
-        "parallax-crds",
-        &["kube-client", "kube-runtime", "tokio", "hyper", "tonic", "rustls"],
-    ),
-    (
-        "parallax-hub-core",
-        &["kube-client", "kube-runtime", "tokio", "hyper", "tonic", "rustls"],
-    ),
-    (
-        "parallax-member-core",
-        &["kube-client", "kube-runtime", "tokio", "hyper", "tonic", "rustls"],
-    ),
+    ("parallax-crds", &["kube-client", "kube-runtime", "tokio", "hyper", "tonic", "rustls"]),
+    ("parallax-hub-core", &["kube-client", "kube-runtime", "tokio", "hyper", "tonic", "rustls"]),
+    ("parallax-member-core", &["kube-client", "kube-runtime", "tokio", "hyper", "tonic", "rustls"]),
     ("parallax-proto", &["kube-client", "kube-runtime"]),
 ];
 
@@ -56,10 +31,8 @@ const MUST_NOT_REACH: &[(&str, &[&str])] = &[
 fn our_crates_depend_on_each_other_in_one_direction() {
     let metadata = cargo(&["metadata", "--format-version", "1", "--no-deps"]);
     let metadata: Value = serde_json::from_str(&metadata).unwrap();
-    let allowed: BTreeMap<&str, BTreeSet<&str>> = MAY_USE
-        .iter()
-        .map(|(name, uses)| (*name, uses.iter().copied().collect()))
-        .collect();
+    let allowed: BTreeMap<&str, BTreeSet<&str>> =
+        MAY_USE.iter().map(|(name, uses)| (*name, uses.iter().copied().collect())).collect();
 
     for package in metadata["packages"].as_array().unwrap() {
         let name = package["name"].as_str().unwrap();
@@ -74,10 +47,7 @@ fn our_crates_depend_on_each_other_in_one_direction() {
             .map(|dependency| dependency["name"].as_str().unwrap())
             .filter(|dependency| dependency.starts_with("parallax-"));
         for dependency in used {
-            assert!(
-                allowed.contains(dependency),
-                "{name} must not depend on {dependency}"
-            );
+            assert!(allowed.contains(dependency), "{name} must not depend on {dependency}");
         }
     }
 }
@@ -96,10 +66,8 @@ fn the_pure_crates_reach_no_client_no_runtime_and_no_network() {
             "--format",
             "{p}",
         ]);
-        let reached: BTreeSet<&str> = tree
-            .lines()
-            .filter_map(|line| line.split_whitespace().next())
-            .collect();
+        let reached: BTreeSet<&str> =
+            tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
         assert!(reached.contains(package), "cargo tree shows nothing of {package}");
         for name in *forbidden {
             assert!(
@@ -111,15 +79,8 @@ fn the_pure_crates_reach_no_client_no_runtime_and_no_network() {
 }
 
 fn cargo(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "cargo {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output =
+        Command::new(env!("CARGO")).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
