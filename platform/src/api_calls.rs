@@ -99,7 +99,10 @@ struct NoAnswer {
 impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { verb, resource } = self;
-        write!(f, "the API server didn't answer {verb} {resource} within {ANSWER_TIMEOUT:?}; is it overloaded or cut off?")
+        write!(
+            f,
+            "the API server didn't answer {verb} {resource} within {ANSWER_TIMEOUT:?}; is it overloaded or cut off?"
+        )
     }
 }
 
@@ -178,7 +181,8 @@ fn describe<B>(request: &Request<B>) -> (&'static str, String) {
 }
 
 fn verb<B>(request: &Request<B>, named: bool) -> &'static str {
-    let watches = || request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
+    let watches =
+        || request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
     let applies = || {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         kind.is_some_and(|kind| kind.starts_with("application/apply-patch"))
@@ -248,12 +252,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_is_never_answered_ends_and_is_counted() {
         let metrics = Metrics::new("test", "0");
-        let never = tower::service_fn(|_: Request<()>| std::future::pending::<Result<Response<()>, BoxError>>());
+        let never =
+            tower::service_fn(|_: Request<()>| std::future::pending::<Result<Response<()>, BoxError>>());
         let mut service = ApiCallLayer::observed(&metrics).layer(never);
         let request = Request::builder().uri("/api/v1/pods").body(()).unwrap();
         let error = service.call(request).await.unwrap_err();
         assert!(error.to_string().contains("didn't answer list pods within 30s"), "{error}");
         let text = metrics.render();
-        assert!(text.contains(r#"parallax_api_calls_total{verb="list",resource="pods",code="0"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"parallax_api_calls_total{verb="list",resource="pods",code="0"} 1"#),
+            "{text}"
+        );
     }
 }

@@ -16,13 +16,19 @@ pub enum PlatformError {
         why: String,
     },
     /// In a pod, but without a usable service account.
-    #[error("can't use the pod's service account: {0}; set automountServiceAccountToken, or give --kubeconfig")]
+    #[error(
+        "can't use the pod's service account: {0}; set automountServiceAccountToken, or give --kubeconfig"
+    )]
     ServiceAccount(String),
     /// No idea which API server to talk to.
-    #[error("no Kubernetes API server is configured: give --kubeconfig or set KUBECONFIG, or run in a pod with a service account")]
+    #[error(
+        "no Kubernetes API server is configured: give --kubeconfig or set KUBECONFIG, or run in a pod with a service account"
+    )]
     NoCluster,
     /// The port belongs to somebody else.
-    #[error("port {port} is in use on {bind}: stop the other process, or choose another port with {flag} (0 = any free one)")]
+    #[error(
+        "port {port} is in use on {bind}: stop the other process, or choose another port with {flag} (0 = any free one)"
+    )]
     PortInUse {
         /// The address.
         bind: IpAddr,
@@ -52,7 +58,9 @@ pub enum PlatformError {
         source: io::Error,
     },
     /// The log filter is no filter.
-    #[error("log level {filter:?} is not valid ({why}): use error, warn, info, debug or trace, or directives such as info,parallax_hub=debug")]
+    #[error(
+        "log level {filter:?} is not valid ({why}): use error, warn, info, debug or trace, or directives such as info,parallax_hub=debug"
+    )]
     LogLevel {
         /// What was given.
         filter: String,

@@ -69,13 +69,28 @@ async fn config(args: &KubeArgs) -> Result<(Config, String), PlatformError> {
         Some(paths) => paths.to_owned(),
         None => home_kubeconfig().ok_or(PlatformError::NoCluster)?.display().to_string(),
     };
-    let broken = |why: KubeconfigError| PlatformError::Kubeconfig { path: source.clone(), why: one_line(&why) };
+    let broken =
+        |why: KubeconfigError| PlatformError::Kubeconfig { path: source.clone(), why: one_line(&why) };
     let merged = std::env::split_paths(&source)
         .filter(|path| !path.as_os_str().is_empty())
         .try_fold(Kubeconfig::default(), |merged, path| merged.merge(Kubeconfig::read_from(path)?))
         .map_err(broken)?;
-    let config = Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await.map_err(broken)?;
+    if let Some(user) = missing_user(&merged) {
+        let why = format!("its current context names the user {user:?}, which it doesn't define");
+        return Err(PlatformError::Kubeconfig { path: source, why });
+    }
+    let config =
+        Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await.map_err(broken)?;
     Ok((config, source))
+}
+
+/// The current context's user, if it isn't defined: kube would go on as nobody.
+fn missing_user(kubeconfig: &Kubeconfig) -> Option<String> {
+    let current = kubeconfig.current_context.as_ref()?;
+    let named = kubeconfig.contexts.iter().find(|context| context.name == *current)?;
+    let user = named.context.as_ref()?.user.as_ref().filter(|user| !user.is_empty())?;
+    let defined = kubeconfig.auth_infos.iter().any(|known| known.name == *user);
+    (!defined).then(|| user.clone())
 }
 
 fn home_kubeconfig() -> Option<PathBuf> {

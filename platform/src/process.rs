@@ -30,7 +30,12 @@ impl Collector for Process {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
         };
-        gauge("process_start_time", "When the process began, since the epoch", Some(&Unit::Seconds), self.started)?;
+        gauge(
+            "process_start_time",
+            "When the process began, since the epoch",
+            Some(&Unit::Seconds),
+            self.started,
+        )?;
         if let Some(bytes) = resident_bytes() {
             gauge("process_resident_memory", "Resident memory", Some(&Unit::Bytes), bytes)?;
         }

@@ -37,7 +37,9 @@ where
         let shutdown = CancellationToken::new();
         let signals = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
             (Ok(terminate), Ok(interrupt)) => Signals { terminate, interrupt },
-            (Err(error), _) | (_, Err(error)) => return report(&format!("can't listen for signals: {error}")),
+            (Err(error), _) | (_, Err(error)) => {
+                return report(&format!("can't listen for signals: {error}"));
+            }
         };
         tokio::select! {
             ended = main(shutdown.clone()) => exit_code(ended),
@@ -91,7 +93,9 @@ fn with_runtime(threads: Threads, main: impl Future<Output = ExitCode>) -> ExitC
             runtime.shutdown_background();
             code
         }
-        Err(error) => report(&format!("can't start the runtime: {error}; raise the limits of threads and open files")),
+        Err(error) => {
+            report(&format!("can't start the runtime: {error}; raise the limits of threads and open files"))
+        }
     }
 }
 

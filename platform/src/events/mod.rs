@@ -140,8 +140,10 @@ impl Writer {
         let Some((key, note)) = self.throttle.next(now) else { return false };
         self.series.retain(|_, series| series.written + SERIES > now);
         let known = self.series.remove(&key).filter(|series| series.note == note);
-        let recorder = known
-            .map_or_else(|| Recorder::new(self.client.clone(), self.reporter.clone()), |series| series.recorder);
+        let recorder = known.map_or_else(
+            || Recorder::new(self.client.clone(), self.reporter.clone()),
+            |series| series.recorder,
+        );
         let event = Event {
             type_: if key.warning { EventType::Warning } else { EventType::Normal },
             reason: key.reason.clone(),
