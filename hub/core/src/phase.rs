@@ -86,29 +86,17 @@ pub struct PhaseVerdict {
 #[must_use]
 pub fn phase(facts: &PhaseFacts<'_>) -> PhaseVerdict {
     let now = table(facts, facts.quiet >= facts.deadline);
-    let left = facts
-        .deadline
-        .checked_sub(facts.quiet)
-        .filter(|left| !left.is_zero());
+    let left = facts.deadline.checked_sub(facts.quiet).filter(|left| !left.is_zero());
     let changes_after = left.filter(|_| table(facts, true) != now);
     let (phase, movement) = now;
-    PhaseVerdict {
-        phase,
-        movement,
-        changes_after,
-    }
+    PhaseVerdict { phase, movement, changes_after }
 }
 
 fn table(facts: &PhaseFacts<'_>, deadline_over: bool) -> (Phase, Movement) {
     if facts.deleting {
         return (Phase::Terminating, Movement::Moving);
     }
-    let ready: i64 = facts
-        .clusters
-        .iter()
-        .filter(|c| c.fresh)
-        .map(|c| i64::from(c.ready))
-        .sum();
+    let ready: i64 = facts.clusters.iter().filter(|c| c.fresh).map(|c| i64::from(c.ready)).sum();
     let lags = facts.clusters.iter().any(ClusterPhase::lags);
     if facts.desired <= 0 || (ready == i64::from(facts.desired) && !lags) {
         return (Phase::Running, Movement::Settled);
@@ -141,3 +129,6 @@ fn last_known(last: Option<Phase>) -> Phase {
         Some(phase) => phase,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,12 +55,7 @@ impl Facts<'_> {
         ];
         sayings
             .into_iter()
-            .map(|(type_, (status, reason, message))| Wanted {
-                type_,
-                status,
-                reason,
-                message,
-            })
+            .map(|(type_, (status, reason, message))| Wanted { type_, status, reason, message })
             .collect()
     }
 
@@ -69,11 +64,9 @@ impl Facts<'_> {
             return saying(Some(false), TERMINATING, "the agent is being deleted");
         }
         match self.movement {
-            Movement::Settled if self.input.spec.suspend => saying(
-                Some(true),
-                "Suspended",
-                "no replicas are wanted while spec.suspend is true",
-            ),
+            Movement::Settled if self.input.spec.suspend => {
+                saying(Some(true), "Suspended", "no replicas are wanted while spec.suspend is true")
+            }
             Movement::Settled if self.desired == 0 => {
                 saying(Some(true), "NoReplicasWanted", "spec.replicas is 0")
             }
@@ -142,11 +135,7 @@ impl Facts<'_> {
             .min_by(|(a, a_name, _), (b, b_name, _)| (a, a_name).cmp(&(b, b_name)));
         match worst {
             None if all == 0 => saying(None, "NotPlaced", "there is no cluster to send an order to"),
-            None => saying(
-                Some(true),
-                "Synced",
-                format!("{} the current order", have(all, all)),
-            ),
+            None => saying(Some(true), "Synced", format!("{} the current order", have(all, all))),
             Some((Unsynced::Unreachable, name, _)) => saying(
                 Some(false),
                 UNREACHABLE,
@@ -154,23 +143,11 @@ impl Facts<'_> {
             ),
             Some((Unsynced::Dispatching, ..)) => {
                 let done = self.targets.iter().filter(|row| row.unsynced.is_none()).count();
-                saying(
-                    None,
-                    "Dispatching",
-                    format!("{} the current order", have(done, all)),
-                )
+                saying(None, "Dispatching", format!("{} the current order", have(done, all)))
             }
             Some((unsynced @ (Unsynced::Rejected | Unsynced::Blocked | Unsynced::Waiting), name, row)) => {
-                let fallback = if unsynced == Unsynced::Rejected {
-                    "Rejected"
-                } else {
-                    "Waiting"
-                };
-                let reason = if row.reason.is_empty() {
-                    fallback
-                } else {
-                    row.reason
-                };
+                let fallback = if unsynced == Unsynced::Rejected { "Rejected" } else { "Waiting" };
+                let reason = if row.reason.is_empty() { fallback } else { row.reason };
                 saying(Some(false), reason, about(name, row.message))
             }
         }
@@ -185,10 +162,7 @@ impl Facts<'_> {
             Movement::Moving => saying(
                 Some(true),
                 PROGRESS,
-                format!(
-                    "{} of {} replicas are ready at the current generation",
-                    self.ready, self.desired
-                ),
+                format!("{} of {} replicas are ready at the current generation", self.ready, self.desired),
             ),
             Movement::AllFailed => saying(
                 Some(false),
@@ -198,10 +172,7 @@ impl Facts<'_> {
             Movement::DeadlineOver => saying(
                 Some(false),
                 DEADLINE_EXCEEDED,
-                format!(
-                    "nothing ready has changed for {} s",
-                    self.input.deadline.as_secs()
-                ),
+                format!("nothing ready has changed for {} s", self.input.deadline.as_secs()),
             ),
             Movement::Unreachable => saying(None, UNREACHABLE, self.lost_sessions()),
         }
@@ -212,11 +183,7 @@ impl Facts<'_> {
             _ if self.input.deleting => saying(Some(false), TERMINATING, "the agent is being deleted"),
             Movement::AllFailed | Movement::DeadlineOver => {
                 let missing = format!("{} of {} replicas are ready", self.ready, self.desired);
-                let message = if ready.2.is_empty() {
-                    missing
-                } else {
-                    format!("{missing}; {}", ready.2)
-                };
+                let message = if ready.2.is_empty() { missing } else { format!("{missing}; {}", ready.2) };
                 (Some(true), ready.1, message)
             }
             Movement::Unreachable => (None, ready.1, ready.2),
@@ -225,8 +192,7 @@ impl Facts<'_> {
     }
 
     fn before(&self, type_: &str) -> Option<&Condition> {
-        self.previous
-            .and_then(|previous| previous.conditions.iter().find(|c| c.type_ == type_))
+        self.previous.and_then(|previous| previous.conditions.iter().find(|c| c.type_ == type_))
     }
 }
 
@@ -261,8 +227,5 @@ fn about(cluster: &str, message: &str) -> String {
 }
 
 fn have(some: usize, all: usize) -> String {
-    format!(
-        "{some} of {all} {} persisted",
-        if all == 1 { "cluster has" } else { "clusters have" }
-    )
+    format!("{some} of {all} {} persisted", if all == 1 { "cluster has" } else { "clusters have" })
 }

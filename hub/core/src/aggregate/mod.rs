@@ -109,11 +109,8 @@ pub fn aggregate(
     previous: Option<&ParallaxAgentStatus>,
     now: Timestamp,
 ) -> Aggregated {
-    let shown: BTreeMap<&str, &ClusterRow> = previous
-        .iter()
-        .flat_map(|status| &status.clusters)
-        .map(|row| (row.name.as_str(), row))
-        .collect();
+    let shown: BTreeMap<&str, &ClusterRow> =
+        previous.iter().flat_map(|status| &status.clusters).map(|row| (row.name.as_str(), row)).collect();
     let mut rows: Vec<Row<'_>> = input
         .clusters
         .iter()
@@ -123,12 +120,7 @@ pub fn aggregate(
     let targets: Vec<Row<'_>> = rows.iter().copied().filter(|row| row.wanted.is_some()).collect();
 
     let desired = desired(input);
-    let ready = total(
-        targets
-            .iter()
-            .filter(|row| row.is_fresh() && row.current)
-            .map(|row| row.ready),
-    );
+    let ready = total(targets.iter().filter(|row| row.is_fresh() && row.current).map(|row| row.ready));
     let moved = moved(input, previous, &rows, &shown, (desired, ready));
     let phases: Vec<ClusterPhase> = targets.iter().filter_map(Row::phase_facts).collect();
     let verdict = phase(&PhaseFacts {
@@ -139,19 +131,11 @@ pub fn aggregate(
         deadline: input.deadline,
         last: previous.and_then(|status| status.phase),
     });
-    let facts = conditions::Facts {
-        input,
-        previous,
-        movement: verdict.movement,
-        desired,
-        ready,
-        targets: &targets,
-    };
+    let facts =
+        conditions::Facts { input, previous, movement: verdict.movement, desired, ready, targets: &targets };
 
     let now = Time(whole_seconds(now));
-    let before = previous
-        .map(|status| status.conditions.as_slice())
-        .unwrap_or_default();
+    let before = previous.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let status = ParallaxAgentStatus {
         phase: Some(verdict.phase),
         desired_replicas: desired,
@@ -169,11 +153,7 @@ pub fn aggregate(
             .map(|row| row.show(shown.get(row.name).copied(), &now))
             .collect(),
     };
-    Aggregated {
-        status,
-        moved,
-        changes_after: verdict.changes_after,
-    }
+    Aggregated { status, moved, changes_after: verdict.changes_after }
 }
 
 /// How long an agent counts as quiet when a hub starts and finds `previous`: all of the deadline where that was
@@ -184,14 +164,11 @@ pub fn remembered_quiet(
     generation: i64,
     deadline: Duration,
 ) -> Duration {
-    let over = previous
-        .iter()
-        .flat_map(|status| &status.conditions)
-        .any(|condition| {
-            condition.type_ == PROGRESSING
-                && condition.reason == conditions::DEADLINE_EXCEEDED
-                && condition.observed_generation == Some(generation)
-        });
+    let over = previous.iter().flat_map(|status| &status.conditions).any(|condition| {
+        condition.type_ == PROGRESSING
+            && condition.reason == conditions::DEADLINE_EXCEEDED
+            && condition.observed_generation == Some(generation)
+    });
     if over { deadline } else { Duration::ZERO }
 }
 
@@ -200,16 +177,8 @@ fn desired(input: &AggregateInput<'_>) -> i32 {
     if input.deleting || input.spec.suspend {
         return 0;
     }
-    let strategy = input
-        .spec
-        .placement
-        .as_ref()
-        .map_or(Strategy::Divide, |placement| placement.strategy);
-    let mut shares = input
-        .clusters
-        .iter()
-        .filter_map(|cluster| cluster.wanted)
-        .peekable();
+    let strategy = input.spec.placement.as_ref().map_or(Strategy::Divide, |placement| placement.strategy);
+    let mut shares = input.clusters.iter().filter_map(|cluster| cluster.wanted).peekable();
     match strategy {
         Strategy::Replicate if shares.peek().is_some() => total(shares),
         Strategy::Divide | Strategy::Replicate => input.spec.replicas.max(0),
@@ -242,9 +211,7 @@ fn moved(
 fn summary(targets: &[Row<'_>]) -> ClusterSummary {
     ClusterSummary {
         assigned: count(targets, |_| true),
-        synced: count(targets, |row| {
-            row.unsynced.is_none_or(|unsynced| unsynced == Unsynced::Blocked)
-        }),
+        synced: count(targets, |row| row.unsynced.is_none_or(|unsynced| unsynced == Unsynced::Blocked)),
         ready: count(targets, Row::is_ready),
         stale: count(targets, |row| !row.is_fresh()),
         failed: count(targets, |row| row.phase == Phase::Failed),
@@ -256,13 +223,7 @@ fn count<'a>(targets: &[Row<'a>], test: impl Fn(&Row<'a>) -> bool) -> i32 {
 }
 
 fn selector(agent: &AgentRef) -> String {
-    format!(
-        "{}={},{}={}",
-        labels::AGENT,
-        agent.key.name(),
-        labels::INCARNATION,
-        agent.incarnation
-    )
+    format!("{}={},{}={}", labels::AGENT, agent.key.name(), labels::INCARNATION, agent.incarnation)
 }
 
 fn total(counts: impl Iterator<Item = i32>) -> i32 {

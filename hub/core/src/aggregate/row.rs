@@ -67,13 +67,13 @@ impl<'a> Row<'a> {
         let persisted_zero = cluster.wanted == Some(0) && cluster.persisted == Some(true);
         row.current = row.observed == Some(input.generation) || persisted_zero;
         row.unsynced = unsynced(cluster, row.current);
-        row.failed = row.phase == Phase::Failed || input.unresolved.is_some();
+        let mut rejected = false;
         if let Some(result) = cluster.result
             && matches!(result.outcome, Outcome::Rejected | Outcome::Waiting)
         {
             (row.reason, row.message) = (&result.reason, &result.message);
             if result.outcome == Outcome::Rejected {
-                row.failed = true;
+                rejected = true;
                 // Its last good version stays, with the phase that it has.
                 row.phase = if row.ready > 0 { row.phase } else { Phase::Failed };
             }
@@ -81,6 +81,7 @@ impl<'a> Row<'a> {
         if cluster.wanted.is_none() || input.deleting {
             row.phase = Phase::Terminating;
         }
+        row.failed = rejected || row.phase == Phase::Failed || input.unresolved.is_some();
         row.reason = word(row.reason).unwrap_or_default();
         row
     }
@@ -199,11 +200,7 @@ fn unsynced(cluster: &ClusterInput<'_>, current: bool) -> Option<Unsynced> {
     // Before anything is heard, what ran at the current generation counts as persisted.
     if !cluster.persisted.unwrap_or(current) {
         let fresh = cluster.freshness == Freshness::Fresh;
-        return Some(if fresh {
-            Unsynced::Dispatching
-        } else {
-            Unsynced::Unreachable
-        });
+        return Some(if fresh { Unsynced::Dispatching } else { Unsynced::Unreachable });
     }
     match cluster.word {
         Word::Report { report, .. } if !report.synced && !report.reason.is_empty() => Some(Unsynced::Blocked),

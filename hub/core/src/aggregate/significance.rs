@@ -36,11 +36,7 @@ pub fn significance(previous: Option<&ParallaxAgentStatus>, next: &ParallaxAgent
         || turned(previous, next, PLACED, |status| status == Some("False"))
         || turned(previous, next, SYNCED, |status| status == Some("False"))
         || lost_freshness(previous, next);
-    if at_once {
-        Significance::Now
-    } else {
-        Significance::Soon
-    }
+    if at_once { Significance::Now } else { Significance::Soon }
 }
 
 /// There is a decision that must be stored. That a cluster has let go of the agent is no reason to hurry.
@@ -60,10 +56,7 @@ fn letting_go(decision: &PlacementDecision) -> BTreeSet<&str> {
 }
 
 fn rests(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {
-    let resting = matches!(
-        next.phase,
-        Some(Phase::Running | Phase::Failed | Phase::Terminating)
-    );
+    let resting = matches!(next.phase, Some(Phase::Running | Phase::Failed | Phase::Terminating));
     resting && previous.phase != next.phase
 }
 
@@ -86,9 +79,5 @@ fn lost_freshness(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) ->
     let fresh = |row: &ClusterRow| row.freshness == Freshness::Fresh;
     let was_fresh = |name: &str| previous.clusters.iter().any(|row| row.name == name && fresh(row));
     let stale = |of: &ParallaxAgentStatus| of.cluster_summary.map_or(0, |summary| summary.stale);
-    stale(next) > stale(previous)
-        && next
-            .clusters
-            .iter()
-            .any(|row| !fresh(row) && was_fresh(&row.name))
+    stale(next) > stale(previous) && next.clusters.iter().any(|row| !fresh(row) && was_fresh(&row.name))
 }

@@ -1,1 +1,248 @@
+#![allow(clippy::unwrap_used)]
 
+mod examples;
+mod properties;
+mod writes;
+
+use parallax_crds::agent::{Placement, PlacementTarget};
+use parallax_crds::link::Outcome;
+use parallax_crds::{AgentKey, Incarnation, SpecHash};
+
+use super::*;
+use crate::phase::PROGRESS_DEADLINE;
+use crate::placement::{ClusterFacts, Request, place};
+
+/// One cluster of a fixture.
+#[derive(Debug, Clone)]
+struct Member {
+    name: ClusterName,
+    wanted: Option<i32>,
+    persisted: Option<bool>,
+    result: Option<OrderResult>,
+    heard: bool,
+    report: Option<AgentReport>,
+    generation: Option<i64>,
+    freshness: Freshness,
+}
+
+/// An agent of generation 1 with a decision, and what its clusters say.
+#[derive(Debug, Clone)]
+struct Fixture {
+    agent: AgentRef,
+    generation: i64,
+    deleting: bool,
+    spec: ParallaxAgentSpec,
+    unresolved: bool,
+    decision: Option<PlacementDecision>,
+    explanation: Option<Explanation>,
+    members: Vec<Member>,
+    quiet: Duration,
+}
+
+fn agent() -> AgentRef {
+    AgentRef { key: AgentKey::new("default", "coder"), incarnation: Incarnation::new("uid-1") }
+}
+
+/// A cluster with a share that was just decided on.
+fn member(name: &str, wanted: i32) -> Member {
+    Member {
+        name: ClusterName::new(name).unwrap(),
+        wanted: Some(wanted),
+        persisted: Some(false),
+        result: None,
+        heard: true,
+        report: None,
+        generation: None,
+        freshness: Freshness::Fresh,
+    }
+}
+
+impl Member {
+    fn persisted(mut self) -> Self {
+        self.persisted = Some(true);
+        self
+    }
+
+    /// It reports on generation 1.
+    fn says(mut self, phase: Phase, ready: i32, reason: &str) -> Self {
+        self.persisted = Some(true);
+        self.generation = Some(1);
+        self.report = Some(AgentReport {
+            agent: agent(),
+            hash: SpecHash::of(&"one").ok(),
+            phase,
+            desired: self.wanted.unwrap_or(0),
+            replicas: self.wanted.unwrap_or(0).max(ready),
+            ready,
+            synced: true,
+            reason: reason.into(),
+            message: if reason.is_empty() { String::new() } else { format!("about {reason}") },
+            traceparent: None,
+        });
+        self
+    }
+
+    /// Its whole share is ready.
+    fn ready(self) -> Self {
+        let wanted = self.wanted.unwrap_or(0);
+        self.says(Phase::Running, wanted, "")
+    }
+
+    fn answers(mut self, outcome: Outcome, reason: &str) -> Self {
+        self.result = Some(OrderResult {
+            agent: agent(),
+            hash: None,
+            outcome,
+            reason: reason.into(),
+            message: format!("about {reason}"),
+        });
+        self
+    }
+
+    fn lost(mut self, freshness: Freshness) -> Self {
+        self.freshness = freshness;
+        self
+    }
+
+    fn withdrawing(mut self) -> Self {
+        self.wanted = None;
+        self
+    }
+
+    /// As a hub that has just started sees it.
+    fn unheard(self) -> Self {
+        Self { persisted: None, result: None, heard: false, report: None, generation: None, ..self }
+    }
+
+    fn input(&self) -> ClusterInput<'_> {
+        ClusterInput {
+            name: &self.name,
+            wanted: self.wanted,
+            persisted: self.persisted,
+            result: self.result.as_ref(),
+            word: match &self.report {
+                Some(report) => Word::Report { report, generation: self.generation },
+                None if self.heard => Word::Silent,
+                None => Word::Unheard,
+            },
+            freshness: self.freshness,
+            last_reported: None,
+        }
+    }
+}
+
+/// The agent over these clusters, under Divide.
+fn over(members: &[Member]) -> Fixture {
+    let replicas: i32 = members.iter().filter_map(|member| member.wanted).sum();
+    let spec = ParallaxAgentSpec { replicas, ..serde_json::from_str(r#"{"type": "claude"}"#).unwrap() };
+    Fixture {
+        agent: agent(),
+        generation: 1,
+        deleting: false,
+        spec,
+        unresolved: false,
+        decision: None,
+        explanation: None,
+        members: members.to_vec(),
+        quiet: Duration::ZERO,
+    }
+    .decided()
+}
+
+impl Fixture {
+    /// With the decision and the explanation that its shares amount to.
+    fn decided(mut self) -> Self {
+        let target = |member: &Member| {
+            Some(PlacementTarget { cluster: member.name.as_str().to_owned(), replicas: member.wanted? })
+        };
+        self.decision = Some(PlacementDecision {
+            generation: self.generation,
+            targets: self.members.iter().filter_map(target).collect(),
+            ..PlacementDecision::default()
+        });
+        let facts = |member: &Member| ClusterFacts {
+            name: member.name.clone(),
+            labels: BTreeMap::new(),
+            accepted: true,
+            suspended: false,
+            connected: true,
+        };
+        let facts: Vec<ClusterFacts> = self.members.iter().map(facts).collect();
+        let request = Request {
+            key: &self.agent.key,
+            incarnation: &self.agent.incarnation,
+            replicas: self.spec.replicas,
+            placement: self.spec.placement.as_ref(),
+        };
+        self.explanation = Some(place(&request, &facts, None).explanation);
+        self
+    }
+
+    fn replicated(mut self) -> Self {
+        self.spec.replicas = self.members.first().and_then(|member| member.wanted).unwrap_or(1);
+        self.spec.placement = Some(Placement { strategy: Strategy::Replicate, ..Placement::default() });
+        self.decided()
+    }
+
+    fn quiet(mut self, seconds: u64) -> Self {
+        self.quiet = Duration::from_secs(seconds);
+        self
+    }
+
+    fn now_with(&self, members: &[Member]) -> Self {
+        Self { members: members.to_vec(), ..self.clone() }
+    }
+
+    fn aggregate(&self, previous: Option<&ParallaxAgentStatus>, second: i64) -> Aggregated {
+        let inputs: Vec<ClusterInput<'_>> = self.members.iter().map(Member::input).collect();
+        let error = ResolveError::NoImage { agent_type: "custom".into() };
+        let input = AggregateInput {
+            agent: &self.agent,
+            generation: self.generation,
+            deleting: self.deleting,
+            spec: &self.spec,
+            unresolved: self.unresolved.then_some(&error),
+            decision: self.decision.as_ref(),
+            explanation: self.explanation.as_ref(),
+            clusters: &inputs,
+            quiet: self.quiet,
+            deadline: PROGRESS_DEADLINE,
+        };
+        aggregate(&input, previous, at(second))
+    }
+
+    /// The status, 1,000 s after the epoch, without a previous one.
+    fn first(&self) -> ParallaxAgentStatus {
+        self.aggregate(None, 1_000).status
+    }
+
+    /// The status a while later.
+    fn then(&self, previous: &ParallaxAgentStatus, second: i64) -> ParallaxAgentStatus {
+        self.aggregate(Some(previous), second).status
+    }
+}
+
+/// A moment, with a fraction of a second that no status may show.
+fn at(second: i64) -> Timestamp {
+    Timestamp::new(second, 123_456_789).unwrap()
+}
+
+fn time(second: i64) -> Time {
+    Time(Timestamp::from_second(second).unwrap())
+}
+
+/// Status, reason and message of a condition.
+fn condition<'a>(status: &'a ParallaxAgentStatus, type_: &str) -> (&'a str, &'a str, &'a str) {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+    (&condition.status, &condition.reason, &condition.message)
+}
+
+/// Status and reason of a condition.
+fn brief<'a>(status: &'a ParallaxAgentStatus, type_: &str) -> (&'a str, &'a str) {
+    let (status, reason, _) = condition(status, type_);
+    (status, reason)
+}
+
+fn row<'a>(status: &'a ParallaxAgentStatus, name: &str) -> &'a ClusterRow {
+    status.clusters.iter().find(|row| row.name == name).unwrap()
+}

@@ -37,31 +37,17 @@ mod tests {
         for good in ["CrashLoopBackOff", "A", "Failed_2", "a:b,c"] {
             assert_eq!(word(good), Some(good));
         }
-        for bad in [
-            "",
-            "2Late",
-            "no spaces",
-            "ends:",
-            "ends,",
-            "Grüße",
-            &"x".repeat(129),
-        ] {
+        for bad in ["", "2Late", "no spaces", "ends:", "ends,", "Grüße", &"x".repeat(129)] {
             assert_eq!(word(bad), None, "{bad:?}");
         }
     }
 
     #[test]
     fn a_message_is_one_line_of_bounded_length() {
-        assert_eq!(
-            first_line("\n  back-off 5m0s  \nstack trace"),
-            Some("back-off 5m0s".into())
-        );
+        assert_eq!(first_line("\n  back-off 5m0s  \nstack trace"), Some("back-off 5m0s".into()));
         assert_eq!(first_line(" \n "), None);
         let short = first_line(&"ü".repeat(2_000)).unwrap_or_default();
-        assert_eq!(
-            (short.chars().count(), short.ends_with('…')),
-            (LONGEST_MESSAGE, true)
-        );
+        assert_eq!((short.chars().count(), short.ends_with('…')), (LONGEST_MESSAGE, true));
         assert_eq!(first_line(&short), Some(short), "what is short stays as it is");
     }
 }

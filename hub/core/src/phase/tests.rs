@@ -1,0 +1,199 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn ready(wanted: i32, ready: i32) -> ClusterPhase {
+    ClusterPhase { wanted, ready, current: true, failed: false, fresh: true }
+}
+
+impl ClusterPhase {
+    fn failed(self) -> Self {
+        Self { failed: true, ..self }
+    }
+
+    fn lost(self) -> Self {
+        Self { fresh: false, ..self }
+    }
+
+    fn old(self) -> Self {
+        Self { current: false, ..self }
+    }
+}
+
+fn facts(desired: i32, clusters: &[ClusterPhase]) -> PhaseFacts<'_> {
+    PhaseFacts {
+        deleting: false,
+        desired,
+        clusters,
+        quiet: Duration::ZERO,
+        deadline: PROGRESS_DEADLINE,
+        last: None,
+    }
+}
+
+fn verdict(desired: i32, clusters: &[ClusterPhase]) -> (Phase, Movement) {
+    let verdict = phase(&facts(desired, clusters));
+    (verdict.phase, verdict.movement)
+}
+
+/// The same after ten quiet minutes.
+fn late(desired: i32, clusters: &[ClusterPhase]) -> (Phase, Movement) {
+    let verdict = phase(&PhaseFacts { quiet: PROGRESS_DEADLINE, ..facts(desired, clusters) });
+    (verdict.phase, verdict.movement)
+}
+
+#[test]
+fn a_deletion_comes_before_everything_else() {
+    let clusters = [ready(2, 2)];
+    let verdict = phase(&PhaseFacts { deleting: true, ..facts(2, &clusters) });
+    assert_eq!((verdict.phase, verdict.changes_after), (Phase::Terminating, None));
+}
+
+#[test]
+fn nothing_wanted_is_running_wherever_it_is() {
+    assert_eq!(verdict(0, &[]), (Phase::Running, Movement::Settled));
+    assert_eq!(verdict(0, &[ready(0, 1)]), (Phase::Running, Movement::Settled), "pods still end");
+    assert_eq!(verdict(0, &[ready(0, 0).lost()]), (Phase::Running, Movement::Settled));
+}
+
+#[test]
+fn all_ready_at_the_current_generation_is_running() {
+    assert_eq!(verdict(5, &[ready(3, 3), ready(2, 2)]), (Phase::Running, Movement::Settled));
+    assert_eq!(verdict(5, &[ready(3, 3), ready(2, 2).old()]), (Phase::Scaling, Movement::Moving));
+    assert_eq!(
+        verdict(5, &[ready(3, 2), ready(2, 3)]),
+        (Phase::Scaling, Movement::Moving),
+        "the sum isn't all"
+    );
+}
+
+#[test]
+fn something_ready_that_moves_is_scaling() {
+    assert_eq!(verdict(5, &[ready(3, 1), ready(2, 0)]), (Phase::Scaling, Movement::Moving));
+    assert_eq!(verdict(1, &[ready(1, 3)]), (Phase::Scaling, Movement::Moving), "also on the way down");
+}
+
+#[test]
+fn something_ready_that_has_stopped_moving_is_running_and_says_why() {
+    assert_eq!(verdict(5, &[ready(3, 3), ready(2, 0).failed()]), (Phase::Running, Movement::AllFailed));
+    assert_eq!(
+        verdict(6, &[ready(3, 3), ready(2, 0).failed(), ready(1, 0)]),
+        (Phase::Scaling, Movement::Moving)
+    );
+    assert_eq!(late(5, &[ready(3, 1), ready(2, 0)]), (Phase::Running, Movement::DeadlineOver));
+    assert_eq!(
+        late(5, &[ready(3, 3)]),
+        (Phase::Running, Movement::DeadlineOver),
+        "two replicas have no cluster"
+    );
+}
+
+#[test]
+fn nothing_ready_is_pending_until_every_cluster_has_failed_or_the_deadline_is_over() {
+    assert_eq!(verdict(2, &[ready(1, 0), ready(1, 0)]), (Phase::Pending, Movement::Moving));
+    assert_eq!(verdict(2, &[ready(1, 0).failed(), ready(1, 0)]), (Phase::Pending, Movement::Moving));
+    assert_eq!(
+        verdict(2, &[ready(1, 0).failed(), ready(1, 0).failed()]),
+        (Phase::Failed, Movement::AllFailed)
+    );
+    assert_eq!(late(2, &[ready(1, 0).failed(), ready(1, 0)]), (Phase::Failed, Movement::DeadlineOver));
+}
+
+#[test]
+fn what_has_no_cluster_fails_only_past_the_deadline() {
+    assert_eq!(verdict(2, &[]), (Phase::Pending, Movement::Moving));
+    assert_eq!(late(2, &[]), (Phase::Failed, Movement::DeadlineOver));
+}
+
+#[test]
+fn when_all_it_had_is_out_of_reach_the_phase_stays_what_it_was() {
+    let lost = [ready(2, 2).lost(), ready(1, 0)];
+    for (last, phase_now) in [
+        (None, Phase::Pending),
+        (Some(Phase::Pending), Phase::Pending),
+        (Some(Phase::Running), Phase::Running),
+        (Some(Phase::Scaling), Phase::Scaling),
+        (Some(Phase::Failed), Phase::Failed),
+    ] {
+        let verdict = phase(&PhaseFacts { last, quiet: PROGRESS_DEADLINE * 2, ..facts(3, &lost) });
+        assert_eq!((verdict.phase, verdict.movement), (phase_now, Movement::Unreachable));
+    }
+}
+
+#[test]
+fn a_cluster_out_of_reach_counts_nothing_while_others_have_something_ready() {
+    let clusters = [ready(3, 3), ready(2, 2).lost()];
+    assert_eq!(verdict(5, &clusters), (Phase::Scaling, Movement::Moving));
+    assert_eq!(late(5, &clusters), (Phase::Running, Movement::DeadlineOver));
+}
+
+#[test]
+fn it_says_when_time_alone_changes_it() {
+    let clusters = [ready(3, 1)];
+    let moving = PhaseFacts { quiet: Duration::from_secs(10), ..facts(3, &clusters) };
+    assert_eq!(phase(&moving).changes_after, Some(Duration::from_secs(590)));
+    assert_eq!(phase(&facts(1, &[ready(1, 1)])).changes_after, None);
+    assert_eq!(phase(&facts(1, &[ready(1, 0).failed()])).changes_after, None);
+}
+
+fn any_cluster() -> impl Strategy<Value = ClusterPhase> {
+    (0i32..4, 0i32..4, any::<(bool, bool, bool)>()).prop_map(|(wanted, ready, (current, failed, fresh))| {
+        ClusterPhase { wanted, ready, current, failed, fresh }
+    })
+}
+
+fn any_phase() -> impl Strategy<Value = Option<Phase>> {
+    prop::option::of(prop::sample::select(vec![
+        Phase::Pending,
+        Phase::Running,
+        Phase::Scaling,
+        Phase::Failed,
+        Phase::Terminating,
+    ]))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+    #[test]
+    fn every_input_has_a_phase_and_the_phase_says_what_it_means(
+        deleting in prop::bool::weighted(0.1),
+        desired in -1i32..8,
+        clusters in prop::collection::vec(any_cluster(), 0..5),
+        quiet in 0u64..1_300,
+        last in any_phase(),
+    ) {
+        let quiet = Duration::from_secs(quiet);
+        let facts = PhaseFacts { deleting, desired, clusters: &clusters, quiet, deadline: PROGRESS_DEADLINE, last };
+        let verdict = phase(&facts);
+        let something_ready = clusters.iter().any(|c| c.fresh && c.ready > 0);
+
+        prop_assert_eq!(verdict.phase == Phase::Terminating, deleting);
+        if !deleting && verdict.movement != Movement::Unreachable && desired > 0 {
+            let serving = matches!(verdict.phase, Phase::Running | Phase::Scaling);
+            prop_assert_eq!(serving, something_ready);
+        }
+        if verdict.movement == Movement::Unreachable {
+            prop_assert!(!something_ready && clusters.iter().any(|c| !c.fresh));
+        }
+        let stopped = matches!(verdict.movement, Movement::AllFailed | Movement::DeadlineOver);
+        if stopped {
+            prop_assert!(matches!(verdict.phase, Phase::Running | Phase::Failed));
+        }
+
+        // What it says of the future is true.
+        let later = |by: Duration| {
+            let verdict = phase(&PhaseFacts { quiet: quiet + by, ..facts });
+            (verdict.phase, verdict.movement)
+        };
+        let now = (verdict.phase, verdict.movement);
+        match verdict.changes_after {
+            Some(after) => {
+                prop_assert!(after > Duration::ZERO);
+                prop_assert_eq!(later(after - Duration::from_nanos(1)), now);
+                prop_assert_ne!(later(after), now);
+            }
+            None => prop_assert_eq!(later(PROGRESS_DEADLINE * 3), now),
+        }
+    }
+}
