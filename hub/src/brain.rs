@@ -182,7 +182,7 @@ impl Brain {
                 self.session(&session, |machine, now| machine.refuse(reason, &message, now));
             }
             Effect::Close { session, reason } => {
-                self.session(&session, |machine, now| machine.bye(reason, now))
+                self.session(&session, |machine, now| machine.bye(reason, now));
             }
             Effect::Upsert { session, order } => {
                 let Order { agent, traceparent, .. } = &order;
@@ -200,13 +200,13 @@ impl Brain {
                 self.writers.agent_status(key, uid, status, &traceparent);
             }
             Effect::WriteClusterStatus { cluster, uid, status } => {
-                self.writers.cluster_status(cluster, uid, status)
+                self.writers.cluster_status(cluster, uid, status);
             }
             Effect::PinCluster { cluster, resource_version, cluster_uid } => {
                 self.writers.pin_cluster(cluster, &resource_version, &cluster_uid);
             }
             Effect::ClearPruneApproval { cluster, digest } => {
-                self.writers.clear_prune_approval(cluster, &digest)
+                self.writers.clear_prune_approval(cluster, &digest);
             }
             Effect::WriteTombstones { store, drop } => self.writers.tombstones(store, drop),
             Effect::RaiseEpoch { to } => self.writers.raise_epoch(to),

@@ -220,9 +220,13 @@ impl Hub {
         }
         streams.close();
         writes.close();
-        let said = tokio::time::timeout(FAREWELLS, streams.wait()).await.is_ok();
+        // The server ends once its connections have carried the last frames.
+        let farewells = async {
+            streams.wait().await;
+            serving.await
+        };
+        let said = tokio::time::timeout(FAREWELLS, farewells).await.is_ok();
         let written = tokio::time::timeout(LAST_WRITES, writes.wait()).await.is_ok();
-        serving.abort();
         thinking.abort();
         if said && written {
             tracing::info!("the hub ends");

@@ -257,7 +257,7 @@ fn report(write: &Write, outcome: &WriteOutcome) {
             tracing::error!(?write, %message, "the API server will never take this write; apply the CRDs of this version");
         }
         WriteOutcome::Failed(message) => {
-            tracing::warn!(?write, %message, "a write failed and will be tried again")
+            tracing::warn!(?write, %message, "a write failed and will be tried again");
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use parallax_crds::{ClusterName, MemberCluster};
+use parallax_crds::cluster::CertificateInfo;
+use parallax_crds::{ClusterName, MemberCluster, MemberClusterStatus};
 
 use super::agent::version;
 use super::cluster::Cluster;
@@ -45,6 +46,10 @@ impl Fleet {
         let edited = cluster.object.spec != object.spec;
         let foreign = object.status != cluster.status
             && cluster.writing.as_deref().is_none_or(|writing| object.status.as_ref() != Some(writing));
+        if foreign && certificate(object.status.as_ref()) != certificate(cluster.status.as_ref()) {
+            // An enrollment, or an administrator's reset: ours is what an earlier session said.
+            cluster.certificate = certificate(object.status.as_ref()).cloned();
+        }
         cluster.version = seen;
         cluster.status_version = seen;
         cluster.status.clone_from(&object.status);
@@ -139,4 +144,8 @@ impl Fleet {
         let subject = Subject::Cluster { name: name.clone(), uid: cluster.uid.clone() };
         self.effects.push_back(Effect::Event { subject, warning, reason: reason.to_owned(), message });
     }
+}
+
+fn certificate(status: Option<&MemberClusterStatus>) -> Option<&CertificateInfo> {
+    status?.certificate.as_ref()
 }
