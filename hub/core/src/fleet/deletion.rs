@@ -54,14 +54,17 @@ impl Fleet {
             index.passed.remove(key);
             self.count_cluster(cluster, now);
         }
-        for cluster in holders {
+        // All of them wait before the first is asked, or it would let the finalizer go alone.
+        for cluster in &holders {
             self.index.entry(cluster.clone()).or_default().deleting.insert(key.clone());
+            self.wait(key, cluster, Wait::Held);
+        }
+        for cluster in holders {
             let guard = self.guards.entry(cluster.clone()).or_default();
             guard.clear(key);
             if self.config.hold_mass_deletions {
                 guard.ask(reference.clone());
                 self.asked.insert(cluster.clone());
-                self.wait(key, &cluster, Wait::Held);
             } else {
                 self.demand(key, &cluster, now);
             }

@@ -253,3 +253,6 @@ pub struct Counts {
     /// Writes of statuses that are not answered yet.
     pub status_writes_in_flight: usize,
 }
+
+#[cfg(test)]
+mod tests;

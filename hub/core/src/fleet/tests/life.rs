@@ -1,0 +1,217 @@
+//! An agent's life: applied, edited, scaled, suspended, deleted, made again.
+
+use parallax_crds::Phase;
+use parallax_crds::agent::{Placement, Strategy};
+
+use super::world::{World, cluster, key};
+use crate::fleet::*;
+
+#[test]
+fn an_agent_is_running_after_two_writes_of_its_status() {
+    let mut world = World::with(&["a"]);
+    world.log.clear();
+    world.apply("x", |_| {});
+    world.settle();
+    world.pass(10);
+    assert_eq!(world.status("x").phase, Some(Phase::Running));
+    assert_eq!(world.status("x").replica_summary.as_deref(), Some("1/1"));
+    assert_eq!(world.agent_writes(), 2, "{:#?}", world.log);
+    assert_eq!(world.count(|e| matches!(e, Effect::AddFinalizer { .. })), 1);
+    assert_eq!(world.orders_and_removals(), 1);
+}
+
+#[test]
+fn an_agent_over_five_clusters_takes_no_more_writes() {
+    let names = ["a", "b", "c", "d", "e"];
+    let mut world = World::with(&names);
+    world.log.clear();
+    world.apply("x", |spec| spec.replicas = 5);
+    world.settle();
+    world.pass(10);
+    assert_eq!(world.status("x").replica_summary.as_deref(), Some("5/5"));
+    assert_eq!(world.agent_writes(), 2, "{:#?}", world.log);
+}
+
+#[test]
+fn the_decision_is_written_beside_the_finalizer_and_orders_wait_for_it() {
+    let mut world = World::with(&["a"]);
+    world.log.clear();
+    world.apply("x", |_| {});
+    // The watch's word alone: the finalizer's write is not answered yet.
+    while world.inbox.get(&super::world::Channel::Agents).is_some_and(|q| !q.is_empty())
+        && world.log.is_empty()
+    {
+        world.deliver(0);
+    }
+    assert_eq!(world.count(|e| matches!(e, Effect::AddFinalizer { .. })), 1);
+    assert_eq!(world.agent_writes(), 1);
+    assert_eq!(world.orders_and_removals(), 0);
+    world.settle();
+    assert_eq!(world.held("a", "x"), Some(1));
+}
+
+#[test]
+fn five_are_divided_three_and_two_and_two_are_replicated_twice() {
+    let mut world = World::with(&["a", "b"]);
+    world.apply("divided", |spec| spec.replicas = 5);
+    world.apply("copied", |spec| {
+        spec.replicas = 2;
+        spec.placement = Some(Placement { strategy: Strategy::Replicate, ..Placement::default() });
+    });
+    world.settle();
+    let mut shares = [world.held("a", "divided"), world.held("b", "divided")];
+    shares.sort();
+    assert_eq!(shares, [Some(2), Some(3)]);
+    assert_eq!((world.held("a", "copied"), world.held("b", "copied")), (Some(2), Some(2)));
+    assert_eq!(world.status("copied").replica_summary.as_deref(), Some("4/4"));
+}
+
+#[test]
+fn an_edit_goes_to_the_clusters_that_run_it_and_a_repeated_one_goes_nowhere() {
+    let mut world = World::with(&["a", "b"]);
+    world.apply("x", |spec| spec.replicas = 2);
+    world.settle();
+    world.log.clear();
+    world.apply("x", |spec| spec.image = Some("other".to_owned()));
+    world.settle();
+    assert_eq!(world.orders_and_removals(), 2);
+    world.pass(10);
+    assert_eq!(world.status("x").observed_generation, Some(2));
+    world.log.clear();
+    world.apply("x", |_| {});
+    world.pass(10);
+    assert_eq!((world.orders_and_removals(), world.writes()), (0, 0));
+}
+
+#[test]
+fn a_suspended_agent_keeps_its_place_with_no_replicas() {
+    let mut world = World::with(&["a"]);
+    world.apply("x", |spec| spec.replicas = 3);
+    world.settle();
+    world.apply("x", |spec| spec.suspend = true);
+    world.pass(5);
+    assert_eq!(world.held("a", "x"), Some(0));
+    assert_eq!(world.status("x").placement.as_ref().unwrap().targets[0].replicas, 3);
+    world.apply("x", |spec| spec.suspend = false);
+    world.pass(5);
+    assert_eq!(world.held("a", "x"), Some(3));
+}
+
+#[test]
+fn a_deletion_waits_for_the_members_that_are_connected() {
+    let mut world = World::with(&["a"]);
+    world.apply("x", |_| {});
+    world.settle();
+    world.members.get_mut(&cluster("a")).unwrap().lingering = true;
+    world.delete("x");
+    world.pass(5);
+    assert_eq!(world.status("x").phase, Some(Phase::Terminating));
+    assert!(world.agents.contains_key(&key("x")));
+    world.pods_end("a");
+    world.settle();
+    assert!(!world.agents.contains_key(&key("x")));
+    assert_eq!(world.held("a", "x"), None);
+    assert_eq!(world.fleet.counts().agents, 0);
+}
+
+#[test]
+fn a_deletion_does_not_wait_for_a_member_that_is_away() {
+    let mut world = World::with(&["a", "b"]);
+    world.apply("x", |spec| spec.replicas = 2);
+    world.settle();
+    world.cut("b");
+    world.delete("x");
+    world.settle();
+    assert!(!world.agents.contains_key(&key("x")));
+    assert_eq!(world.held("a", "x"), None);
+    assert_eq!(world.held("b", "x"), Some(1));
+    assert_eq!(world.tombstones.len(), 1);
+    world.start_hub();
+    world.connect("b");
+    world.settle();
+    assert_eq!(world.held("b", "x"), None, "the tombstone outlives the hub");
+    assert!(world.tombstones.is_empty());
+}
+
+#[test]
+fn a_member_that_leaves_during_a_deletion_gets_a_tombstone() {
+    let mut world = World::with(&["a"]);
+    world.apply("x", |_| {});
+    world.settle();
+    world.members.get_mut(&cluster("a")).unwrap().lingering = true;
+    world.delete("x");
+    world.settle();
+    assert!(world.tombstones.is_empty());
+    world.cut("a");
+    world.settle();
+    assert!(!world.agents.contains_key(&key("x")));
+    assert_eq!(world.tombstones.len(), 1);
+}
+
+#[test]
+fn an_agent_made_again_while_its_member_is_away_replaces_the_old_one() {
+    let mut world = World::with(&["a"]);
+    world.apply("x", |_| {});
+    world.settle();
+    let old = world.incarnation_held("a", "x");
+    world.cut("a");
+    world.delete("x");
+    world.settle();
+    world.apply("x", |spec| spec.placement = Some(on(&["a"])));
+    world.settle();
+    world.connect("a");
+    world.pass(5);
+    assert!(world.held("a", "x").is_some());
+    assert_ne!(world.incarnation_held("a", "x"), old);
+    assert!(world.tombstones.is_empty(), "{:?}", world.tombstones);
+    assert_eq!(world.status("x").phase, Some(Phase::Running));
+}
+
+#[test]
+fn an_agent_made_again_elsewhere_leaves_its_old_cluster() {
+    let mut world = World::with(&["a", "b"]);
+    world.apply("x", |spec| spec.placement = Some(on(&["a"])));
+    world.settle();
+    world.cut("a");
+    world.delete("x");
+    world.settle();
+    world.apply("x", |spec| spec.placement = Some(on(&["b"])));
+    world.settle();
+    world.connect("a");
+    world.settle();
+    assert_eq!((world.held("a", "x"), world.held("b", "x")), (None, Some(1)));
+    assert!(world.tombstones.is_empty());
+}
+
+#[test]
+fn an_agent_that_moves_leaves_a_cluster_that_was_away() {
+    let mut world = World::with(&["a", "b"]);
+    world.apply("x", |spec| spec.placement = Some(on(&["a"])));
+    world.settle();
+    world.cut("a");
+    world.apply("x", |spec| spec.placement = Some(on(&["b"])));
+    world.pass(5);
+    assert_eq!(world.status("x").placement.as_ref().unwrap().withdrawing, ["a"]);
+    world.start_hub();
+    world.connect("b");
+    world.connect("a");
+    world.pass(5);
+    assert_eq!((world.held("a", "x"), world.held("b", "x")), (None, Some(1)));
+    assert!(world.status("x").placement.as_ref().unwrap().withdrawing.is_empty());
+}
+
+#[test]
+fn an_agent_that_nobody_can_take_says_so_once() {
+    let mut world = World::with(&["a"]);
+    world.log.clear();
+    world.apply("x", |spec| spec.placement = Some(on(&["nowhere"])));
+    world.pass(30);
+    assert_eq!(world.status("x").phase, Some(Phase::Pending));
+    let unplaceable = |e: &Effect| matches!(e, Effect::Event { reason, .. } if reason == "Unplaceable");
+    assert_eq!(world.count(unplaceable), 1);
+    assert_eq!(world.agent_writes(), 1);
+}
+
+fn on(names: &[&str]) -> Placement {
+    Placement { clusters: names.iter().map(|n| (*n).to_owned()).collect(), ..Placement::default() }
+}

@@ -1,0 +1,213 @@
+//! Members that come, go, and aren't who they seem.
+
+use parallax_crds::Phase;
+use parallax_crds::agent::Freshness;
+
+use super::world::{World, cluster};
+use crate::fleet::*;
+
+fn running() -> World {
+    let mut world = World::with(&["a", "b"]);
+    world.apply("x", |spec| spec.replicas = 2);
+    world.pass(5);
+    assert_eq!(world.status("x").phase, Some(Phase::Running));
+    world.log.clear();
+    world
+}
+
+#[test]
+fn an_idle_fleet_writes_nothing() {
+    let mut world = running();
+    world.pass(3600);
+    assert_eq!(world.writes(), 0, "{:#?}", world.log);
+}
+
+#[test]
+fn a_restarted_hub_in_an_equal_world_writes_and_orders_nothing() {
+    let mut world = running();
+    world.start_hub();
+    world.pass(20);
+    world.connect("a");
+    world.pass(20);
+    world.connect("b");
+    world.pass(3600);
+    assert_eq!((world.writes(), world.orders_and_removals()), (0, 0), "{:#?}", world.log);
+}
+
+#[test]
+fn a_member_that_stays_away_from_a_restarted_hub_is_unreachable_after_the_grace() {
+    let mut world = running();
+    world.start_hub();
+    world.connect("a");
+    world.pass(40);
+    assert_eq!(world.writes(), 0);
+    world.pass(10);
+    let row = world.status("x").clusters.iter().find(|row| row.name == "b").unwrap();
+    assert_eq!(row.freshness, Freshness::Unreachable);
+    assert_eq!(world.condition_of("b", "Connected").unwrap().status, "False");
+}
+
+#[test]
+fn rows_are_stale_at_once_and_unreachable_after_the_grace() {
+    let mut world = running();
+    world.cut("b");
+    world.settle();
+    let freshness = |world: &World| {
+        world.status("x").clusters.iter().find(|row| row.name == "b").map(|row| row.freshness).unwrap()
+    };
+    assert_eq!(freshness(&world), Freshness::Stale);
+    assert_eq!(world.status("x").ready_replicas, 1);
+    assert_eq!(world.condition_of("b", "Connected").unwrap().status, "True");
+    world.pass(46);
+    assert_eq!(freshness(&world), Freshness::Unreachable);
+    assert_eq!(world.condition_of("b", "Connected").unwrap().status, "False");
+    assert_eq!(
+        world.count(|e| matches!(e, Effect::Event { reason, .. } if reason == "ClusterUnreachable")),
+        1
+    );
+    world.connect("b");
+    world.pass(5);
+    assert_eq!(freshness(&world), Freshness::Fresh);
+    assert_eq!(world.status("x").replica_summary.as_deref(), Some("2/2"));
+}
+
+#[test]
+fn nobody_is_admitted_before_the_lists_are_in() {
+    let mut world = World::empty();
+    world.make_cluster("a", &[]);
+    world.connect("a");
+    while world.deliver(0) {}
+    assert_eq!(world.count(|e| matches!(e, Effect::Admit { .. } | Effect::Refuse { .. })), 0);
+    world.feed(Input::AgentsListed);
+    world.feed(Input::ClustersListed);
+    assert_eq!(world.count(|e| matches!(e, Effect::Admit { .. })), 0);
+    world.feed(Input::TombstonesLoaded(Vec::new()));
+    world.settle();
+    assert!(world.members[&cluster("a")].admitted);
+    assert_eq!(world.clusters[&cluster("a")].spec.cluster_uid.as_deref(), Some("kube-system of a"));
+}
+
+#[test]
+fn an_unknown_or_unaccepted_cluster_is_told_what_to_do() {
+    let mut world = World::with(&["a"]);
+    world.delete_cluster("a");
+    world.settle();
+    world.connect("a");
+    world.settle();
+    assert_eq!(world.members[&cluster("a")].refused, Some("NotAccepted"));
+    world.make_cluster("a", &[]);
+    world.edit_cluster("a", |c| c.spec.accepted = false);
+    world.connect("a");
+    world.pass(5);
+    assert!(!world.members[&cluster("a")].admitted);
+    assert_eq!(world.condition_of("a", "Accepted").unwrap().status, "False");
+    world.edit_cluster("a", |c| c.spec.accepted = true);
+    world.connect("a");
+    world.pass(5);
+    assert!(world.members[&cluster("a")].admitted);
+}
+
+#[test]
+fn a_rebuilt_cluster_has_to_be_accepted_again() {
+    let mut world = running();
+    world.cut("b");
+    world.members.get_mut(&cluster("b")).unwrap().uid = "rebuilt".to_owned();
+    world.connect("b");
+    world.pass(5);
+    assert_eq!(world.members[&cluster("b")].refused, Some("ClusterUIDMismatch"));
+    assert_eq!(world.condition_of("b", "Accepted").unwrap().reason, "ClusterUIDMismatch");
+    world.edit_cluster("b", |c| c.spec.cluster_uid = None);
+    world.connect("b");
+    world.pass(5);
+    assert!(world.members[&cluster("b")].admitted);
+    assert_eq!(world.condition_of("b", "Accepted").unwrap().status, "True");
+}
+
+#[test]
+fn a_copied_identity_is_refused_while_the_true_one_goes_on() {
+    let mut world = running();
+    world.connect_as("b", "stranger", 0);
+    world.pass(5);
+    assert_eq!(world.members[&cluster("b")].refused, Some("DuplicateIdentity"));
+    assert!(world.members[&cluster("b")].admitted);
+    let connected = world.condition_of("b", "Connected").unwrap();
+    assert_eq!((connected.status.as_str(), connected.reason.as_str()), ("True", "DuplicateIdentity"));
+}
+
+#[test]
+fn a_member_that_comes_back_takes_over_its_old_session() {
+    let mut world = running();
+    let old = world.members[&cluster("b")].session.unwrap();
+    world.connect("b");
+    world.pass(10);
+    let closed = |e: &Effect| matches!(e, Effect::Close { session, .. } if session.number == old);
+    assert_eq!(world.count(closed), 1);
+    assert!(world.members[&cluster("b")].admitted);
+    assert_eq!(world.fleet.counts().sessions, 2);
+    assert_eq!(world.writes(), 0, "{:#?}", world.log);
+}
+
+#[test]
+fn a_member_that_obeyed_a_higher_epoch_raises_the_hubs() {
+    let mut world = running();
+    world.cut("b");
+    world.connect_as("b", "kube-system of b", 7);
+    world.pass(5);
+    assert_eq!((world.epoch, world.fleet.epoch()), (8, 8));
+    assert!(world.log.iter().any(|e| matches!(e, Effect::Admit { epoch: 8, .. })));
+}
+
+#[test]
+fn an_epoch_far_ahead_of_the_clock_is_refused() {
+    let mut world = running();
+    world.cut("b");
+    let day_after_tomorrow = u64::try_from(world.now().wall.as_millisecond()).unwrap() + 2 * 86_400_000;
+    world.connect_as("b", "kube-system of b", day_after_tomorrow);
+    world.pass(5);
+    assert_eq!(world.members[&cluster("b")].refused, Some("EpochAhead"));
+    assert_eq!(world.epoch, 1);
+    assert_eq!(world.condition_of("b", "Connected").unwrap().reason, "EpochAhead");
+}
+
+#[test]
+fn a_suspended_cluster_gets_nothing_new_and_still_deletes() {
+    let mut world = running();
+    world.edit_cluster("b", |c| c.spec.suspended = true);
+    world.settle();
+    world.apply("x", |spec| spec.image = Some("new".to_owned()));
+    world.pass(5);
+    let orders_to_b =
+        |e: &Effect| matches!(e, Effect::Upsert { session, .. } if session.cluster == cluster("b"));
+    assert_eq!(world.count(orders_to_b), 0);
+    world.edit_cluster("b", |c| c.spec.suspended = false);
+    world.pass(5);
+    assert_eq!(world.count(orders_to_b), 1);
+    world.edit_cluster("b", |c| c.spec.suspended = true);
+    world.delete("x");
+    world.pass(5);
+    assert!(world.agents.is_empty());
+    assert_eq!(world.held("b", "x"), None);
+}
+
+#[test]
+fn a_detached_cluster_keeps_its_workloads_and_its_agents_go_elsewhere() {
+    let mut world = running();
+    world.delete_cluster("b");
+    world.pass(5);
+    assert_eq!(world.held("b", "x"), Some(1));
+    assert_eq!(world.held("a", "x"), Some(2));
+    assert_eq!(world.status("x").replica_summary.as_deref(), Some("2/2"));
+    world.delete("x");
+    world.pass(5);
+    assert!(world.agents.is_empty());
+    assert!(world.tombstones.is_empty());
+}
+
+#[test]
+fn agents_are_counted_on_the_member_cluster() {
+    let world = running();
+    assert_eq!(world.clusters[&cluster("a")].status.as_ref().unwrap().agent_summary.as_deref(), Some("1/1"));
+    assert_eq!(world.clusters[&cluster("a")].status.as_ref().unwrap().node_summary.as_deref(), Some("3/3"));
+    assert_eq!(world.condition_of("a", "Healthy").unwrap().status, "True");
+    assert_eq!(world.condition_of("a", "CertificateValid").unwrap().status, "True");
+}

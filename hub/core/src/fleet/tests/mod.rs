@@ -1,0 +1,9 @@
+//! Scenarios of a whole fleet, and random ones.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod guarded;
+mod life;
+mod membership;
+mod random;
+mod world;

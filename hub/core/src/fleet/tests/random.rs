@@ -1,0 +1,156 @@
+//! Random fleets: whatever happens in whatever order, the promises that [`super::world`] checks hold, and once it
+//! ends, everything is where it belongs and nothing is written any more.
+
+use parallax_crds::agent::{Placement, Strategy as Sharing};
+use proptest::prelude::*;
+
+use super::world::{World, cluster, key};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Apply(u8, i32, bool),
+    Confine(u8, u8),
+    Suspend(u8),
+    Delete(u8),
+    Cut(u8),
+    Connect(u8),
+    Linger(u8),
+    PodsEnd(u8),
+    SuspendCluster(u8, bool),
+    Flap(u8, u8),
+    RestartHub,
+    Pass(u8),
+    Deliver(u8, u8),
+}
+
+const AGENTS: u8 = 4;
+const CLUSTERS: [&str; 3] = ["a", "b", "c"];
+
+fn step() -> impl Strategy<Value = Step> {
+    let agent = 0..AGENTS;
+    let member = 0..3_u8;
+    prop_oneof![
+        4 => (agent.clone(), 0..6_i32, any::<bool>()).prop_map(|(a, n, r)| Step::Apply(a, n, r)),
+        2 => (agent.clone(), member.clone()).prop_map(|(a, m)| Step::Confine(a, m)),
+        1 => agent.clone().prop_map(Step::Suspend),
+        2 => agent.clone().prop_map(Step::Delete),
+        2 => member.clone().prop_map(Step::Cut),
+        3 => member.clone().prop_map(Step::Connect),
+        1 => member.clone().prop_map(Step::Linger),
+        1 => member.clone().prop_map(Step::PodsEnd),
+        1 => (member.clone(), any::<bool>()).prop_map(|(m, s)| Step::SuspendCluster(m, s)),
+        1 => (member, agent).prop_map(|(m, a)| Step::Flap(m, a)),
+        1 => Just(Step::RestartHub),
+        2 => (0..60_u8).prop_map(Step::Pass),
+        8 => (any::<u8>(), 1..8_u8).prop_map(|(n, times)| Step::Deliver(n, times)),
+    ]
+}
+
+fn agent(n: u8) -> String {
+    format!("x{n}")
+}
+
+fn play(world: &mut World, step: &Step) {
+    let member = |n: u8| CLUSTERS[usize::from(n)];
+    match *step {
+        Step::Apply(n, replicas, replicate) => {
+            if world.agents.get(&key(&agent(n))).is_some_and(|o| o.metadata.deletion_timestamp.is_some()) {
+                return;
+            }
+            world.apply(&agent(n), |spec| {
+                spec.replicas = replicas;
+                let strategy = if replicate { Sharing::Replicate } else { Sharing::Divide };
+                spec.placement = Some(Placement { strategy, ..Placement::default() });
+            });
+        }
+        Step::Confine(n, m) => {
+            if world.agents.get(&key(&agent(n))).is_some_and(|o| o.metadata.deletion_timestamp.is_none()) {
+                world.apply(&agent(n), |spec| {
+                    spec.placement.get_or_insert_default().clusters = vec![member(m).to_owned()];
+                });
+            }
+        }
+        Step::Suspend(n) => {
+            if world.agents.get(&key(&agent(n))).is_some_and(|o| o.metadata.deletion_timestamp.is_none()) {
+                world.apply(&agent(n), |spec| spec.suspend = !spec.suspend);
+            }
+        }
+        Step::Delete(n) => world.delete(&agent(n)),
+        Step::Cut(m) => world.cut(member(m)),
+        Step::Connect(m) => world.connect(member(m)),
+        Step::Linger(m) => {
+            let m = world.members.get_mut(&cluster(member(m))).unwrap();
+            m.lingering = true;
+        }
+        Step::PodsEnd(m) => {
+            world.members.get_mut(&cluster(member(m))).unwrap().lingering = false;
+            world.pods_end(member(m));
+        }
+        Step::SuspendCluster(m, suspended) => world.edit_cluster(member(m), |c| c.spec.suspended = suspended),
+        Step::Flap(m, n) => world.report(&cluster(member(m)), &key(&agent(n)), 0),
+        Step::RestartHub => world.start_hub(),
+        Step::Pass(seconds) => world.pass(u64::from(seconds)),
+        Step::Deliver(n, times) => (0..times).for_each(|t| {
+            world.deliver(usize::from(n) + usize::from(t));
+        }),
+    }
+}
+
+/// Faults stop: everybody is connected, and nothing is suspended.
+fn calm(world: &mut World) {
+    for name in CLUSTERS {
+        world.edit_cluster(name, |c| c.spec.suspended = false);
+        world.members.get_mut(&cluster(name)).unwrap().lingering = false;
+        world.pods_end(name);
+        world.pass(1);
+        if !world.members[&cluster(name)].admitted {
+            world.cut(name);
+            world.connect(name);
+        }
+        world.pass(10);
+        for n in 0..AGENTS {
+            let held = world.held(name, &agent(n)).unwrap_or(0);
+            world.report(&cluster(name), &key(&agent(n)), held);
+        }
+    }
+    world.pass(120);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_promises_hold_whatever_happens(steps in prop::collection::vec(step(), 1..60)) {
+        let mut world = World::with(&CLUSTERS);
+        for step in &steps {
+            play(&mut world, step);
+        }
+        calm(&mut world);
+
+        prop_assert!(world.tombstones.is_empty(), "{:?}", world.tombstones);
+        for name in CLUSTERS {
+            prop_assert!(world.members[&cluster(name)].admitted, "{name} was never admitted");
+            prop_assert_eq!(&world.condition_of(name, "PruneBlocked").unwrap().status, "False");
+        }
+        for (key, object) in &world.agents {
+            prop_assert!(object.metadata.deletion_timestamp.is_none(), "{key} is not let go");
+            let decision = object.status.as_ref().unwrap().placement.as_ref().unwrap();
+            prop_assert!(decision.withdrawing.is_empty(), "{key}: {decision:?}");
+            for name in CLUSTERS {
+                let share = decision.targets.iter().find(|t| t.cluster == name).map(|t| t.replicas);
+                let wanted = share.map(|share| if object.spec.suspend { 0 } else { share });
+                prop_assert_eq!(world.held(name, key.name()), wanted, "{} in {}", key, name);
+                let incarnation = world.incarnation_held(name, key.name());
+                prop_assert!(incarnation.is_none() || incarnation == object.metadata.uid);
+            }
+        }
+        for name in CLUSTERS {
+            for held in world.members[&cluster(name)].held.keys() {
+                prop_assert!(world.agents.contains_key(held), "{held} was left behind in {name}");
+            }
+        }
+        world.log.clear();
+        world.pass(3600);
+        prop_assert_eq!(world.writes() + world.orders_and_removals(), 0, "{:#?}", world.log);
+    }
+}
