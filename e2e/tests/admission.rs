@@ -1,6 +1,6 @@
 //! What a real API server makes of the shipped kinds and rights: their examples are accepted and refused as they
 //! should, kubectl's columns are right, and hub and member may do what they must and no more.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::collections::BTreeSet;
 use std::path::Path;
