@@ -369,6 +369,8 @@ impl World {
 
     fn run(&mut self, name: &ClusterName, order: &Order) {
         let member = self.members.get_mut(name).unwrap();
+        // An order for what is being removed makes it anew.
+        member.ending.retain(|agent| agent.key != order.agent.key);
         member
             .held
             .insert(order.agent.key.clone(), (order.agent.incarnation.clone(), order.hash, order.replicas));
