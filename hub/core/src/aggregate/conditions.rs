@@ -214,12 +214,12 @@ fn complaint<'a>(row: &Row<'a>) -> (&'a str, String) {
         let message = "the session is lost, so that what is ready there isn't counted";
         return (UNREACHABLE, about(row.name, message));
     }
-    let reason = match row.unsynced {
-        _ if !row.reason.is_empty() => row.reason,
-        Some(Unsynced::Dispatching) => "Dispatching",
-        _ => PROGRESS,
+    let (reason, otherwise) = match row.unsynced {
+        Some(Unsynced::Dispatching) => ("Dispatching", "the current order is on its way".to_owned()),
+        _ => (PROGRESS, format!("{} of {} replicas are ready", row.ready, row.wanted.unwrap_or(0))),
     };
-    (reason, about(row.name, row.message))
+    let reason = if row.reason.is_empty() { reason } else { row.reason };
+    (reason, about(row.name, if row.message.trim().is_empty() { &otherwise } else { row.message }))
 }
 
 fn about(cluster: &str, message: &str) -> String {

@@ -79,5 +79,5 @@ fn lost_freshness(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) ->
     let fresh = |row: &ClusterRow| row.freshness == Freshness::Fresh;
     let was_fresh = |name: &str| previous.clusters.iter().any(|row| row.name == name && fresh(row));
     let stale = |of: &ParallaxAgentStatus| of.cluster_summary.map_or(0, |summary| summary.stale);
-    stale(next) > stale(previous) && next.clusters.iter().any(|row| !fresh(row) && was_fresh(&row.name))
+    stale(next) > stale(previous) || next.clusters.iter().any(|row| !fresh(row) && was_fresh(&row.name))
 }

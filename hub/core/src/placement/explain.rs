@@ -1,7 +1,6 @@
 //! Why an agent runs where it runs, as data, and in a sentence.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use parallax_crds::ClusterName;
 use parallax_crds::agent::Strategy;
@@ -54,6 +53,8 @@ pub struct Explanation {
     pub strategy: Strategy,
     /// The sum of the shares.
     pub placed: i64,
+    /// `placement.clusters` names clusters: a sentence speaks of these only.
+    named: bool,
     regions: Vec<String>,
 }
 
@@ -71,28 +72,17 @@ impl Explanation {
         let verdicts = clusters
             .iter()
             .zip(standings)
-            .map(|(cluster, standing)| {
-                (
-                    cluster.name.clone(),
-                    verdict(standing, targets.get(&cluster.name)),
-                )
-            })
+            .map(|(cluster, standing)| (cluster.name.clone(), verdict(standing, targets.get(&cluster.name))))
             .collect();
-        let named = request
-            .placement
-            .map(|p| p.clusters.as_slice())
-            .unwrap_or_default();
+        let named = request.placement.map(|p| p.clusters.as_slice()).unwrap_or_default();
         let known: BTreeSet<&str> = match named {
             [] => BTreeSet::new(),
             _ => clusters.iter().map(|cluster| cluster.name.as_str()).collect(),
         };
         Self {
             verdicts,
-            missing: named
-                .iter()
-                .filter(|name| !known.contains(name.as_str()))
-                .cloned()
-                .collect(),
+            missing: named.iter().filter(|name| !known.contains(name.as_str())).cloned().collect(),
+            named: !named.is_empty(),
             wanted: request.replicas.max(0),
             strategy,
             placed: targets.values().map(|share| i64::from(*share)).sum(),
@@ -125,11 +115,7 @@ impl Explanation {
                 format!("{} on {}", count(self.placed, "replica"), count(used, "cluster"))
             }
             (Coverage::Whole, Strategy::Replicate) => {
-                format!(
-                    "{} on each of {}",
-                    count(i64::from(self.wanted), "replica"),
-                    count(used, "cluster")
-                )
+                format!("{} on each of {}", count(i64::from(self.wanted), "replica"), count(used, "cluster"))
             }
             (Coverage::Partly, _) => format!(
                 "{} of {} placed; {} for a cluster that is connected and not suspended: {}",
@@ -145,68 +131,59 @@ impl Explanation {
                 "the fleet has no clusters yet: join one to it".to_owned()
             }
             (Coverage::Nowhere, _) => {
-                let all = self.verdicts.len() + self.missing.len();
-                let (clusters, fit) = if all == 1 {
-                    ("cluster", "fits")
-                } else {
-                    ("clusters", "fit")
+                let named = |(_, verdict): &&(ClusterName, Verdict)| {
+                    *verdict != Verdict::Excluded(Exclusion::NotNamed)
                 };
-                format!("0 of {all} {clusters} {fit}: {}", self.obstacles())
+                let all = self.verdicts.iter().filter(named).count() + self.missing.len();
+                let named = if self.named { "named " } else { "" };
+                let (clusters, fit) = if all == 1 { ("cluster", "fits") } else { ("clusters", "fit") };
+                format!("0 of {all} {named}{clusters} {fit}: {}", self.obstacles())
             }
         }
     }
 
     fn clusters_used(&self) -> i64 {
         let used = |verdict: &Verdict| matches!(verdict, Verdict::Placed { .. } | Verdict::Kept { .. });
-        self.verdicts
-            .iter()
-            .map(|(_, verdict)| i64::from(used(verdict)))
-            .sum()
+        self.verdicts.iter().map(|(_, verdict)| i64::from(used(verdict))).sum()
     }
 
     /// "7 not in region eu, 3 not connected, 2 not accepted": the most frequent first.
     fn obstacles(&self) -> String {
         let mut by_exclusion: BTreeMap<Exclusion, usize> = BTreeMap::new();
         for (_, verdict) in &self.verdicts {
-            if let Verdict::Excluded(exclusion)
-            | Verdict::Kept {
-                because: exclusion, ..
-            } = verdict
-            {
+            if let Verdict::Excluded(exclusion) | Verdict::Kept { because: exclusion, .. } = verdict {
                 *by_exclusion.entry(*exclusion).or_default() += 1;
             }
         }
-        let mut parts: Vec<(usize, String)> = by_exclusion
-            .into_iter()
-            .map(|(exclusion, n)| (n, self.phrase(exclusion)))
-            .collect();
+        let mut parts: Vec<(usize, String)> =
+            by_exclusion.into_iter().filter_map(|(e, n)| Some((n, self.phrase(e)?))).collect();
         if !self.missing.is_empty() {
             parts.push((self.missing.len(), "not a cluster of this fleet".to_owned()));
         }
         parts.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
-        parts
-            .iter()
-            .map(|(n, phrase)| format!("{n} {phrase}"))
-            .collect::<Vec<_>>()
-            .join(", ")
+        parts.iter().map(|(n, phrase)| format!("{n} {phrase}")).collect::<Vec<_>>().join(", ")
     }
 
-    fn phrase(&self, exclusion: Exclusion) -> String {
-        match exclusion {
-            Exclusion::NotNamed => "not named in placement.clusters".to_owned(),
-            Exclusion::NotInRegion => {
-                let named = &self.regions[..self.regions.len().min(NAMED_REGIONS)];
-                let mut phrase = format!("not in region {}", named.join(" or "));
-                if self.regions.len() > named.len() {
-                    let _ = write!(phrase, " or {} more", self.regions.len() - named.len());
-                }
-                phrase
-            }
-            Exclusion::NotSelected => "not matched by placement.clusterSelector".to_owned(),
-            Exclusion::NoWeight => "without a weight in placement.division".to_owned(),
-            Exclusion::NotAccepted => "not accepted".to_owned(),
-            Exclusion::Suspended => "suspended".to_owned(),
-            Exclusion::NotConnected => "not connected".to_owned(),
+    /// None for what isn't worth telling.
+    fn phrase(&self, exclusion: Exclusion) -> Option<String> {
+        let phrase = match exclusion {
+            Exclusion::NotNamed => return None,
+            Exclusion::NotInRegion => return Some(self.not_in_region()),
+            Exclusion::NotSelected => "not matched by placement.clusterSelector",
+            Exclusion::NoWeight => "without a weight in placement.division",
+            Exclusion::NotAccepted => "not accepted",
+            Exclusion::Suspended => "suspended",
+            Exclusion::NotConnected => "not connected",
+        };
+        Some(phrase.to_owned())
+    }
+
+    fn not_in_region(&self) -> String {
+        let named = &self.regions[..self.regions.len().min(NAMED_REGIONS)];
+        let phrase = format!("not in region {}", named.join(" or "));
+        match self.regions.len() - named.len() {
+            0 => phrase,
+            more => format!("{phrase} or {more} more"),
         }
     }
 }
@@ -216,15 +193,13 @@ fn verdict(standing: &Standing, share: Option<&i32>) -> Verdict {
         (Standing::Excluded(exclusion), _) => Verdict::Excluded(*exclusion),
         (Standing::Open { .. }, Some(&replicas)) => Verdict::Placed { replicas },
         (Standing::Open { .. }, None) => Verdict::Spare,
-        (Standing::Disconnected { .. }, Some(&replicas)) => Verdict::Kept {
-            replicas,
-            because: Exclusion::NotConnected,
-        },
+        (Standing::Disconnected { .. }, Some(&replicas)) => {
+            Verdict::Kept { replicas, because: Exclusion::NotConnected }
+        }
         (Standing::Disconnected { .. }, None) => Verdict::Excluded(Exclusion::NotConnected),
-        (Standing::Suspended { .. }, Some(&replicas)) => Verdict::Kept {
-            replicas,
-            because: Exclusion::Suspended,
-        },
+        (Standing::Suspended { .. }, Some(&replicas)) => {
+            Verdict::Kept { replicas, because: Exclusion::Suspended }
+        }
         (Standing::Suspended { .. }, None) => Verdict::Excluded(Exclusion::Suspended),
     }
 }

@@ -76,6 +76,18 @@ fn ready_carries_the_worst_rows_reason() {
 }
 
 #[test]
+fn a_row_that_says_nothing_is_said_something_of() {
+    let ready = |member| {
+        let status = over(&[member]).first();
+        let (_, reason, message) = condition(&status, READY);
+        (reason.to_owned(), message.to_owned())
+    };
+    let says = |reason: &str, message: &str| (reason.to_owned(), message.to_owned());
+    assert_eq!(ready(member("a", 2)), says("Dispatching", "a: the current order is on its way"));
+    assert_eq!(ready(member("a", 2).persisted()), says("Progressing", "a: 0 of 2 replicas are ready"));
+}
+
+#[test]
 fn when_every_lagging_cluster_has_failed_it_is_running_and_degraded() {
     let status =
         over(&[member("a", 3).ready(), member("b", 2).says(Phase::Failed, 0, "ImagePullBackOff")]).first();
@@ -313,7 +325,7 @@ fn a_member_that_talks_nonsense_cannot_break_the_status() {
         member("c", 1).says(Phase::Running, i32::MAX, ""),
     ])
     .first();
-    assert_eq!(brief(&status, READY), ("False", "Progressing"));
+    assert_eq!(condition(&status, READY), ("False", "Progressing", "a: line one"));
     assert_eq!(row(&status, "a").message.as_deref(), Some("line one"));
     assert_eq!((row(&status, "a").replicas, row(&status, "a").ready_replicas), (0, 0));
 }

@@ -207,7 +207,7 @@ fn sentences_are_right_in_the_singular_and_for_an_empty_fleet() {
     };
     assert_eq!(
         summary(1, Some(&nowhere), &clusters(1)),
-        "0 of 2 clusters fit: 1 not named in placement.clusters, 1 not a cluster of this fleet"
+        "0 of 1 named cluster fits: 1 not a cluster of this fleet"
     );
     let regions = Placement { clusters: Vec::new(), ..nowhere };
     assert_eq!(
