@@ -16,8 +16,8 @@ pub struct Entry<'a> {
     pub key: &'a AgentKey,
     /// Which agent of that name.
     pub incarnation: &'a Incarnation,
-    /// The hash of its template; none only of what is unsettled.
-    pub hash: Option<SpecHash>,
+    /// The hash of its template.
+    pub hash: SpecHash,
     /// Its replicas.
     pub replicas: i32,
     /// It isn't as it was ordered: it is being removed, or changes still. No set that a hub wants has such entries.
@@ -31,7 +31,7 @@ impl<'a> Entry<'a> {
         Self {
             key: &agent.key,
             incarnation: &agent.incarnation,
-            hash: Some(hash),
+            hash,
             replicas,
             unsettled: false,
         }
@@ -43,7 +43,7 @@ impl<'a> Entry<'a> {
             sha.update((text.len() as u64).to_be_bytes());
             sha.update(text);
         }
-        sha.update(self.hash.as_ref().map_or(&[0; 16], SpecHash::as_bytes));
+        sha.update(self.hash.as_bytes());
         sha.update(self.replicas.to_be_bytes());
         sha.update([u8::from(self.unsettled)]);
         let mut first = [0; 16];
@@ -156,7 +156,9 @@ mod tests {
                 one.add(&Entry::settled(a, hash(7), 2));
             }
             let len = names.len().max(1);
-            names.rotate_left(rotate % len % names.len().max(1));
+            if !names.is_empty() {
+                names.rotate_left(rotate % len);
+            }
             let passing = agent("ns", &extra, "i");
             let mut two = SetDigest::default();
             two.add(&Entry::settled(&passing, hash(7), 2));

@@ -148,8 +148,8 @@ impl Board {
             slot.held = inventory.remove(key);
             // What waits is sent again: the member may have lost it.
             slot.waiting = None;
-            if let Some(held) = &slot.held {
-                self.held.add(&held.entry(key));
+            if let Some(entry) = slot.entry(key) {
+                self.held.add(&entry);
             }
             for removal in &mut slot.removals {
                 removal.in_hand &= slot
@@ -159,14 +159,14 @@ impl Board {
             }
         }
         for (key, holding) in inventory {
-            self.held.add(&holding.entry(&key));
-            self.slots.insert(
-                key,
-                Slot {
-                    held: Some(holding),
-                    ..Slot::default()
-                },
-            );
+            let slot = Slot {
+                held: Some(holding),
+                ..Slot::default()
+            };
+            if let Some(entry) = slot.entry(&key) {
+                self.held.add(&entry);
+            }
+            self.slots.insert(key, slot);
         }
         let keys: Vec<AgentKey> = self.slots.keys().cloned().collect();
         for key in &keys {
@@ -178,15 +178,16 @@ impl Board {
             .collect()
     }
 
-    fn set_held(&mut self, key: &AgentKey, holding: Option<Holding>) {
+    /// Changes what the member is believed to have.
+    fn change(&mut self, key: &AgentKey, change: impl FnOnce(&mut Slot)) {
         if let Some(slot) = self.slots.get_mut(key) {
-            if let Some(old) = &slot.held {
-                self.held.remove(&old.entry(key));
+            if let Some(old) = slot.entry(key) {
+                self.held.remove(&old);
             }
-            if let Some(new) = &holding {
-                self.held.add(&new.entry(key));
+            change(slot);
+            if let Some(new) = slot.entry(key) {
+                self.held.add(&new);
             }
-            slot.held = holding;
         }
     }
 
@@ -294,74 +295,40 @@ impl Board {
     }
 
     fn upsert_answered(&mut self, key: &AgentKey, version: Version, outcome: Outcome) {
-        match outcome {
-            Outcome::Persisted => {
-                self.set_held(
-                    key,
-                    Some(Holding {
-                        version,
-                        settled: true,
-                    }),
-                );
-                if let Some(slot) = self.slots.get_mut(key) {
-                    slot.waiting = None;
+        self.change(key, |slot| {
+            slot.waiting = None;
+            match outcome {
+                Outcome::Persisted => {
+                    slot.held = Some(Holding { version, settled: true });
                     slot.rejected = None;
                 }
+                Outcome::Rejected => slot.rejected = Some((version.incarnation, version.hash)),
+                // The member has it in hand; its late result says more.
+                Outcome::Waiting | Outcome::Removing | Outcome::Gone => slot.waiting = Some(version),
             }
-            Outcome::Rejected => {
-                if let Some(slot) = self.slots.get_mut(key) {
-                    slot.waiting = None;
-                    slot.rejected = Some((version.incarnation, version.hash));
-                }
-            }
-            // The member has it in hand; its late result says more.
-            Outcome::Waiting | Outcome::Removing | Outcome::Gone => {
-                if let Some(slot) = self.slots.get_mut(key) {
-                    slot.waiting = Some(version);
-                }
-            }
-        }
+        });
     }
 
     fn removal_answered(&mut self, key: &AgentKey, incarnation: &Incarnation, outcome: Outcome) {
-        let Some(slot) = self.slots.get_mut(key) else {
-            return;
-        };
-        match outcome {
-            Outcome::Gone => {
-                slot.removals
-                    .retain(|removal| removal.incarnation != *incarnation);
-                if slot
-                    .held
-                    .as_ref()
-                    .is_some_and(|held| held.version.incarnation == *incarnation)
-                {
-                    self.set_held(key, None);
+        self.change(key, |slot| {
+            // What waited is not going to come.
+            slot.waiting.take_if(|version| version.incarnation == *incarnation);
+            let held = slot.held.as_mut().filter(|held| held.version.incarnation == *incarnation);
+            match (outcome, held) {
+                (Outcome::Gone, held) => {
+                    slot.removals.retain(|removal| removal.incarnation != *incarnation);
+                    if held.is_some() {
+                        slot.held = None;
+                    }
+                    return;
                 }
+                (Outcome::Removing, Some(held)) => held.settled = false,
+                _ => {}
             }
-            Outcome::Removing | Outcome::Waiting | Outcome::Rejected | Outcome::Persisted => {
-                for removal in slot
-                    .removals
-                    .iter_mut()
-                    .filter(|removal| removal.incarnation == *incarnation)
-                {
-                    removal.in_hand = true;
-                }
-                let held = slot
-                    .held
-                    .clone()
-                    .filter(|held| held.version.incarnation == *incarnation);
-                if let (Outcome::Removing, Some(held)) = (outcome, held) {
-                    self.set_held(
-                        key,
-                        Some(Holding {
-                            settled: false,
-                            ..held
-                        }),
-                    );
-                }
+            for removal in slot.removals.iter_mut().filter(|removal| removal.incarnation == *incarnation) {
+                removal.in_hand = true;
             }
-        }
+        });
     }
 
     /// A late result: of an order that was answered by Waiting or Removing before.

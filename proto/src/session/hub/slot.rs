@@ -40,16 +40,6 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    pub fn entry<'a>(&'a self, key: &'a AgentKey) -> Entry<'a> {
-        Entry {
-            key,
-            incarnation: &self.version.incarnation,
-            hash: Some(self.version.hash),
-            replicas: self.version.replicas,
-            unsettled: !self.settled,
-        }
-    }
-
     pub fn held(&self, key: &AgentKey) -> Held {
         Held {
             agent: AgentRef {
@@ -137,6 +127,14 @@ impl Slot {
             Some(want) if self.holds(want) => std::mem::take(&mut self.removals),
             _ => Vec::new(),
         }
+    }
+
+    /// What the member's digest has of this agent.
+    pub fn entry<'a>(&'a self, key: &'a AgentKey) -> Option<Entry<'a>> {
+        let version = self.held.as_ref().map(|held| &held.version).or(self.waiting.as_ref())?;
+        let settled = self.waiting.is_none() && self.held.as_ref().is_some_and(|held| held.settled);
+        let Version { incarnation, hash, replicas } = version;
+        Some(Entry { key, incarnation, hash: *hash, replicas: *replicas, unsettled: !settled })
     }
 
     pub fn is_empty(&self) -> bool {

@@ -44,40 +44,44 @@ impl Holdings {
             .filter(|held| held.agent.incarnation == *incarnation)
     }
 
+    /// The digest of what an inventory would have.
     pub fn digest(&self, orders: &Orders) -> SetDigest {
         let mut digest = self.digest;
-        for (agent, open) in orders.executing() {
-            digest.add(&Entry {
-                key: &agent.key,
-                incarnation: &agent.incarnation,
-                hash: open.hash(),
-                replicas: open.replicas(),
-                unsettled: true,
-            });
+        for (key, to_be) in self.changing(orders) {
+            match (self.held.get(key), to_be) {
+                (Some(held), _) => {
+                    digest.remove(&entry(held));
+                    digest.add(&Entry { unsettled: true, ..entry(held) });
+                }
+                (None, Some(to_be)) => digest.add(&Entry { unsettled: true, ..entry(&to_be) }),
+                (None, None) => {}
+            }
         }
         digest
     }
 
-    /// The part of the inventory after `after`, and whether it is the last.
-    pub fn inventory(&self, after: Option<&AgentKey>, orders: &Orders) -> (v1::Inventory, Option<AgentKey>) {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        // Of an agent that is held, one entry tells that it changes; one that isn't may come to be held.
-        let mut executing: BTreeMap<&AgentKey, Option<Held>> = BTreeMap::new();
-        for (agent, open) in orders.executing() {
+    /// What orders still change, and what they would make of it.
+    fn changing<'a>(&self, orders: &'a Orders) -> BTreeMap<&'a AgentKey, Option<Held>> {
+        let mut changing: BTreeMap<&AgentKey, Option<Held>> = BTreeMap::new();
+        for (agent, open) in orders.changing() {
             let to_be = match open {
-                Open::Upsert { hash, replicas } => Some(Held {
-                    agent: agent.clone(),
-                    hash: *hash,
-                    replicas: *replicas,
-                    removing: false,
-                }),
+                Open::Upsert { hash, replicas } => {
+                    Some(Held { agent: agent.clone(), hash: *hash, replicas: *replicas, removing: false })
+                }
                 Open::Removal => None,
             };
-            let known = executing.entry(&agent.key).or_default();
+            let known = changing.entry(&agent.key).or_default();
             *known = to_be.or(known.take());
         }
+        changing
+    }
+
+    /// The part of the inventory after `after`; and where the next part begins, unless this is the last.
+    pub fn inventory(&self, after: Option<&AgentKey>, orders: &Orders) -> (v1::Inventory, Option<AgentKey>) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let changing = self.changing(orders);
         let mut keys: Vec<&AgentKey> = Vec::new();
-        let mut coming = executing
+        let mut coming = changing
             .range::<AgentKey, _>((from, Bound::Unbounded))
             .peekable();
         let mut part = v1::Inventory::default();

@@ -425,7 +425,7 @@ impl MemberLink {
     /// Results and changed reports that wait to be sent. Never more than one of each per agent.
     #[must_use]
     pub fn outbox_depth(&self) -> usize {
-        self.orders.waiting() + self.reports.waiting()
+        self.orders.depth() + self.reports.depth()
     }
 
     /// Closes the transport for a cause that time, or another hub, may mend.

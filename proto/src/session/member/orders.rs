@@ -56,6 +56,8 @@ pub(super) struct Orders {
     /// Of the session.
     last_delta: u64,
     tickets: BTreeMap<u64, Ticket>,
+    /// Orders that were answered by Waiting: they may come to be held at any time, in any session.
+    waiting: BTreeMap<AgentRef, Open>,
     acks: VecDeque<v1::Ack>,
     late: Outbox<AgentRef, OrderResult>,
 }
@@ -109,7 +111,7 @@ impl Orders {
             if !keys.insert(agent.key.clone()) {
                 return Err(format!("a delta has {} twice", agent.key));
             }
-            let coming = self.executing().any(|(other, _)| other.key == agent.key);
+            let coming = self.changing().any(|(other, _)| other.key == agent.key);
             if coming || holdings.has(&agent.key, &agent.incarnation) {
                 ticket.open.insert(agent.clone(), Open::Removal);
                 batch.removals.push((agent, traceparent));
@@ -146,9 +148,9 @@ impl Orders {
         self.tickets.values_mut().find_map(|ticket| ticket.batch.take())
     }
 
-    /// Orders without a result, in any session's batches.
-    pub fn executing(&self) -> impl Iterator<Item = (&AgentRef, &Open)> {
-        self.tickets.values().flat_map(|ticket| &ticket.open)
+    /// Orders without a final result, of any session: what is held may change by them at any time.
+    pub fn changing(&self) -> impl Iterator<Item = (&AgentRef, &Open)> {
+        self.waiting.iter().chain(self.tickets.values().flat_map(|ticket| &ticket.open))
     }
 
     /// A result came in. What the member holds is brought up to date at once, before its watch tells.
@@ -163,7 +165,15 @@ impl Orders {
             return;
         };
         let AgentRef { key, incarnation } = &result.agent;
+        // A newer order for the same name replaces what waited; a removal ends only its own incarnation.
+        match open {
+            Open::Upsert { .. } => self.waiting.retain(|agent, _| agent.key != *key),
+            Open::Removal => drop(self.waiting.remove(&result.agent)),
+        }
         match (result.outcome, &open) {
+            (Outcome::Waiting, Open::Upsert { .. }) => {
+                self.waiting.insert(result.agent.clone(), open.clone());
+            }
             (Outcome::Persisted, Open::Upsert { hash, replicas }) => holdings.hold(Held {
                 agent: result.agent.clone(),
                 hash: *hash,
@@ -190,6 +200,9 @@ impl Orders {
     }
 
     fn on_late_result(&mut self, result: OrderResult, in_session: bool) {
+        if result.outcome != Outcome::Waiting {
+            self.waiting.remove(&result.agent);
+        }
         // The earlier result may not have left yet: then this one takes its place.
         let waiting = self.tickets.values_mut().filter(|ticket| ticket.delta.is_some());
         let mut earlier = waiting.flat_map(|ticket| &mut ticket.results);
@@ -271,7 +284,7 @@ impl Orders {
     }
 
     /// Results that wait to be sent.
-    pub fn waiting(&self) -> usize {
+    pub fn depth(&self) -> usize {
         self.late.len() + self.acks.iter().map(|ack| ack.results.len()).sum::<usize>()
     }
 }

@@ -166,7 +166,7 @@ impl Reports {
     }
 
     /// Reports that wait to be sent, snapshots apart.
-    pub fn waiting(&self) -> usize {
+    pub fn depth(&self) -> usize {
         self.changed.len() + self.held_back.len()
     }
 }

@@ -1,0 +1,571 @@
+//! The world of the two machines: what each end has persisted, the wire, and who carries out orders.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use parallax_crds::link::{AgentReport, Held, Order, OrderResult, Outcome};
+use parallax_crds::names::AgentRef;
+use parallax_crds::{AgentKey, ClusterName, Incarnation, Phase, SpecHash};
+use parallax_proto::session::limits::FRAME_BYTES;
+use parallax_proto::session::{
+    HubEvent, HubSession, HubSessionConfig, MemberAction, MemberLink, MemberLinkConfig,
+};
+use parallax_proto::v1;
+use prost::Message;
+
+/// The member refuses specs with this hash.
+const POISON: u8 = 3;
+/// The member keeps specs with this hash for a while before it persists them.
+const SLOW: u8 = 2;
+const KEYS: usize = 6;
+
+#[derive(Debug, Clone)]
+pub enum Op {
+    /// The hub wants an agent so.
+    Want { key: usize, hash: u8, replicas: i32 },
+    /// The agent is deleted, and another of its name is made.
+    Recreate { key: usize, hash: u8 },
+    /// The agent is deleted.
+    Delete { key: usize },
+    /// The hub forgets an agent, as after a restore from an older backup.
+    Lose { key: usize },
+    /// Somebody deletes an assignment in the member.
+    Vandalise { key: usize },
+    ToHub { frames: usize },
+    ToMember { frames: usize },
+    /// Orders are carried out.
+    Work { works: usize },
+    /// What was removing or waiting is done.
+    Late,
+    /// The epoch is persisted.
+    Persist,
+    Connect,
+    Pass { millis: u64 },
+    /// Some of what is on the wire arrives, then it is cut.
+    Cut { to_hub: usize, to_member: usize },
+    CrashHub,
+    CrashMember,
+}
+
+enum Work {
+    Upsert(Order),
+    Remove(AgentRef),
+}
+
+pub struct World {
+    now: Duration,
+    seed: u64,
+    // The hub.
+    epoch: u64,
+    wanted: BTreeMap<AgentKey, Order>,
+    tombstones: BTreeSet<AgentRef>,
+    lost: BTreeSet<AgentRef>,
+    incarnations: u64,
+    session: Option<HubSession>,
+    synced: bool,
+    reports: BTreeMap<AgentKey, AgentReport>,
+    // The wire.
+    to_hub: VecDeque<v1::FromMember>,
+    to_member: VecDeque<v1::FromHub>,
+    // The member: its API server,
+    held: BTreeMap<AgentKey, Held>,
+    persisted: Option<(String, u64)>,
+    /// Everything that may go, by the hub's word.
+    may_go: BTreeSet<AgentRef>,
+    writes: u64,
+    // and its process.
+    boots: u64,
+    link: MemberLink,
+    dialling: bool,
+    persist: Option<(String, u64)>,
+    works: VecDeque<(u64, Work)>,
+    waiting: BTreeMap<AgentKey, Order>,
+}
+
+fn key(n: usize) -> AgentKey {
+    AgentKey::new("demo", &format!("agent-{}", n % KEYS))
+}
+
+fn hash(n: u8) -> SpecHash {
+    SpecHash::from_bytes(&[n; 16]).unwrap()
+}
+
+fn is(order: &Order, n: u8) -> bool {
+    order.hash == hash(n)
+}
+
+fn link(seed: u64, boot: u64, persisted: Option<&(String, u64)>, now: Duration) -> MemberLink {
+    let config = MemberLinkConfig {
+        cluster_uid: "cluster".to_owned(),
+        boot_id: format!("boot-{boot}"),
+        member_version: "1".to_owned(),
+        hub_uid: persisted.map(|(uid, _)| uid.clone()),
+        max_epoch: persisted.map_or(0, |(_, epoch)| *epoch),
+        seed: seed ^ boot,
+    };
+    MemberLink::new(config, now)
+}
+
+fn result(agent: AgentRef, hash: Option<SpecHash>, outcome: Outcome) -> OrderResult {
+    OrderResult { agent, hash, outcome, reason: String::new(), message: String::new() }
+}
+
+fn report(held: &Held) -> AgentReport {
+    AgentReport {
+        agent: held.agent.clone(),
+        hash: Some(held.hash),
+        phase: if held.removing { Phase::Terminating } else { Phase::Running },
+        desired: held.replicas,
+        replicas: held.replicas,
+        ready: held.replicas,
+        synced: true,
+        reason: String::new(),
+        message: String::new(),
+        traceparent: None,
+    }
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            now: Duration::ZERO,
+            seed,
+            epoch: 1,
+            wanted: BTreeMap::new(),
+            tombstones: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            incarnations: 0,
+            session: None,
+            synced: false,
+            reports: BTreeMap::new(),
+            to_hub: VecDeque::new(),
+            to_member: VecDeque::new(),
+            held: BTreeMap::new(),
+            persisted: None,
+            may_go: BTreeSet::new(),
+            writes: 0,
+            boots: 1,
+            link: link(seed, 1, None, Duration::ZERO),
+            dialling: false,
+            persist: None,
+            works: VecDeque::new(),
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    pub fn apply(&mut self, op: Op) {
+        match op {
+            Op::Want { key: n, hash: h, replicas } => {
+                let key = key(n);
+                let incarnation = match self.wanted.get(&key) {
+                    Some(order) => order.agent.incarnation.clone(),
+                    None => self.next_incarnation(),
+                };
+                self.want(Order {
+                    agent: AgentRef { key, incarnation },
+                    hash: hash(h),
+                    replicas,
+                    template: vec![b'x'; usize::from(h) * 100 + 1].into(),
+                    traceparent: None,
+                });
+            }
+            Op::Recreate { key: n, hash: h } => {
+                self.delete(&key(n));
+                self.apply(Op::Want { key: n, hash: h, replicas: 1 });
+            }
+            Op::Delete { key: n } => self.delete(&key(n)),
+            Op::Lose { key: n } => {
+                if let Some(order) = self.wanted.remove(&key(n)) {
+                    self.lost.insert(order.agent);
+                    if let Some(session) = &mut self.session {
+                        session.forget(&key(n));
+                        for tombstone in self.tombstones.iter().filter(|tombstone| tombstone.key == key(n)) {
+                            session.remove(tombstone.clone(), None);
+                        }
+                    }
+                }
+            }
+            Op::Vandalise { key: n } => {
+                // Only what isn't being worked on: a real API server would order the two, this model can't.
+                let busy = self.works.iter().any(|(_, work)| match work {
+                    Work::Upsert(order) => order.agent.key == key(n),
+                    Work::Remove(agent) => agent.key == key(n),
+                });
+                if !busy && self.held.remove(&key(n)).is_some() {
+                    self.link.release(&key(n));
+                    self.link.unreport(&key(n));
+                    self.reports.remove(&key(n));
+                }
+            }
+            Op::ToHub { frames } => {
+                for _ in 0..frames {
+                    self.deliver_to_hub();
+                }
+            }
+            Op::ToMember { frames } => {
+                for _ in 0..frames {
+                    self.deliver_to_member();
+                }
+            }
+            Op::Work { works } => {
+                for _ in 0..works {
+                    self.work();
+                }
+            }
+            Op::Late => self.late(),
+            Op::Persist => self.persist_epoch(),
+            Op::Connect => self.connect(),
+            Op::Pass { millis } => self.pass(Duration::from_millis(millis)),
+            Op::Cut { to_hub, to_member } => {
+                self.apply(Op::ToHub { frames: to_hub });
+                self.apply(Op::ToMember { frames: to_member });
+                self.cut();
+            }
+            Op::CrashHub => {
+                self.epoch += 1;
+                self.session = None;
+                self.cut();
+            }
+            Op::CrashMember => {
+                self.boots += 1;
+                self.cut();
+                self.works.clear();
+                self.persist = None;
+                self.waiting.clear();
+                self.link = link(self.seed, self.boots, self.persisted.as_ref(), self.now);
+                for held in self.held.values() {
+                    self.link.hold(held.clone());
+                    self.link.report(report(held));
+                }
+            }
+        }
+        self.pump();
+        self.check_bounds();
+    }
+
+    fn next_incarnation(&mut self) -> Incarnation {
+        self.incarnations += 1;
+        Incarnation::new(&format!("uid-{}", self.incarnations))
+    }
+
+    fn want(&mut self, order: Order) {
+        self.wanted.insert(order.agent.key.clone(), order.clone());
+        if let Some(session) = &mut self.session {
+            session.upsert(order);
+        }
+    }
+
+    fn delete(&mut self, key: &AgentKey) {
+        if let Some(order) = self.wanted.remove(key) {
+            self.tombstones.insert(order.agent.clone());
+            self.may_go.insert(order.agent.clone());
+            if let Some(session) = &mut self.session {
+                session.remove(order.agent, None);
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        if std::mem::take(&mut self.dialling) {
+            self.session = Some(HubSession::new(ClusterName::new("member").unwrap(), self.now));
+            self.synced = false;
+            self.to_hub.clear();
+            self.to_member.clear();
+            self.link.on_connected(self.now);
+        }
+    }
+
+    fn cut(&mut self) {
+        self.to_hub.clear();
+        self.to_member.clear();
+        if let Some(mut session) = self.session.take() {
+            session.on_eof(self.now);
+        }
+        self.synced = false;
+        self.link.on_disconnected("cut", self.now);
+    }
+
+    fn deliver_to_hub(&mut self) {
+        if let (Some(frame), Some(session)) = (self.to_hub.pop_front(), &mut self.session) {
+            let bytes = frame.encode_to_vec();
+            assert!(bytes.len() <= FRAME_BYTES);
+            session.on_frame(v1::FromMember::decode(bytes.as_slice()).unwrap(), self.now);
+        }
+        self.pump();
+    }
+
+    fn deliver_to_member(&mut self) {
+        if let Some(frame) = self.to_member.pop_front() {
+            let bytes = frame.encode_to_vec();
+            assert!(bytes.len() <= FRAME_BYTES);
+            self.link.on_frame(v1::FromHub::decode(bytes.as_slice()).unwrap(), self.now);
+        }
+        self.pump();
+    }
+
+    /// Machines speak while the wire has room, which is two frames each way.
+    fn pump(&mut self) {
+        self.actions();
+        while self.session.is_some()
+            && self.to_hub.len() < 2
+            && let Some(frame) = self.link.poll_frame(self.now)
+        {
+            self.to_hub.push_back(frame);
+        }
+        while let Some(session) = &mut self.session
+            && self.to_member.len() < 2
+            && let Some(frame) = session.poll_frame(self.now)
+        {
+            self.to_member.push_back(frame);
+        }
+        self.hub_events();
+        self.actions();
+    }
+
+    fn hub_events(&mut self) {
+        while let Some(event) = self.session.as_mut().and_then(HubSession::poll_event) {
+            match event {
+                HubEvent::Hello(hello) => {
+                    assert!(hello.max_epoch_seen <= self.epoch);
+                    let config = HubSessionConfig {
+                        hub_uid: "hub".to_owned(),
+                        epoch: self.epoch,
+                        session: format!("session-{}", self.now.as_millis()),
+                        heartbeat: Duration::from_secs(10),
+                        silence: Duration::from_secs(45),
+                        not_after_unix: 0,
+                        lifetime: Duration::from_secs(3600 * 24),
+                    };
+                    let orders = self.wanted.values().cloned().collect();
+                    let removals = self.tombstones.iter().cloned().collect();
+                    self.session.as_mut().unwrap().admit(config, orders, removals, self.now);
+                }
+                HubEvent::Result(result) => {
+                    if result.outcome == Outcome::Gone {
+                        let gone = self.held.get(&result.agent.key).is_none_or(|held| held.agent != result.agent);
+                        assert!(gone, "{:?} is said to be gone, but held", result.agent);
+                        self.tombstones.remove(&result.agent);
+                    }
+                }
+                HubEvent::Report(report) => {
+                    self.reports.insert(report.agent.key.clone(), report);
+                }
+                HubEvent::Synced => self.synced = true,
+                HubEvent::Unclaimed(held) => {
+                    for held in held {
+                        assert!(!self.wanted.contains_key(&held.agent.key));
+                    }
+                }
+                HubEvent::Closed(reason) => {
+                    self.session = None;
+                    assert!(!reason.to_string().contains("protocol"), "{reason}");
+                }
+                HubEvent::ReportsComplete | HubEvent::Cluster(_) | HubEvent::Events(..) => {}
+            }
+        }
+        if self.session.as_ref().is_some_and(HubSession::is_closed) {
+            self.session = None;
+        }
+    }
+
+    fn actions(&mut self) {
+        while let Some(action) = self.link.poll_action(self.now) {
+            match action {
+                MemberAction::Dial => self.dialling = true,
+                MemberAction::PersistEpoch { hub_uid, epoch } => self.persist = Some((hub_uid, epoch)),
+                MemberAction::Carry(batch) => {
+                    assert_eq!(self.persisted, Some((batch.hub_uid.clone(), batch.epoch)), "obeyed before persisted");
+                    for order in batch.orders {
+                        self.works.push_back((batch.nonce, Work::Upsert(order)));
+                    }
+                    for (agent, _) in batch.removals {
+                        self.works.push_back((batch.nonce, Work::Remove(agent)));
+                    }
+                }
+                MemberAction::Close => {
+                    self.dialling = false;
+                    self.persist = None;
+                    self.to_hub.clear();
+                    self.to_member.clear();
+                    self.session = None;
+                }
+                MemberAction::Connected(_) => {}
+                MemberAction::Refused { reason, message } => panic!("{reason}: {message}"),
+                MemberAction::Lost { cause } => assert!(!cause.contains("protocol"), "{cause}"),
+            }
+        }
+    }
+
+    fn persist_epoch(&mut self) {
+        if let Some((hub_uid, epoch)) = self.persist.take() {
+            self.persisted = Some((hub_uid.clone(), epoch));
+            self.link.on_epoch_persisted(&hub_uid, epoch);
+        }
+    }
+
+    fn work(&mut self) {
+        let Some((nonce, work)) = self.works.pop_front() else {
+            return;
+        };
+        match work {
+            Work::Upsert(order) if is(&order, POISON) => {
+                self.link.on_result(nonce, result(order.agent, Some(order.hash), Outcome::Rejected));
+            }
+            Work::Upsert(order) if is(&order, SLOW) => {
+                self.link.on_result(nonce, result(order.agent.clone(), Some(order.hash), Outcome::Waiting));
+                self.waiting.insert(order.agent.key.clone(), order);
+            }
+            Work::Upsert(order) => {
+                self.waiting.remove(&order.agent.key);
+                self.store(&order);
+                self.link.on_result(nonce, result(order.agent, Some(order.hash), Outcome::Persisted));
+            }
+            Work::Remove(agent) => {
+                assert!(self.may_go.contains(&agent), "{agent:?} was never to be removed");
+                self.waiting.retain(|_, order| order.agent != agent);
+                match self.held.get_mut(&agent.key).filter(|held| held.agent == agent) {
+                    Some(held) => {
+                        held.removing = true;
+                        self.writes += 1;
+                        let held = held.clone();
+                        self.link.on_result(nonce, result(agent, None, Outcome::Removing));
+                        self.link.report(report(&held));
+                        self.link.hold(held);
+                    }
+                    None => self.link.on_result(nonce, result(agent, None, Outcome::Gone)),
+                }
+            }
+        }
+        self.pump();
+    }
+
+    fn store(&mut self, order: &Order) {
+        let held =
+            Held { agent: order.agent.clone(), hash: order.hash, replicas: order.replicas, removing: false };
+        self.link.hold(held.clone());
+        self.link.report(report(&held));
+        let old = self.held.insert(order.agent.key.clone(), held.clone());
+        self.writes += u64::from(old.as_ref() != Some(&held));
+        if let Some(old) = old.filter(|old| old.agent != held.agent) {
+            let known = self.may_go.contains(&old.agent) || self.lost.contains(&old.agent);
+            assert!(known, "{:?} was replaced without being deleted", old.agent);
+        }
+    }
+
+    fn late(&mut self) {
+        let removing: Vec<AgentRef> =
+            self.held.values().filter(|held| held.removing).map(|held| held.agent.clone()).collect();
+        for agent in removing {
+            self.held.remove(&agent.key);
+            self.writes += 1;
+            self.link.release(&agent.key);
+            self.link.unreport(&agent.key);
+            self.reports.remove(&agent.key);
+            self.link.on_result(0, result(agent, None, Outcome::Gone));
+        }
+        for order in std::mem::take(&mut self.waiting).into_values() {
+            self.store(&order);
+            self.link.on_result(0, result(order.agent, Some(order.hash), Outcome::Persisted));
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        loop {
+            let deadlines =
+                [self.session.as_ref().and_then(HubSession::next_deadline), self.link.next_deadline()];
+            let next = deadlines.into_iter().flatten().min().unwrap_or(until).min(until);
+            self.now = self.now.max(next);
+            if let Some(session) = &mut self.session {
+                session.on_timer(self.now);
+            }
+            self.link.on_timer(self.now);
+            let idle = self.to_hub.is_empty() && self.to_member.is_empty();
+            self.pump();
+            if self.now >= until {
+                return;
+            }
+            // What nobody delivers now is late, and time would stand still at a heartbeat that is due.
+            if !idle {
+                self.now = until;
+            }
+        }
+    }
+
+    fn check_bounds(&self) {
+        if let Some(session) = &self.session {
+            assert!(session.outbox_depth() <= KEYS);
+        }
+        let agents = usize::try_from(self.incarnations).unwrap();
+        assert!(self.link.outbox_depth() <= agents + KEYS + 2 * KEYS);
+    }
+
+    /// No more faults: both ends come to agree, and then rest.
+    pub fn settle(&mut self) {
+        for _ in 0..3000 {
+            self.connect();
+            self.persist_epoch();
+            self.pump();
+            while !self.to_hub.is_empty() || !self.to_member.is_empty() || !self.works.is_empty() {
+                self.deliver_to_hub();
+                self.deliver_to_member();
+                self.persist_epoch();
+                self.work();
+            }
+            self.late();
+            self.pump();
+            if self.to_hub.is_empty() && self.to_member.is_empty() && self.disagreement().is_none() {
+                break;
+            }
+            self.pass(Duration::from_millis(500));
+        }
+        assert_eq!(self.disagreement(), None);
+        // And nothing is written any more.
+        let writes = self.writes;
+        for _ in 0..120 {
+            self.pass(Duration::from_secs(1));
+            while !self.to_hub.is_empty() || !self.to_member.is_empty() || !self.works.is_empty() {
+                self.deliver_to_hub();
+                self.deliver_to_member();
+                self.work();
+            }
+        }
+        assert_eq!(self.writes, writes, "the member writes without being asked");
+        assert_eq!(self.disagreement(), None);
+        assert!(self.session.is_some(), "the session is lost without a fault");
+    }
+
+    /// Where the two ends differ.
+    fn disagreement(&self) -> Option<String> {
+        if !self.synced {
+            return Some("the resync isn't over".to_owned());
+        }
+        for order in self.wanted.values().filter(|order| !is(order, POISON)) {
+            let held = self.held.get(&order.agent.key);
+            let same = held.is_some_and(|held| {
+                held.agent == order.agent
+                    && held.hash == order.hash
+                    && held.replicas == order.replicas
+                    && !held.removing
+            });
+            if !same {
+                return Some(format!("{order:?} is wanted, {held:?} is held"));
+            }
+        }
+        for held in self.held.values() {
+            let wanted = self.wanted.get(&held.agent.key);
+            let kept = wanted.is_some() || self.lost.contains(&held.agent);
+            if !kept || held.removing {
+                return Some(format!("{held:?} is held for nothing"));
+            }
+            if self.reports.get(&held.agent.key) != Some(&report(held)) {
+                return Some(format!("{held:?} is not what was reported: {:?}", self.reports.get(&held.agent.key)));
+            }
+        }
+        if let Some(tombstone) = self.tombstones.first() {
+            return Some(format!("{tombstone:?} is not known to be gone"));
+        }
+        let waiting = self.session.as_ref().map_or(0, HubSession::outbox_depth);
+        (waiting > 0).then(|| format!("{waiting} orders wait"))
+    }
+}
