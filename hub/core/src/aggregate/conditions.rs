@@ -24,6 +24,8 @@ pub const DEGRADED: &str = "Degraded";
 /// The reason of `Progressing=False` when nothing has changed for too long.
 pub(super) const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
 const UNREACHABLE: &str = "ClusterUnreachable";
+const SUSPENDED: &str = "ClusterSuspended";
+const NO_ORDERS: &str = "the cluster is suspended, so that the current order waits for its resumption";
 const PROGRESS: &str = "Progressing";
 const TERMINATING: &str = "Terminating";
 
@@ -141,6 +143,7 @@ impl Facts<'_> {
                 UNREACHABLE,
                 format!("{name}: the session is lost, so that the current order waits for it"),
             ),
+            Some((Unsynced::Suspended, name, _)) => saying(Some(false), SUSPENDED, about(name, NO_ORDERS)),
             Some((Unsynced::Dispatching, ..)) => {
                 let done = self.targets.iter().filter(|row| row.unsynced.is_none()).count();
                 saying(None, "Dispatching", format!("{} the current order", have(done, all)))
@@ -215,6 +218,7 @@ fn complaint<'a>(row: &Row<'a>) -> (&'a str, String) {
         return (UNREACHABLE, about(row.name, message));
     }
     let (reason, otherwise) = match row.unsynced {
+        Some(Unsynced::Suspended) => (SUSPENDED, NO_ORDERS.to_owned()),
         Some(Unsynced::Dispatching) => ("Dispatching", "the current order is on its way".to_owned()),
         _ => (PROGRESS, format!("{} of {} replicas are ready", row.ready, row.wanted.unwrap_or(0))),
     };

@@ -64,6 +64,8 @@ pub struct ClusterInput<'a> {
     pub wanted: Option<i32>,
     /// It has persisted the current order, hash and replicas; none: not known since the hub's start.
     pub persisted: Option<bool>,
+    /// Its administrator has it suspended: it is sent no order.
+    pub suspended: bool,
     /// The result of the current order, once there is one.
     pub result: Option<&'a OrderResult>,
     /// What it said last.

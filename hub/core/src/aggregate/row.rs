@@ -31,6 +31,7 @@ pub(super) enum Unsynced {
     Blocked,
     Waiting,
     Unreachable,
+    Suspended,
     Dispatching,
 }
 
@@ -199,6 +200,9 @@ fn unsynced(cluster: &ClusterInput<'_>, current: bool) -> Option<Unsynced> {
     }
     // Before anything is heard, what ran at the current generation counts as persisted.
     if !cluster.persisted.unwrap_or(current) {
+        if cluster.suspended {
+            return Some(Unsynced::Suspended);
+        }
         let fresh = cluster.freshness == Freshness::Fresh;
         return Some(if fresh { Unsynced::Dispatching } else { Unsynced::Unreachable });
     }

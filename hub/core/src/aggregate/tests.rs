@@ -18,6 +18,7 @@ struct Member {
     name: ClusterName,
     wanted: Option<i32>,
     persisted: Option<bool>,
+    suspended: bool,
     result: Option<OrderResult>,
     heard: bool,
     report: Option<AgentReport>,
@@ -49,6 +50,7 @@ fn member(name: &str, wanted: i32) -> Member {
         name: ClusterName::new(name).unwrap(),
         wanted: Some(wanted),
         persisted: Some(false),
+        suspended: false,
         result: None,
         heard: true,
         report: None,
@@ -119,6 +121,7 @@ impl Member {
             name: &self.name,
             wanted: self.wanted,
             persisted: self.persisted,
+            suspended: self.suspended,
             result: self.result.as_ref(),
             word: match &self.report {
                 Some(report) => Word::Report { report, generation: self.generation },

@@ -72,12 +72,12 @@ impl Fleet {
 
     pub(super) fn agent_status_written(
         &mut self,
-        key: AgentKey,
+        key: &AgentKey,
         uid: &str,
         outcome: &WriteOutcome,
         now: Now,
     ) {
-        let agent = self.agents.get_mut(&key).filter(|a| a.uid == uid);
+        let agent = self.agents.get_mut(key).filter(|a| a.uid == uid);
         let whose = StatusOf::Agent(key.clone());
         let Some(agent) = agent else { return self.statuses.done(&whose, now.mono) };
         let written = agent.writing.take();
@@ -91,7 +91,7 @@ impl Fleet {
                     agent.status = written.map(|status| *status);
                 }
                 self.statuses.done(&whose, now.mono);
-                self.touch(&key);
+                self.touch(key);
             }
             WriteOutcome::NotFound => self.statuses.done(&whose, now.mono),
             WriteOutcome::Conflict | WriteOutcome::Invalid(_) | WriteOutcome::Failed(_) => {
@@ -177,6 +177,7 @@ fn input<'a>(
         name,
         wanted,
         persisted: row.persisted.is(order),
+        suspended: cluster.is_some_and(super::Cluster::is_suspended),
         result: row.result.as_ref().filter(|r| r.hash.is_some() && r.hash == hash),
         word,
         freshness: row.freshness,

@@ -130,6 +130,21 @@ fn an_order_that_waits_says_what_for() {
 }
 
 #[test]
+fn an_edit_that_a_suspended_cluster_is_not_sent_says_so() {
+    let before = over(&[member("a", 2).ready()]).first();
+    let kept = Member { persisted: Some(false), suspended: true, ..member("a", 2).ready() };
+    let mut edited = over(&[kept]);
+    edited.generation = 2;
+    let status = edited.decided().then(&before, 2_000);
+    for type_ in [READY, SYNCED] {
+        assert_eq!(brief(&status, type_), ("False", "ClusterSuspended"));
+    }
+    assert_eq!(row(&status, "a").ready_replicas, 2, "it keeps what it has");
+    let unchanged = over(&[Member { suspended: true, ..member("a", 2).ready() }]).first();
+    assert_eq!(brief(&unchanged, READY).0, "True", "what needs no order needs none");
+}
+
+#[test]
 fn an_object_that_is_in_the_way_breaks_synced() {
     let mut blocked = member("a", 1).says(Phase::Pending, 0, "NameConflict");
     blocked.report.as_mut().unwrap().synced = false;

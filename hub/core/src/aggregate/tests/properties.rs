@@ -46,7 +46,7 @@ fn any_member() -> impl Strategy<Value = Member> {
             if let Some((outcome, reason)) = result {
                 member = member.answers(outcome, reason);
             }
-            Member { persisted, ..member }
+            Member { persisted, suspended: persisted.is_none() && heard, ..member }
         })
 }
 
