@@ -20,14 +20,22 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Where the live object isn't what is desired; none when a write would change nothing.
+/// Where the live object isn't what is desired; none when a write would change nothing. Both are of one kind:
+/// items of a list don't say theirs.
 ///
 /// A field that a former desired object had and this one hasn't is not seen here: an annotation with the
 /// hash of the order differs then, and server-side apply drops the field.
 #[must_use]
 pub fn difference(desired: &Value, live: &Value) -> Option<Difference> {
     let mut path = Path::default();
-    (!covers(desired, live, &mut path)).then(|| Difference { path: path.text() })
+    let same = match (desired, live) {
+        (Value::Object(desired), Value::Object(live)) => desired
+            .iter()
+            .filter(|(key, _)| *key != "apiVersion" && *key != "kind")
+            .all(|(key, value)| covers_field(key, value, live, &mut path)),
+        _ => covers(desired, live, &mut path),
+    };
+    (!same).then(|| Difference { path: path.text() })
 }
 
 /// The way down to a value. On a difference it is left standing where that is.
@@ -73,21 +81,21 @@ fn covers(desired: &Value, live: &Value, path: &mut Path) -> bool {
         (Value::Array(desired), Value::Array(live)) => covers_list(desired, live, path),
         (desired, Value::Null) => is_empty(desired),
         (Value::Null, _) => true,
-        _ if path.is_quantity() => amount(desired)
-            .zip(amount(live))
-            .is_some_and(|(desired, live)| quantity::same(&desired, &live)),
+        _ if path.is_quantity() => {
+            amount(desired).zip(amount(live)).is_some_and(|(desired, live)| quantity::same(&desired, &live))
+        }
         _ => desired == live,
     }
 }
 
 fn covers_map(desired: &Map<String, Value>, live: &Map<String, Value>, path: &mut Path) -> bool {
-    desired.iter().all(|(key, value)| {
-        // An emptyDir is told from no volume source at all by being there, empty.
-        let missing = !live.contains_key(key) && value.is_object() && key == "emptyDir";
-        path.step(key.clone(), |path| {
-            !missing && covers(value, live.get(key).unwrap_or(&Value::Null), path)
-        })
-    })
+    desired.iter().all(|(key, value)| covers_field(key, value, live, path))
+}
+
+fn covers_field(key: &str, value: &Value, live: &Map<String, Value>, path: &mut Path) -> bool {
+    // An emptyDir is told from no volume source at all by being there, empty.
+    let missing = !live.contains_key(key) && value.is_object() && key == "emptyDir";
+    path.step(key.to_owned(), |path| !missing && covers(value, live.get(key).unwrap_or(&Value::Null), path))
 }
 
 /// Lists with keys: each of ours is there, in our order, with whatever others put between. Other lists are

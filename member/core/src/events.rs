@@ -19,7 +19,10 @@ pub fn transition(old: Option<&AgentReport>, new: &AgentReport) -> Option<Member
         let colon = if new.message.is_empty() { "" } else { ": " };
         return event(true, "PodFailed", format!("{}{colon}{}", new.reason, new.message));
     }
-    if new.phase == Phase::Running && (old.phase != Phase::Running || old.hash != new.hash) && new.reason.is_empty() {
+    if new.phase == Phase::Running
+        && (old.phase != Phase::Running || old.hash != new.hash)
+        && new.reason.is_empty()
+    {
         return event(false, "RolledOut", format!("{} of {} replicas are ready", new.ready, new.desired));
     }
     None
@@ -60,7 +63,10 @@ mod tests {
         let running = report(Phase::Running, true, "");
         let failed = report(Phase::Failed, true, "ImagePullBackOff");
         let conflict = report(Phase::Pending, false, "NameConflict");
-        assert_eq!(told(&pending, &running), Some((false, "RolledOut".into(), "2 of 2 replicas are ready".into())));
+        assert_eq!(
+            told(&pending, &running),
+            Some((false, "RolledOut".into(), "2 of 2 replicas are ready".into()))
+        );
         assert_eq!(told(&pending, &failed), Some((true, "PodFailed".into(), "ImagePullBackOff: why".into())));
         assert_eq!(told(&pending, &conflict), Some((true, "NameConflict".into(), "why".into())));
         for same in [&running, &failed, &conflict] {

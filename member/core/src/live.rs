@@ -36,12 +36,7 @@ impl DeploymentFacts {
     #[must_use]
     pub fn of(deployment: &Value) -> Self {
         let status = &deployment["status"];
-        let count = |field: &str| {
-            status[field]
-                .as_i64()
-                .and_then(|n| i32::try_from(n).ok())
-                .unwrap_or(0)
-        };
+        let count = |field: &str| status[field].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         let condition = |type_: &str| {
             let all = status["conditions"].as_array().into_iter().flatten();
@@ -54,9 +49,7 @@ impl DeploymentFacts {
             incarnation: deployment["spec"]["selector"]["matchLabels"][INCARNATION]
                 .as_str()
                 .map(Incarnation::new),
-            hash: deployment["metadata"]["annotations"][SPEC_HASH]
-                .as_str()
-                .and_then(|h| h.parse().ok()),
+            hash: deployment["metadata"]["annotations"][SPEC_HASH].as_str().and_then(|h| h.parse().ok()),
             observed: status["observedGeneration"].as_i64() >= generation,
             replicas: count("replicas"),
             updated: count("updatedReplicas"),
@@ -150,11 +143,7 @@ pub struct Trouble {
 
 impl Trouble {
     fn new(failing: bool, reason: &str, message: &str) -> Self {
-        Self {
-            failing,
-            reason: reason.to_owned(),
-            message: first_line(message),
-        }
+        Self { failing, reason: reason.to_owned(), message: first_line(message) }
     }
 }
 
@@ -168,25 +157,15 @@ impl PodStatus {
     /// What keeps the pod from running.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
-        let unscheduled = self
-            .conditions
-            .iter()
-            .find(|c| c.type_ == "PodScheduled" && c.status == "False")
-            .and_then(|c| {
-                Some(Trouble::new(
-                    true,
-                    c.reason.as_deref()?,
-                    c.message.as_deref().unwrap_or_default(),
-                ))
+        let unscheduled =
+            self.conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False").and_then(|c| {
+                Some(Trouble::new(true, c.reason.as_deref()?, c.message.as_deref().unwrap_or_default()))
             });
         let whole = self
             .reason
             .as_deref()
             .map(|reason| Trouble::new(false, reason, self.message.as_deref().unwrap_or_default()));
-        let containers = self
-            .container_statuses
-            .iter()
-            .filter_map(ContainerStatus::trouble);
+        let containers = self.container_statuses.iter().filter_map(ContainerStatus::trouble);
         containers.chain(unscheduled).chain(whole).max()
     }
 }
@@ -212,26 +191,16 @@ impl ContainerStatus {
             return Some(Trouble::new(failing, reason, &self.last_words(waiting)));
         }
         let ended = self.state.get("terminated").filter(|s| s.exit_code != Some(0))?;
-        Some(Trouble::new(
-            false,
-            ended.reason.as_deref().unwrap_or("Error"),
-            &self.last_words(ended),
-        ))
+        Some(Trouble::new(false, ended.reason.as_deref().unwrap_or("Error"), &self.last_words(ended)))
     }
 
     /// The container's own message says more than the kubelet's "back-off 5m0s restarting".
     fn last_words(&self, state: &ContainerState) -> String {
         let ended = self.last_state.get("terminated");
-        if let Some(own) = ended
-            .and_then(|e| e.message.as_deref())
-            .filter(|m| !m.trim().is_empty())
-        {
+        if let Some(own) = ended.and_then(|e| e.message.as_deref()).filter(|m| !m.trim().is_empty()) {
             return own.to_owned();
         }
-        match (
-            &state.message,
-            state.exit_code.or(ended.and_then(|e| e.exit_code)),
-        ) {
+        match (&state.message, state.exit_code.or(ended.and_then(|e| e.exit_code))) {
             (Some(message), _) => message.clone(),
             (None, Some(code)) => format!("exit code {code}"),
             (None, None) => String::new(),
@@ -271,11 +240,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             t,
-            Trouble {
-                failing: true,
-                reason: "CrashLoopBackOff".into(),
-                message: "no API key".into()
-            }
+            Trouble { failing: true, reason: "CrashLoopBackOff".into(), message: "no API key".into() }
         );
     }
 
@@ -303,12 +268,8 @@ mod tests {
 
     #[test]
     fn old_pods_are_not_counted_as_ready_in_a_rollout() {
-        let of = |replicas, updated, ready| DeploymentFacts {
-            replicas,
-            updated,
-            ready,
-            ..Default::default()
-        };
+        let of =
+            |replicas, updated, ready| DeploymentFacts { replicas, updated, ready, ..Default::default() };
         assert_eq!(of(3, 1, 2).ready_of_newest(), 0);
         assert_eq!(of(3, 2, 3).ready_of_newest(), 2);
         assert_eq!(of(2, 2, 2).ready_of_newest(), 2);

@@ -48,9 +48,7 @@ pub struct Facts<'a> {
 /// The truth about an agent, from what is known of its objects.
 #[must_use]
 pub fn report(facts: &Facts<'_>) -> AgentReport {
-    let ours = facts
-        .deployment
-        .filter(|d| d.incarnation.as_ref() == Some(&facts.agent.incarnation));
+    let ours = facts.deployment.filter(|d| d.incarnation.as_ref() == Some(&facts.agent.incarnation));
     // Until its controller has seen the newest generation, a Deployment's counts are about the one before.
     let hash = ours.and_then(|d| if d.observed { d.hash } else { facts.previous });
     let ready = match ours {
@@ -101,14 +99,11 @@ fn phase(
 fn worst(deployment: &DeploymentFacts, pods: &[&PodFacts]) -> Option<Trouble> {
     let newest = pods.iter().max_by_key(|p| p.created).map(|p| p.template.as_str());
     let pods = pods.iter().filter(|p| Some(p.template.as_str()) == newest);
-    let refused = deployment
-        .replica_failure
-        .as_ref()
-        .map(|(reason, message)| Trouble {
-            failing: false,
-            reason: reason.clone(),
-            message: crate::live::first_line(message),
-        });
+    let refused = deployment.replica_failure.as_ref().map(|(reason, message)| Trouble {
+        failing: false,
+        reason: reason.clone(),
+        message: crate::live::first_line(message),
+    });
     let late = deployment.deadline_exceeded.as_ref().map(|message| Trouble {
         failing: true,
         reason: "ProgressDeadlineExceeded".into(),
@@ -116,10 +111,7 @@ fn worst(deployment: &DeploymentFacts, pods: &[&PodFacts]) -> Option<Trouble> {
     });
     let known = pods.filter_map(|p| p.trouble.clone()).chain(refused).max();
     match (known, late) {
-        (Some(known), Some(_)) => Some(Trouble {
-            failing: true,
-            ..known
-        }),
+        (Some(known), Some(_)) => Some(Trouble { failing: true, ..known }),
         (known, late) => known.or(late),
     }
 }

@@ -16,10 +16,7 @@ pub struct Rejection {
 
 impl Rejection {
     fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
+        Self { reason, message: message.into() }
     }
 }
 
@@ -44,10 +41,7 @@ pub struct Valid<'a> {
 /// When the order is hostile, or can't be carried out by this member.
 pub fn order(order: &Order, own_namespace: &str) -> Result<AgentTemplate, Rejection> {
     let value: serde_json::Value = serde_json::from_slice(&order.template).map_err(|e| {
-        Rejection::new(
-            "InvalidTemplate",
-            format!("the template is not JSON ({e}); upgrade the hub"),
-        )
+        Rejection::new("InvalidTemplate", format!("the template is not JSON ({e}); upgrade the hub"))
     })?;
     if hash_of(&value)? != order.hash {
         return Err(Rejection::new(
@@ -104,13 +98,7 @@ pub fn assignment<'a>(assignment: &'a AgentAssignment, own_namespace: &str) -> R
     }
     check(&agent, spec.replicas, &spec.template, own_namespace)?;
     let owner_uid = meta.uid.as_deref().unwrap_or_default();
-    Ok(Valid {
-        owner_uid,
-        agent,
-        hash,
-        replicas: spec.replicas,
-        template: &spec.template,
-    })
+    Ok(Valid { owner_uid, agent, hash, replicas: spec.replicas, template: &spec.template })
 }
 
 fn hash_of<T: serde::Serialize>(value: &T) -> Result<SpecHash, Rejection> {
@@ -153,17 +141,11 @@ fn check(
         ));
     }
     if template.image.trim().is_empty() {
-        return Err(Rejection::new(
-            "NoImage",
-            "the template names no image; set spec.image of the agent",
-        ));
+        return Err(Rejection::new("NoImage", "the template names no image; set spec.image of the agent"));
     }
     for env in &template.env {
         if env.name.is_empty() || env.name.contains('=') {
-            return Err(Rejection::new(
-                "InvalidEnv",
-                format!("{:?} can't name a variable", env.name),
-            ));
+            return Err(Rejection::new("InvalidEnv", format!("{:?} can't name a variable", env.name)));
         }
         if env.name.starts_with("AGENT_") || env.name.starts_with("PARALLAX_") {
             return Err(Rejection::new(
@@ -180,10 +162,7 @@ fn check(
 
 fn namespace(namespace: &str, own: &str) -> Result<(), Rejection> {
     if !names::is_dns_label(namespace) {
-        return Err(Rejection::new(
-            "InvalidNamespace",
-            format!("{namespace:?} can't name a namespace"),
-        ));
+        return Err(Rejection::new("InvalidNamespace", format!("{namespace:?} can't name a namespace")));
     }
     if namespace == own || namespace.starts_with("kube-") {
         return Err(Rejection::new(
@@ -202,8 +181,7 @@ fn is_dns_1035(s: &str) -> bool {
 fn is_label_value(s: &str) -> bool {
     let b = s.as_bytes();
     b.len() <= 63
-        && b.iter()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
+        && b.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
         && b.first().is_none_or(u8::is_ascii_alphanumeric)
         && b.last().is_none_or(u8::is_ascii_alphanumeric)
 }
@@ -215,19 +193,12 @@ mod tests {
     use parallax_crds::agent::EnvVar;
 
     fn template() -> AgentTemplate {
-        AgentTemplate {
-            agent_type: "claude".into(),
-            image: "example/agent:1".into(),
-            ..Default::default()
-        }
+        AgentTemplate { agent_type: "claude".into(), image: "example/agent:1".into(), ..Default::default() }
     }
 
     fn an_order(namespace: &str, name: &str, template: &AgentTemplate) -> Order {
         Order {
-            agent: AgentRef {
-                key: AgentKey::new(namespace, name),
-                incarnation: Incarnation::new("u-1"),
-            },
+            agent: AgentRef { key: AgentKey::new(namespace, name), incarnation: Incarnation::new("u-1") },
             hash: SpecHash::of(template).unwrap(),
             replicas: 1,
             template: serde_json::to_vec(template).unwrap().into(),
@@ -241,10 +212,7 @@ mod tests {
 
     #[test]
     fn an_ordinary_order_passes() {
-        assert_eq!(
-            order(&an_order("team", "writer", &template()), "parallax-system").unwrap(),
-            template()
-        );
+        assert_eq!(order(&an_order("team", "writer", &template()), "parallax-system").unwrap(), template());
     }
 
     #[test]
@@ -267,12 +235,8 @@ mod tests {
     #[test]
     fn a_template_that_is_not_the_one_hashed_is_refused() {
         let mut o = an_order("team", "writer", &template());
-        o.template = serde_json::to_vec(&AgentTemplate {
-            image: "evil".into(),
-            ..template()
-        })
-        .unwrap()
-        .into();
+        o.template =
+            serde_json::to_vec(&AgentTemplate { image: "evil".into(), ..template() }).unwrap().into();
         assert_eq!(reason(&o), "HashMismatch");
         o.template = "{".into();
         assert_eq!(reason(&o), "InvalidTemplate");
@@ -293,31 +257,14 @@ mod tests {
         let mut o = an_order("team", "writer", &template());
         o.replicas = -1;
         assert_eq!(reason(&o), "InvalidReplicas");
-        let env = EnvVar {
-            name: "AGENT_NAME".into(),
-            value: Some("x".into()),
-            value_from: None,
-        };
+        let env = EnvVar { name: "AGENT_NAME".into(), value: Some("x".into()), value_from: None };
         assert_eq!(
-            reason(&an_order(
-                "team",
-                "writer",
-                &AgentTemplate {
-                    env: vec![env],
-                    ..template()
-                }
-            )),
+            reason(&an_order("team", "writer", &AgentTemplate { env: vec![env], ..template() })),
             "ReservedEnv"
         );
-        let t = AgentTemplate {
-            agent_type: "a,b=c".into(),
-            ..template()
-        };
+        let t = AgentTemplate { agent_type: "a,b=c".into(), ..template() };
         assert_eq!(reason(&an_order("team", "writer", &t)), "InvalidType");
-        let t = AgentTemplate {
-            image: " ".into(),
-            ..template()
-        };
+        let t = AgentTemplate { image: " ".into(), ..template() };
         assert_eq!(reason(&an_order("team", "writer", &t)), "NoImage");
         let mut o = an_order("team", "writer", &template());
         o.agent.incarnation = Incarnation::new("");

@@ -43,11 +43,13 @@ impl Agents {
         let stage = self.stage(Stage::AssignmentApply, &assignment.agent.key, assignment.traceparent());
         let Brought { sync, then, written } =
             self.bring_about(assignment).instrument(stage.span().clone()).await;
-        if let Sync::Blocked { reason, message } = &sync {
-            tracing::warn!(agent = %assignment.agent.key, reason, "not applied: {message}");
-        }
         let key = &assignment.agent.key;
         if let Some(slot) = self.index.lock().slot_mut(key) {
+            if let Sync::Blocked { reason, message } = &sync
+                && slot.sync.as_ref().is_none_or(|(_, _, before)| *before != sync)
+            {
+                tracing::warn!(agent = %key, reason, "not applied: {message}");
+            }
             slot.sync = Some((assignment.uid().into(), assignment.generation(), sync));
             if written {
                 slot.applied = Some(Instant::now());

@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use super::Agents;
 use super::orders::{Became, What};
 use crate::failure::{Failure, within};
-use crate::store::{Namespace, Versioned as _};
+use crate::store::{End, Namespace, Versioned as _};
 
 /// Whether the work on an order is to be tried again without a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +187,10 @@ impl Agents {
                 (Became::well(Outcome::Removing), Then::Nothing)
             }
             Err(Failure::NotFound(_)) => {
-                let gone = self.index.lock().drop_assignment(&agent.key, held.uid());
+                let gone = self
+                    .index
+                    .lock()
+                    .drop_assignment(&agent.key, &End { uid: held.uid(), version: u64::MAX });
                 if let Some(gone) = gone {
                     self.assignment_gone(&gone);
                 }

@@ -6,7 +6,7 @@ use parallax_crds::{AgentAssignment, AgentKey};
 
 use super::Agents;
 use crate::store::{
-    Assignment, Child, ChildKind, Index, Namespace, Pod, SlimNode, SlimPod, key_of, node_ready,
+    Assignment, Child, ChildKind, End, Index, Namespace, Pod, SlimNode, SlimPod, key_of, node_ready,
 };
 
 impl Agents {
@@ -39,8 +39,7 @@ impl Agents {
     /// An assignment that the watch saw go.
     pub fn assignment_deleted(&self, object: &AgentAssignment) {
         let key = key_of(&object.metadata);
-        let uid = object.metadata.uid.as_deref().unwrap_or_default();
-        let gone = self.index.lock().drop_assignment(&key, uid);
+        let gone = self.index.lock().drop_assignment(&key, &End::of(&object.metadata));
         if let Some(gone) = gone {
             self.assignment_gone(&gone);
         }
@@ -76,8 +75,8 @@ impl Agents {
     }
 
     /// A Deployment or Service that the watch saw go, or lose our label.
-    pub fn child_deleted(&self, kind: ChildKind, key: &AgentKey, uid: &str) {
-        if self.index.lock().drop_child(kind, key, uid).is_some() {
+    pub fn child_deleted(&self, kind: ChildKind, key: &AgentKey, end: &End<'_>) {
+        if self.index.lock().drop_child(kind, key, end).is_some() {
             self.queue.add(key);
             self.refresh(key);
         }

@@ -14,8 +14,9 @@ pub trait Versioned {
 #[derive(Debug)]
 pub struct Kept<T> {
     live: Option<Arc<T>>,
-    /// The UID that was last seen to go: a write's answer that arrives after that brings nothing back.
-    gone: Option<Box<str>>,
+    /// The UID that was last seen to go, and the version of its end: a write's answer that arrives after that
+    /// brings nothing back. A later version does: an object that lost our label goes from our watch only.
+    gone: Option<(Box<str>, u64)>,
     /// In which listing it was last touched.
     listing: u32,
 }
@@ -34,7 +35,7 @@ impl<T: Versioned> Kept<T> {
 
     /// Takes a version in. None when it is no news; otherwise what was there before.
     pub fn update(&mut self, new: T, listing: u32) -> Option<Option<Arc<T>>> {
-        if self.gone.as_deref() == Some(new.uid()) {
+        if self.gone.as_ref().is_some_and(|(uid, end)| **uid == *new.uid() && new.version() < *end) {
             return None;
         }
         self.listing = listing;
@@ -44,11 +45,11 @@ impl<T: Versioned> Kept<T> {
         Some(self.live.replace(Arc::new(new)))
     }
 
-    /// The object of that UID is gone; what was there, if it was that one.
-    pub fn remove(&mut self, uid: &str) -> Option<Arc<T>> {
-        let ours = self.live.as_ref().is_some_and(|live| live.uid() == uid);
+    /// The object of that UID went at that version; what was there, if it was that one and no later.
+    pub fn remove(&mut self, uid: &str, version: u64) -> Option<Arc<T>> {
+        let ours = self.live.as_ref().is_some_and(|live| live.uid() == uid && live.version() <= version);
         if ours || self.live.is_none() {
-            self.gone = Some(uid.into());
+            self.gone = Some((uid.into(), version));
         }
         if ours { self.live.take() } else { None }
     }
@@ -58,8 +59,9 @@ impl<T: Versioned> Kept<T> {
         if self.listing == listing {
             return None;
         }
-        let uid: Box<str> = self.live.as_ref()?.uid().into();
-        self.remove(&uid)
+        let live = self.live.as_ref()?;
+        let (uid, end): (Box<str>, _) = (live.uid().into(), live.version() + 1);
+        self.remove(&uid, end)
     }
 }
 
@@ -98,7 +100,7 @@ mod tests {
         let mut kept = Kept::default();
         kept.update(Thing("a", 5), 0);
         kept.update(Thing("b", 9), 0);
-        assert!(kept.remove("a").is_none());
+        assert!(kept.remove("a", 8).is_none());
         assert_eq!(version(&kept), Some(9));
     }
 
@@ -106,9 +108,20 @@ mod tests {
     fn the_late_answer_to_a_write_brings_nothing_back() {
         let mut kept = Kept::default();
         kept.update(Thing("a", 5), 0);
-        assert!(kept.remove("a").is_some());
+        assert!(kept.remove("a", 7).is_some());
         assert!(kept.update(Thing("a", 6), 0).is_none());
         assert!(kept.update(Thing("b", 7), 0).is_some());
+    }
+
+    #[test]
+    fn an_object_that_only_lost_our_label_can_come_back() {
+        let mut kept = Kept::default();
+        kept.update(Thing("a", 5), 0);
+        assert!(kept.remove("a", 6).is_some());
+        assert!(kept.update(Thing("a", 6), 0).is_some());
+        assert!(kept.update(Thing("a", 7), 0).is_some());
+        assert!(kept.remove("a", 6).is_none());
+        assert_eq!(version(&kept), Some(7));
     }
 
     #[test]

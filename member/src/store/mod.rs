@@ -44,6 +44,23 @@ impl ChildKind {
     }
 }
 
+/// An object's end.
+#[derive(Debug)]
+pub struct End<'a> {
+    /// Which object.
+    pub uid: &'a str,
+    /// The resourceVersion of its end.
+    pub version: u64,
+}
+
+impl<'a> End<'a> {
+    /// As a watch tells it.
+    pub fn of(meta: &'a kube::api::ObjectMeta) -> Self {
+        let version = meta.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(u64::MAX);
+        Self { uid: meta.uid.as_deref().unwrap_or_default(), version }
+    }
+}
+
 /// Everything known of one agent here.
 #[derive(Debug, Default)]
 pub struct Slot {
@@ -163,8 +180,8 @@ impl Index {
     }
 
     /// An assignment is gone; what was there.
-    pub fn drop_assignment(&mut self, key: &AgentKey, uid: &str) -> Option<Arc<Assignment>> {
-        let gone = self.slots.get_mut(key)?.assignment.remove(uid)?;
+    pub fn drop_assignment(&mut self, key: &AgentKey, end: &End<'_>) -> Option<Arc<Assignment>> {
+        let gone = self.slots.get_mut(key)?.assignment.remove(end.uid, end.version)?;
         self.tidy(key);
         Some(gone)
     }
@@ -176,8 +193,8 @@ impl Index {
     }
 
     /// A child is gone; what was there.
-    pub fn drop_child(&mut self, kind: ChildKind, key: &AgentKey, uid: &str) -> Option<Arc<Child>> {
-        let gone = self.slots.get_mut(key)?.child(kind).remove(uid)?;
+    pub fn drop_child(&mut self, kind: ChildKind, key: &AgentKey, end: &End<'_>) -> Option<Arc<Child>> {
+        let gone = self.slots.get_mut(key)?.child(kind).remove(end.uid, end.version)?;
         self.tidy(key);
         Some(gone)
     }

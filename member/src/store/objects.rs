@@ -107,6 +107,8 @@ impl Child {
         meta.managed_fields = None;
         let generation = meta.generation.take();
         meta.resource_version = None;
+        // Items of a list come without.
+        object.types = None;
         let status = object.data.as_object_mut().and_then(|data| data.remove("status")).unwrap_or_default();
         let mut body = serde_json::to_value(&object).unwrap_or_default();
         let kept = serde_json::to_vec(&body).unwrap_or_default().into();

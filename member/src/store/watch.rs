@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::{Child, ChildKind, Namespace, SlimNode, SlimPod, key_of};
+use super::{Child, ChildKind, End, Namespace, SlimNode, SlimPod, key_of};
 use crate::agents::Agents;
 
 /// Objects in a page of a listing: the memory that a large cluster costs is this many of them.
@@ -93,8 +93,7 @@ fn children(
             agents.child_seen(kind, &key, Child::new(object));
         }
         Event::Delete(object) => {
-            let uid = object.metadata.uid.as_deref().unwrap_or_default();
-            agents.child_deleted(kind, &key_of(&object.metadata), uid);
+            agents.child_deleted(kind, &key_of(&object.metadata), &End::of(&object.metadata));
         }
         Event::InitDone => {
             let gone = agents.with_index(|index| index.sweep_children(kind));

@@ -40,10 +40,7 @@ pub(super) fn deployment(
                 ..LabelSelector::default()
             },
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    ..ObjectMeta::default()
-                }),
+                metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
                 spec: Some(pod(assignment, cluster)?),
             },
             ..DeploymentSpec::default()
@@ -54,10 +51,7 @@ pub(super) fn deployment(
 
 fn pod(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<PodSpec, serde_json::Error> {
     let template = assignment.template;
-    let secrets = template
-        .image_pull_secrets
-        .iter()
-        .map(|s| LocalObjectReference { name: s.name.clone() });
+    let secrets = template.image_pull_secrets.iter().map(|s| LocalObjectReference { name: s.name.clone() });
     Ok(PodSpec {
         containers: vec![container(assignment, cluster)?],
         image_pull_secrets: some(secrets.collect()),
@@ -87,9 +81,7 @@ fn container(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Container,
     Ok(Container {
         name: "agent".into(),
         image: Some(template.image.clone()),
-        image_pull_policy: template
-            .image_pull_policy
-            .map(|p| <&'static str>::from(p).to_owned()),
+        image_pull_policy: template.image_pull_policy.map(|p| <&'static str>::from(p).to_owned()),
         command: some(template.command.clone()),
         args: some(template.args.clone()),
         env: Some(env(assignment, cluster)?),
@@ -103,10 +95,7 @@ fn container(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Container,
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".into()]),
-                ..Capabilities::default()
-            }),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Capabilities::default() }),
             ..SecurityContext::default()
         }),
         volume_mounts: Some(vec![VolumeMount {
@@ -121,19 +110,12 @@ fn container(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Container,
 /// Parallax's own variables first, so that the user's may refer to them as `$(AGENT_NAME)`.
 fn env(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Vec<EnvVar>, serde_json::Error> {
     let template = assignment.template;
-    let own = |name: &str, value: String| EnvVar {
-        name: name.into(),
-        value: Some(value),
-        value_from: None,
-    };
+    let own = |name: &str, value: String| EnvVar { name: name.into(), value: Some(value), value_from: None };
     let mut env = vec![
         own("AGENT_NAME", assignment.agent.key.name().into()),
         own("AGENT_TYPE", template.agent_type.clone()),
         own("AGENT_ROLE", template.role.clone().unwrap_or_default()),
-        own(
-            "AGENT_CAPABILITIES",
-            serde_json::to_string(&template.capabilities)?,
-        ),
+        own("AGENT_CAPABILITIES", serde_json::to_string(&template.capabilities)?),
         own("PARALLAX_CLUSTER", cluster.as_str().into()),
         own("PARALLAX_AGENT_UID", assignment.agent.incarnation.as_str().into()),
     ];

@@ -12,10 +12,7 @@ use super::*;
 fn built(template: &AgentTemplate, replicas: i32) -> Desired {
     let valid = Valid {
         owner_uid: "a8f1",
-        agent: AgentRef {
-            key: AgentKey::new("team", "writer"),
-            incarnation: Incarnation::new("0d5e"),
-        },
+        agent: AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("0d5e") },
         hash: SpecHash::of(template).unwrap(),
         replicas,
         template,
@@ -44,17 +41,11 @@ fn every_field_of_a_template_is_rendered() {
         capabilities: vec!["code_review".into(), "security_analysis".into()],
         role: Some("reviewer".into()),
         image_pull_policy: Some(PullPolicy::Always),
-        image_pull_secrets: vec![LocalObjectReference {
-            name: "registry".into(),
-        }],
+        image_pull_secrets: vec![LocalObjectReference { name: "registry".into() }],
         command: vec!["/agent".into()],
         args: vec!["--verbose".into()],
         env: vec![
-            EnvVar {
-                name: "MODE".into(),
-                value: Some("$(AGENT_NAME)-fast".into()),
-                value_from: None,
-            },
+            EnvVar { name: "MODE".into(), value: Some("$(AGENT_NAME)-fast".into()), value_from: None },
             EnvVar {
                 name: "NODE".into(),
                 value: None,
@@ -78,10 +69,7 @@ fn every_field_of_a_template_is_rendered() {
 
 #[test]
 fn another_spec_changes_the_annotation_and_not_the_pod_template() {
-    let with_role = AgentTemplate {
-        role: Some(String::new()),
-        ..smallest()
-    };
+    let with_role = AgentTemplate { role: Some(String::new()), ..smallest() };
     let (a, b) = (built(&smallest(), 1).deployment, built(&with_role, 1).deployment);
     assert_ne!(a["metadata"]["annotations"], b["metadata"]["annotations"]);
     assert_eq!(a["spec"], b["spec"]);

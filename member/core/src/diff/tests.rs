@@ -17,6 +17,12 @@ fn what_the_server_defaults_is_no_difference() {
 }
 
 #[test]
+fn an_item_of_a_list_need_not_say_its_kind() {
+    let desired = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ClusterIP"}});
+    assert_eq!(path(&desired, &json!({"spec": {"type": "ClusterIP"}})), "");
+}
+
+#[test]
 fn a_changed_field_is_named() {
     let desired = json!({"spec": {"containers": [{"name": "agent", "image": "a:1"}]}});
     let live = json!({"spec": {"containers": [{"name": "agent", "image": "a:2"}]}});
@@ -53,20 +59,14 @@ fn the_order_of_variables_matters() {
 
 #[test]
 fn lists_without_keys_are_ours_as_a_whole() {
-    assert_eq!(
-        path(&json!({"args": ["a"]}), &json!({"args": ["a", "b"]})),
-        "args"
-    );
+    assert_eq!(path(&json!({"args": ["a"]}), &json!({"args": ["a", "b"]})), "args");
     assert_eq!(path(&json!({"args": ["a"]}), &json!({"args": ["b"]})), "args[0]");
 }
 
 #[test]
 fn a_missing_volume_source_is_a_difference() {
     assert_eq!(
-        path(
-            &json!({"volumes": [{"name": "tmp", "emptyDir": {}}]}),
-            &json!({"volumes": [{"name": "tmp"}]})
-        ),
+        path(&json!({"volumes": [{"name": "tmp", "emptyDir": {}}]}), &json!({"volumes": [{"name": "tmp"}]})),
         "volumes[tmp].emptyDir"
     );
 }

@@ -7,10 +7,7 @@ use super::*;
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 fn agent() -> AgentRef {
-    AgentRef {
-        key: AgentKey::new("team", "writer"),
-        incarnation: Incarnation::new("u-1"),
-    }
+    AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("u-1") }
 }
 
 fn hash(n: u8) -> SpecHash {
@@ -30,16 +27,9 @@ fn deployment(replicas: i32, updated: i32, ready: i32) -> DeploymentFacts {
 }
 
 fn pod(template: &str, created: i64, trouble: Option<(bool, &str)>) -> PodFacts {
-    let trouble = trouble.map(|(failing, reason)| Trouble {
-        failing,
-        reason: reason.into(),
-        message: "why".into(),
-    });
-    PodFacts {
-        template: template.into(),
-        created,
-        trouble,
-    }
+    let trouble =
+        trouble.map(|(failing, reason)| Trouble { failing, reason: reason.into(), message: "why".into() });
+    PodFacts { template: template.into(), created, trouble }
 }
 
 fn told(wanted: i32, deployment: Option<&DeploymentFacts>, pods: &[PodFacts]) -> AgentReport {
@@ -60,10 +50,7 @@ fn told(wanted: i32, deployment: Option<&DeploymentFacts>, pods: &[PodFacts]) ->
 #[test]
 fn all_ready_is_running_without_a_reason() {
     let r = told(2, Some(&deployment(2, 2, 2)), &[]);
-    assert_eq!(
-        (r.phase, r.ready, r.reason.as_str(), r.hash),
-        (Phase::Running, 2, "", Some(hash(1)))
-    );
+    assert_eq!((r.phase, r.ready, r.reason.as_str(), r.hash), (Phase::Running, 2, "", Some(hash(1))));
     assert_eq!(r.traceparent.as_deref(), Some(TRACE));
 }
 
@@ -71,10 +58,7 @@ fn all_ready_is_running_without_a_reason() {
 fn one_unready_pod_does_not_make_the_agent_failed() {
     let pods = [pod("a", 1, None), pod("a", 2, Some((true, "CrashLoopBackOff")))];
     let r = told(2, Some(&deployment(2, 2, 1)), &pods);
-    assert_eq!(
-        (r.phase, r.reason.as_str(), r.message.as_str()),
-        (Phase::Scaling, "CrashLoopBackOff", "why")
-    );
+    assert_eq!((r.phase, r.reason.as_str(), r.message.as_str()), (Phase::Scaling, "CrashLoopBackOff", "why"));
 }
 
 #[test]
@@ -86,30 +70,18 @@ fn nothing_ready_and_a_pod_that_needs_help_is_failed() {
 
 #[test]
 fn trouble_of_the_old_template_is_forgotten_once_the_new_one_has_pods() {
-    let pods = [
-        pod("old", 1, Some((true, "ImagePullBackOff"))),
-        pod("new", 2, None),
-    ];
+    let pods = [pod("old", 1, Some((true, "ImagePullBackOff"))), pod("new", 2, None)];
     let r = told(1, Some(&deployment(2, 1, 0)), &pods);
     assert_eq!((r.phase, r.reason.as_str()), (Phase::Pending, "Progressing"));
 }
 
 #[test]
 fn a_missed_deadline_is_failed_only_with_nothing_ready() {
-    let late = DeploymentFacts {
-        deadline_exceeded: Some("took too long".into()),
-        ..deployment(2, 2, 0)
-    };
+    let late = DeploymentFacts { deadline_exceeded: Some("took too long".into()), ..deployment(2, 2, 0) };
     let r = told(2, Some(&late), &[]);
-    assert_eq!(
-        (r.phase, r.reason.as_str()),
-        (Phase::Failed, "ProgressDeadlineExceeded")
-    );
+    assert_eq!((r.phase, r.reason.as_str()), (Phase::Failed, "ProgressDeadlineExceeded"));
     let r = told(2, Some(&DeploymentFacts { ready: 1, ..late }), &[]);
-    assert_eq!(
-        (r.phase, r.reason.as_str()),
-        (Phase::Running, "ProgressDeadlineExceeded")
-    );
+    assert_eq!((r.phase, r.reason.as_str()), (Phase::Running, "ProgressDeadlineExceeded"));
 }
 
 #[test]
@@ -132,23 +104,14 @@ fn zero_replicas_are_running() {
 
 #[test]
 fn the_predecessors_pods_are_not_the_agents() {
-    let other = DeploymentFacts {
-        incarnation: Some(Incarnation::new("u-0")),
-        ..deployment(2, 2, 2)
-    };
+    let other = DeploymentFacts { incarnation: Some(Incarnation::new("u-0")), ..deployment(2, 2, 2) };
     let r = told(2, Some(&other), &[]);
-    assert_eq!(
-        (r.phase, r.ready, r.replicas, r.hash),
-        (Phase::Pending, 0, 0, None)
-    );
+    assert_eq!((r.phase, r.ready, r.replicas, r.hash), (Phase::Pending, 0, 0, None));
 }
 
 #[test]
 fn until_the_deployment_is_observed_the_counts_are_about_what_ran_before() {
-    let d = DeploymentFacts {
-        observed: false,
-        ..deployment(2, 2, 2)
-    };
+    let d = DeploymentFacts { observed: false, ..deployment(2, 2, 2) };
     let facts = Facts {
         agent: &agent(),
         hash: Some(hash(1)),
@@ -162,19 +125,14 @@ fn until_the_deployment_is_observed_the_counts_are_about_what_ran_before() {
     };
     let r = report(&facts);
     assert_eq!((r.hash, r.ready, r.phase), (Some(hash(0)), 2, Phase::Scaling));
-    let r = report(&Facts {
-        previous: None,
-        ..facts
-    });
+    let r = report(&Facts { previous: None, ..facts });
     assert_eq!((r.hash, r.ready, r.phase), (None, 0, Phase::Pending));
 }
 
 #[test]
 fn what_blocks_the_objects_is_the_reason() {
-    let sync = Sync::Blocked {
-        reason: "NameConflict".into(),
-        message: "Deployment team/writer is not ours".into(),
-    };
+    let sync =
+        Sync::Blocked { reason: "NameConflict".into(), message: "Deployment team/writer is not ours".into() };
     let r = report(&Facts {
         agent: &agent(),
         hash: Some(hash(1)),
@@ -186,22 +144,14 @@ fn what_blocks_the_objects_is_the_reason() {
         previous: None,
         traceparent: None,
     });
-    assert_eq!(
-        (r.synced, r.reason.as_str(), r.phase),
-        (false, "NameConflict", Phase::Pending)
-    );
+    assert_eq!((r.synced, r.reason.as_str(), r.phase), (false, "NameConflict", Phase::Pending));
 }
 
 #[test]
 fn a_status_that_says_the_same_is_the_same_at_any_time() {
     let r = told(2, Some(&deployment(2, 2, 1)), &[]);
     let first = status(&r, 3, None, &Time("2026-01-01T00:00:00Z".parse().unwrap()));
-    let again = status(
-        &r,
-        3,
-        Some(&first),
-        &Time("2026-01-02T00:00:00Z".parse().unwrap()),
-    );
+    let again = status(&r, 3, Some(&first), &Time("2026-01-02T00:00:00Z".parse().unwrap()));
     assert_eq!(first, again);
     assert_eq!(first.conditions.len(), 2);
 }
