@@ -8,6 +8,8 @@ use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::explain;
+
 /// How long one apply may take.
 pub const APPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -33,7 +35,7 @@ pub enum ApplyError {
         object: String,
     },
     /// The API server or the way to it.
-    #[error("applying {object}: {source}")]
+    #[error("applying {object}: {}", explain(source))]
     Api {
         /// Namespace and name.
         object: String,

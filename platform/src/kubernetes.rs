@@ -57,6 +57,30 @@ async fn build(args: &KubeArgs, layer: ApiCallLayer) -> Result<Client, PlatformE
     Ok(builder.with_layer(&layer).build())
 }
 
+/// What went wrong with a call, for people: the API server's own words, or the innermost causes. kube's own
+/// text also prints the whole Status as Rust sees it.
+#[must_use]
+pub fn explain(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        let text = if status.message.is_empty() { &status.reason } else { &status.message };
+        return format!("{text} (HTTP {})", status.code);
+    }
+    let outer: &(dyn std::error::Error + 'static) = match error {
+        kube::Error::Service(transport) => transport.as_ref(),
+        other => other,
+    };
+    let mut text = outer.to_string();
+    let mut cause = outer.source();
+    while let Some(next) = cause {
+        let more = next.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = next.source();
+    }
+    text
+}
+
 /// The configuration and where it came from.
 async fn config(args: &KubeArgs) -> Result<(Config, String), PlatformError> {
     let given = args.kubeconfig.as_deref().filter(|paths| !paths.is_empty());

@@ -77,7 +77,7 @@ async fn a_conflict_is_told_from_other_refusals() {
             apply(&Api::namespaced(client, "a"), "m", Conflicts::Refuse, &config_map()).await.unwrap_err();
         assert_eq!(error.is_conflict(), conflict);
         assert_eq!(error.status().unwrap().reason, reason);
-        assert!(error.to_string().starts_with("applying a/b: "), "{error}");
+        assert_eq!(error.to_string(), format!("applying a/b: no (HTTP {code})"));
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::Metrics;
+use crate::{Metrics, explain};
 use throttle::{Key, Throttle};
 
 /// Told but not looked at yet; more are dropped.
@@ -153,7 +153,7 @@ impl Writer {
         };
         let failed = match timeout(WRITE_TIMEOUT, recorder.publish(&event, &key.object)).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
+            Ok(Err(error)) => Some(explain(&error)),
             Err(_) => Some(format!("no answer within {WRITE_TIMEOUT:?}")),
         };
         if let Some(error) = failed {

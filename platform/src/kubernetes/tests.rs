@@ -72,3 +72,19 @@ async fn a_broken_kubeconfig_is_one_line_without_its_credentials() {
         assert!(!error.contains("t0psecret"), "{what}: {error}");
     }
 }
+
+#[tokio::test]
+async fn a_failed_call_is_explained_without_rusts_view_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kubeconfig");
+    fs::write(&path, GOOD).unwrap();
+    let client = client(&KubeArgs { kubeconfig: Some(path.display().to_string()) }).await.unwrap();
+    let unreachable = explain(&client.apiserver_version().await.unwrap_err());
+    assert!(
+        unreachable.contains("Connection refused") && !unreachable.contains("ServiceError"),
+        "{unreachable}"
+    );
+
+    let status = kube::core::Status::failure("no such thing", "NotFound").with_code(404);
+    assert_eq!(explain(&kube::Error::Api(Box::new(status))), "no such thing (HTTP 404)");
+}

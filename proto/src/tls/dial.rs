@@ -33,8 +33,8 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the hub can't be reached, or is not certified by that CA.
 pub async fn enroll_channel(address: &str, ca: CaFingerprint) -> Result<Channel, DialError> {
-    let config = config(HubVerifier::Pinned(ca), None)?;
-    dial(address, config).await
+    // Boxed, here and below: a handshake's state is large, and callers hold this future in theirs.
+    Box::pin(dial(address, config(HubVerifier::Pinned(ca), None)?)).await
 }
 
 /// A connection to the hub at `address` (`HOST:PORT`) as this member. The hub must be of the member's own
@@ -52,7 +52,7 @@ pub async fn session_channel(address: &str, identity: &MemberIdentity) -> Result
     }
     let verifier =
         HubVerifier::Fleet { roots: roots(identity.ca())?, trust_domain: identity.trust_domain().clone() };
-    dial(address, config(verifier, Some(identity))?).await
+    Box::pin(dial(address, config(verifier, Some(identity))?)).await
 }
 
 pub(super) fn config(

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rustls::AlertDescription;
+use rustls::{AlertDescription, CertificateError};
 
 use crate::identity::{CaFingerprint, IdentityError, SpiffeId};
 
@@ -184,4 +184,24 @@ impl From<AlertDescription> for Refusal {
             other => Self::Other(other),
         }
     }
+}
+
+/// What the hub's log says of a handshake that failed for the member's certificate; None when it failed for
+/// another reason.
+pub(super) fn member_refused(error: &io::Error) -> Option<String> {
+    let rustls::Error::InvalidCertificate(why) = error.get_ref()?.downcast_ref()? else { return None };
+    Some(match why {
+        CertificateError::Other(ours) => ours.0.to_string(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired; check the clocks, or enroll the member again: `parallax-hub token CLUSTER --reset`".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet; check the clocks".to_owned()
+        }
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "it was not issued by this fleet's CA; enroll the member again: `parallax-hub token CLUSTER --reset`"
+                .to_owned()
+        }
+        other => other.to_string(),
+    })
 }

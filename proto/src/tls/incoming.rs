@@ -1,12 +1,13 @@
 //! From a listener to verified connections: handshakes run beside each other, bounded in time and number.
 
+use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use std::io;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout};
@@ -14,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::Stream;
 
 use super::HubConnection;
+use super::error::member_refused;
 use crate::identity::Leaf;
 
 /// How long after the end of its certificate a connection is cut, if its session hasn't ended itself.
@@ -82,6 +84,16 @@ impl Stream for Incoming {
     }
 }
 
+/// A member that can't come in is worth a warning; a probe that says nothing, or a member that went away,
+/// isn't.
+fn report(from: SocketAddr, error: &io::Error) {
+    if let Some(why) = member_refused(error) {
+        tracing::warn!(%from, "a member's certificate was refused: {why}");
+    } else {
+        tracing::debug!(%from, %error, "a connection didn't come about");
+    }
+}
+
 #[derive(Clone)]
 struct Accepting {
     acceptor: TlsAcceptor,
@@ -103,7 +115,7 @@ impl Accepting {
                         tokio::select! {
                             () = gone.closed() => {}
                             result = this.handshake(stream, place) => if let Err(error) = result {
-                                tracing::info!(%from, %error, "a connection was refused");
+                                report(from, &error);
                             }
                         }
                     });

@@ -21,7 +21,6 @@ pub struct PeerIdentity {
 ///
 /// # Errors
 /// `UNAUTHENTICATED` when the caller showed no certificate, with what to do about it.
-#[expect(clippy::result_large_err, reason = "tonic's handlers return Status by value")]
 pub fn peer_cluster<T>(request: &Request<T>) -> Result<PeerIdentity, Status> {
     let certificates = request.peer_certs();
     let Some(leaf) = certificates.as_ref().and_then(|chain| chain.first()) else {

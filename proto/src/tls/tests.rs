@@ -277,7 +277,7 @@ async fn the_hub_admits_members_of_its_fleet_only() {
     let ca = ca();
     let member = &["spiffe://parallax.local/cluster/member-1"];
     let for_clients = |params: &mut CertificateParams| {
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     };
     shown_to_the_hub(&ca, forged(&ca, member, for_clients)).await.unwrap();
 
@@ -497,4 +497,46 @@ async fn a_hub_that_says_nothing_is_given_up() {
     let address = listener.local_addr().unwrap().to_string();
     let error = session_channel(&address, &member(&ca, Timestamp::now())).await.err().unwrap();
     assert!(matches!(error, DialError::TimedOut { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_hubs_log_says_why_a_member_was_refused() {
+    let ca = ca();
+    let refused = async |identity: HubIdentity| {
+        let tls =
+            HubTls::new(domain(), ca.issue_hub(DAY, Timestamp::now()).unwrap(), &[ca.certificate().clone()]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(HubVerifier::Pinned(ca.fingerprint())))
+            .with_client_auth_cert(identity.chain, identity.key)
+            .unwrap();
+        config.alpn_protocols = vec![ALPN_H2.to_vec()];
+        let (accepted, _) = listener.accept().await.unwrap();
+        let acceptor = tls.unwrap().acceptor();
+        let (server, _client) = tokio::join!(
+            acceptor.accept(accepted),
+            TlsConnector::from(Arc::new(config)).connect(some_name(), tcp)
+        );
+        super::error::member_refused(&server.unwrap_err()).unwrap()
+    };
+    let for_clients = |params: &mut CertificateParams| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    };
+    let expired = forged(&ca, &["spiffe://parallax.local/cluster/a"], |params| {
+        for_clients(params);
+        params.not_after = OffsetDateTime::now_utc() - DAY;
+    });
+    assert!(refused(expired).await.contains("token CLUSTER --reset"));
+    let foreign = forged(&self::ca(), &["spiffe://parallax.local/cluster/a"], for_clients);
+    assert!(refused(foreign).await.contains("not issued by this fleet's CA"));
+    let hub = forged(&ca, &["spiffe://parallax.local/hub"], for_clients);
+    assert!(
+        refused(hub).await.contains("for spiffe://parallax.local/hub, expected a member of parallax.local")
+    );
+    let nameless = forged(&ca, &[], for_clients);
+    assert!(refused(nameless).await.contains("exactly one URI"));
 }
