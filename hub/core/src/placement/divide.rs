@@ -48,19 +48,15 @@ pub fn hand_out<K: Ord>(units: i64, step: i128, claims: &[Claim], tie: impl Fn(u
     let mut given: Vec<i128> = (0..claims.len()).map(|i| above(high, i)).collect();
     let left = usize::try_from(units - count(high)).unwrap_or_default();
     // What is left goes to units worth exactly `high` whole steps: by their fraction, then by the tie.
-    let mut at_level: Vec<usize> = (0..claims.len())
-        .filter(|&i| whole[i] >= high && given[i] < i128::from(claims[i].limit))
-        .collect();
+    let mut at_level: Vec<usize> =
+        (0..claims.len()).filter(|&i| whole[i] >= high && given[i] < i128::from(claims[i].limit)).collect();
     if left > 0 && left < at_level.len() {
         at_level.sort_by_cached_key(|&i| (Reverse(claims[i].due.rem_euclid(step)), tie(i)));
     }
     for &i in at_level.iter().take(left) {
         given[i] += 1;
     }
-    given
-        .into_iter()
-        .map(|g| i64::try_from(g).unwrap_or(i64::MAX))
-        .collect()
+    given.into_iter().map(|g| i64::try_from(g).unwrap_or(i64::MAX)).collect()
 }
 
 #[cfg(test)]
@@ -111,13 +107,7 @@ mod tests {
 
     #[test]
     fn billions_of_units_cost_no_more_than_a_few() {
-        let claims = vec![
-            Claim {
-                due: i128::from(i32::MAX),
-                limit: i64::from(i32::MAX)
-            };
-            10_000
-        ];
+        let claims = vec![Claim { due: i128::from(i32::MAX), limit: i64::from(i32::MAX) }; 10_000];
         let given = hand_out(i64::from(i32::MAX), 10_000, &claims, |i| i);
         assert_eq!(given.iter().sum::<i64>(), i64::from(i32::MAX));
         assert!(given.iter().max().unwrap() - given.iter().min().unwrap() <= 1);

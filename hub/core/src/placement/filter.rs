@@ -89,9 +89,7 @@ pub fn standings(
     clusters
         .iter()
         .map(|cluster| {
-            let held = current
-                .and_then(|shares| shares.get(&cluster.name))
-                .map(|share| (*share).max(0));
+            let held = current.and_then(|shares| shares.get(&cluster.name)).map(|share| (*share).max(0));
             rules.standing(cluster, held)
         })
         .collect()
@@ -112,16 +110,8 @@ impl<'a> Rules<'a> {
             .and_then(|p| p.division.as_ref())
             .filter(|division| division.mode == DivisionMode::Weighted)
             .map(|division| division.weights.as_slice());
-        let names = placement
-            .iter()
-            .flat_map(|p| &p.clusters)
-            .map(String::as_str)
-            .collect();
-        Self {
-            placement,
-            names,
-            weights,
-        }
+        let names = placement.iter().flat_map(|p| &p.clusters).map(String::as_str).collect();
+        Self { placement, names, weights }
     }
 
     fn standing(&self, cluster: &ClusterFacts, held: Option<i32>) -> Standing {
@@ -152,10 +142,7 @@ impl<'a> Rules<'a> {
         if !placement.regions.is_empty() && !region.is_some_and(|region| placement.regions.contains(region)) {
             return Some(Exclusion::NotInRegion);
         }
-        let selected = placement
-            .cluster_selector
-            .as_ref()
-            .is_none_or(|s| matches(s, &cluster.labels));
+        let selected = placement.cluster_selector.as_ref().is_none_or(|s| matches(s, &cluster.labels));
         (!selected).then_some(Exclusion::NotSelected)
     }
 
@@ -163,9 +150,7 @@ impl<'a> Rules<'a> {
         let Some(weights) = self.weights else {
             return Some(1);
         };
-        let entry = weights
-            .iter()
-            .find(|entry| matches(&entry.cluster_selector, &cluster.labels))?;
+        let entry = weights.iter().find(|entry| matches(&entry.cluster_selector, &cluster.labels))?;
         (entry.weight > 0).then_some(entry.weight)
     }
 }

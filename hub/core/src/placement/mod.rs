@@ -83,11 +83,7 @@ pub fn place(
     };
     let all_matching = strategy == Strategy::Replicate && targets.len() > MAX_TARGETS;
     let explanation = Explanation::new(request, strategy, clusters, &standings, &targets);
-    Placed {
-        targets,
-        all_matching,
-        explanation,
-    }
+    Placed { targets, all_matching, explanation }
 }
 
 #[cfg(test)]

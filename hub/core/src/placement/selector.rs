@@ -8,17 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 /// Kubernetes. An operator that Kubernetes doesn't know is satisfied by none.
 #[must_use]
 pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let exact = selector
-        .match_labels
-        .iter()
-        .flatten()
-        .all(|(key, value)| labels.get(key) == Some(value));
-    exact
-        && selector
-            .match_expressions
-            .iter()
-            .flatten()
-            .all(|requirement| satisfied(requirement, labels))
+    let exact = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    exact && selector.match_expressions.iter().flatten().all(|requirement| satisfied(requirement, labels))
 }
 
 fn satisfied(requirement: &LabelSelectorRequirement, labels: &BTreeMap<String, String>) -> bool {
@@ -39,23 +30,13 @@ mod tests {
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect()
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
     }
 
     fn expression(key: &str, operator: &str, values: &[&str]) -> LabelSelector {
         let values = (!values.is_empty()).then(|| values.iter().map(|v| (*v).to_owned()).collect());
-        let requirement = LabelSelectorRequirement {
-            key: key.into(),
-            operator: operator.into(),
-            values,
-        };
-        LabelSelector {
-            match_expressions: Some(vec![requirement]),
-            match_labels: None,
-        }
+        let requirement = LabelSelectorRequirement { key: key.into(), operator: operator.into(), values };
+        LabelSelector { match_expressions: Some(vec![requirement]), match_labels: None }
     }
 
     #[test]
@@ -70,10 +51,7 @@ mod tests {
             match_labels: Some(labels(&[("tier", "gold"), ("gpu", "yes")])),
             match_expressions: None,
         };
-        assert!(matches(
-            &selector,
-            &labels(&[("tier", "gold"), ("gpu", "yes"), ("more", "x")])
-        ));
+        assert!(matches(&selector, &labels(&[("tier", "gold"), ("gpu", "yes"), ("more", "x")])));
         assert!(!matches(&selector, &labels(&[("tier", "gold"), ("gpu", "no")])));
         assert!(!matches(&selector, &labels(&[("tier", "gold")])));
     }
@@ -93,16 +71,8 @@ mod tests {
         ];
         for (operator, values, with_gold, without) in cases {
             let selector = expression("tier", operator, values);
-            assert_eq!(
-                matches(&selector, &gold),
-                with_gold,
-                "{operator} {values:?}, tier=gold"
-            );
-            assert_eq!(
-                matches(&selector, &none),
-                without,
-                "{operator} {values:?}, no label"
-            );
+            assert_eq!(matches(&selector, &gold), with_gold, "{operator} {values:?}, tier=gold");
+            assert_eq!(matches(&selector, &none), without, "{operator} {values:?}, no label");
         }
     }
 

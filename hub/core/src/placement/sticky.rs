@@ -62,10 +62,7 @@ pub fn divide(
     if shares.len() <= MAX_TARGETS {
         return shares;
     }
-    let useful = parties
-        .into_iter()
-        .filter(|party| party.open || party.share() > 0)
-        .collect();
+    let useful = parties.into_iter().filter(|party| party.open || party.share() > 0).collect();
     shared(wanted, &the_first(useful, &ties), &ties)
 }
 
@@ -91,16 +88,9 @@ pub fn replicate(
 /// Nothing is wanted: the agent stays where it is with 0 replicas, so that its Services and rows stay too.
 /// If it is nowhere, it gets one home: the cluster that its first replica would go to.
 fn at_zero(parties: &[Party<'_>], ties: &Ties) -> BTreeMap<ClusterName, i32> {
-    let mut held: Vec<Party<'_>> = parties
-        .iter()
-        .copied()
-        .filter(|party| party.held.is_some())
-        .collect();
+    let mut held: Vec<Party<'_>> = parties.iter().copied().filter(|party| party.held.is_some()).collect();
     if held.is_empty() {
-        return shared(1, parties, ties)
-            .into_keys()
-            .map(|home| (home, 0))
-            .collect();
+        return shared(1, parties, ties).into_keys().map(|home| (home, 0)).collect();
     }
     if held.len() > MAX_TARGETS {
         held = the_first(held, ties);
@@ -120,18 +110,10 @@ fn shared(wanted: i32, parties: &[Party<'_>], ties: &Ties) -> BTreeMap<ClusterNa
     let mut shares: Vec<i64> = parties.iter().map(Party::share).collect();
     if missing > 0 {
         let open = |party: &Party<'_>| if party.open { missing } else { 0 };
-        let claims: Vec<Claim> = parties
-            .iter()
-            .map(|party| Claim {
-                due: deficit(party),
-                limit: open(party),
-            })
-            .collect();
+        let claims: Vec<Claim> =
+            parties.iter().map(|party| Claim { due: deficit(party), limit: open(party) }).collect();
         let more = hand_out(missing, total_weight, &claims, |i| ties.rank(&parties[i]));
-        shares
-            .iter_mut()
-            .zip(more)
-            .for_each(|(share, more)| *share += more);
+        shares.iter_mut().zip(more).for_each(|(share, more)| *share += more);
     } else {
         // A suspended cluster is sent nothing new, so it gives replicas up only when the others have none left.
         let mut surplus = -missing;
@@ -140,21 +122,12 @@ fn shared(wanted: i32, parties: &[Party<'_>], ties: &Ties) -> BTreeMap<ClusterNa
                 .iter()
                 .map(|party| Claim {
                     due: -deficit(party),
-                    limit: if party.suspended == suspended {
-                        party.share()
-                    } else {
-                        0
-                    },
+                    limit: if party.suspended == suspended { party.share() } else { 0 },
                 })
                 .collect();
-            let fewer = hand_out(surplus, total_weight, &claims, |i| {
-                Reverse(ties.rank(&parties[i]))
-            });
+            let fewer = hand_out(surplus, total_weight, &claims, |i| Reverse(ties.rank(&parties[i])));
             surplus -= fewer.iter().sum::<i64>();
-            shares
-                .iter_mut()
-                .zip(fewer)
-                .for_each(|(share, fewer)| *share -= fewer);
+            shares.iter_mut().zip(fewer).for_each(|(share, fewer)| *share -= fewer);
         }
     }
     let narrow = |share: i64| i32::try_from(share).unwrap_or(i32::MAX);

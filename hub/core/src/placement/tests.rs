@@ -58,42 +58,25 @@ impl ClusterFacts {
 
 fn selector(key: &str, value: &str) -> LabelSelector {
     let labels = BTreeMap::from([(key.to_owned(), value.to_owned())]);
-    LabelSelector {
-        match_labels: Some(labels),
-        match_expressions: None,
-    }
+    LabelSelector { match_labels: Some(labels), match_expressions: None }
 }
 
 fn weighted(weights: &[(&str, i32)]) -> Placement {
     let weights = weights
         .iter()
-        .map(|(tier, weight)| ClusterWeight {
-            cluster_selector: selector("tier", tier),
-            weight: *weight,
-        })
+        .map(|(tier, weight)| ClusterWeight { cluster_selector: selector("tier", tier), weight: *weight })
         .collect();
-    Placement {
-        division: Some(Division {
-            mode: DivisionMode::Weighted,
-            weights,
-        }),
-        ..Placement::default()
-    }
+    Placement { division: Some(Division { mode: DivisionMode::Weighted, weights }), ..Placement::default() }
 }
 
 fn replicated() -> Placement {
-    Placement {
-        strategy: Strategy::Replicate,
-        ..Placement::default()
-    }
+    Placement { strategy: Strategy::Replicate, ..Placement::default() }
 }
 
 type Shares = BTreeMap<ClusterName, i32>;
 
 fn shares(of: &[(&str, i32)]) -> Shares {
-    of.iter()
-        .map(|(cluster, share)| (name(cluster), *share))
-        .collect()
+    of.iter().map(|(cluster, share)| (name(cluster), *share)).collect()
 }
 
 fn sum(shares: &Shares) -> i32 {
@@ -120,16 +103,7 @@ fn place_as(
 ) -> Placed {
     let key = AgentKey::new("default", "agent");
     let incarnation = Incarnation::new(uid);
-    place(
-        &Request {
-            key: &key,
-            incarnation: &incarnation,
-            replicas,
-            placement,
-        },
-        fleet,
-        current,
-    )
+    place(&Request { key: &key, incarnation: &incarnation, replicas, placement }, fleet, current)
 }
 
 fn placed(
@@ -138,11 +112,5 @@ fn placed(
     fleet: &[ClusterFacts],
     current: Option<&Shares>,
 ) -> Placed {
-    place_as(
-        "4c1f8a52-30a4-4b0f-9d1e-6a7a4c0e6d11",
-        replicas,
-        placement,
-        fleet,
-        current,
-    )
+    place_as("4c1f8a52-30a4-4b0f-9d1e-6a7a4c0e6d11", replicas, placement, fleet, current)
 }
