@@ -69,9 +69,14 @@ pub async fn run(
         if closed && events_have_room {
             return;
         }
+        // Each round asks for all there is to say, so a wake-up that waits behind frames is heard all the same. With this
+        // order a simulation plays the same way each time.
         tokio::select! {
-            () = wake.notified() => {}
+            biased;
             () = sleep_until(&clock, deadline) => session.lock().on_timer(clock.now()),
+            () = outgoing.closed(), if connected => {}
+            _ = outgoing.reserve(), if !frames_have_room => {}
+            _ = events.reserve(), if !events_have_room => {}
             frame = incoming.next(), if connected && events_have_room => {
                 let mut session = session.lock();
                 match frame {
@@ -82,9 +87,7 @@ pub async fn run(
                     }
                 }
             }
-            () = outgoing.closed(), if connected => {}
-            _ = outgoing.reserve(), if !frames_have_room => {}
-            _ = events.reserve(), if !events_have_room => {}
+            () = wake.notified() => {}
         }
     }
 }

@@ -358,7 +358,7 @@ impl World {
                 }
                 HubEvent::Closed(reason) => {
                     self.session = None;
-                    assert!(!reason.to_string().contains("protocol"), "{reason}");
+                    assert!(!reason.to_string().contains("broke the protocol"), "{reason}");
                 }
                 HubEvent::ReportsComplete | HubEvent::Cluster(_) | HubEvent::Events(..) => {}
             }
@@ -391,7 +391,7 @@ impl World {
                 }
                 MemberAction::Connected(_) => {}
                 MemberAction::Refused { reason, message } => panic!("{reason}: {message}"),
-                MemberAction::Lost { cause } => assert!(!cause.contains("protocol"), "{cause}"),
+                MemberAction::Lost { cause } => assert!(!cause.contains("broke the protocol"), "{cause}"),
             }
         }
     }

@@ -31,13 +31,6 @@ impl Open {
             Self::Removal => None,
         }
     }
-
-    pub fn replicas(&self) -> i32 {
-        match self {
-            Self::Upsert { replicas, .. } => *replicas,
-            Self::Removal => 0,
-        }
-    }
 }
 
 #[derive(Debug)]
