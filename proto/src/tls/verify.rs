@@ -9,8 +9,8 @@ use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, PeerIncompatible,
-    RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
+    SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -96,7 +96,7 @@ impl ClientCertVerifier for MemberVerifier {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::PeerIncompatible(PeerIncompatible::Tls13RequiredForQuic))
+        Err(Error::General("TLS 1.2 is never spoken".to_owned()))
     }
 
     fn verify_tls13_signature(
@@ -221,7 +221,7 @@ impl ServerCertVerifier for HubVerifier {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::PeerIncompatible(PeerIncompatible::Tls13RequiredForQuic))
+        Err(Error::General("TLS 1.2 is never spoken".to_owned()))
     }
 
     fn verify_tls13_signature(
