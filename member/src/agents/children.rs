@@ -48,7 +48,12 @@ impl Agents {
             if let Sync::Blocked { reason, message } = &sync
                 && slot.sync.as_ref().is_none_or(|(_, _, before)| *before != sync)
             {
-                tracing::warn!(agent = %key, reason, "not applied: {message}");
+                // Taking the predecessor away is a step on the way, not a fault.
+                if reason == "ReplacingPredecessor" {
+                    tracing::info!(agent = %key, "{message}");
+                } else {
+                    tracing::warn!(agent = %key, reason, "not applied: {message}");
+                }
             }
             slot.sync = Some((assignment.uid().into(), assignment.generation(), sync));
             if written {

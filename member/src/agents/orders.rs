@@ -112,11 +112,11 @@ impl Orders {
     }
 
     /// What became of a wish: the answers to be given. Nothing when another wish took its place meanwhile.
-    pub fn settle(&mut self, key: &AgentKey, serial: u64, became: Became) -> Vec<(u64, OrderResult)> {
+    pub fn settle(&mut self, key: &AgentKey, serial: u64, became: &Became) -> Vec<(u64, OrderResult)> {
         let Some(wish) = self.wishes.get_mut(key).filter(|w| w.serial == serial) else { return Vec::new() };
         let (agent, hash) = (wish.what.agent().clone(), wish.what.hash());
         let mut asked = std::mem::take(&mut wish.asked);
-        if wish.told.as_ref() != Some(&became) && asked.is_empty() {
+        if wish.told.as_ref() != Some(became) && asked.is_empty() {
             asked.push(Asked { nonce: 0, agent: agent.clone(), hash });
         }
         let done = became.is_final();
@@ -126,7 +126,7 @@ impl Orders {
         }
         let answer = |a: Asked| {
             let became =
-                if a.agent == agent && a.hash == hash { became.clone() } else { superseded(&a, &became) };
+                if a.agent == agent && a.hash == hash { became.clone() } else { superseded(&a, became) };
             let Became { outcome, reason, message } = became;
             (a.nonce, OrderResult { agent: a.agent, hash: a.hash, outcome, reason, message })
         };
@@ -203,7 +203,7 @@ mod tests {
     fn settle(orders: &mut Orders, outcome: Outcome) -> Vec<(u64, Outcome)> {
         let key = agent("a").key;
         let serial = orders.wanted(&key).unwrap().0;
-        orders.settle(&key, serial, Became::well(outcome)).into_iter().map(|(n, r)| (n, r.outcome)).collect()
+        orders.settle(&key, serial, &Became::well(outcome)).into_iter().map(|(n, r)| (n, r.outcome)).collect()
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
         let key = agent("a").key;
         let (old, _) = orders.wanted(&key).unwrap();
         orders.want(Some(2), run("a", 2));
-        assert_eq!(orders.settle(&key, old, Became::well(Outcome::Persisted)), []);
+        assert_eq!(orders.settle(&key, old, &Became::well(Outcome::Persisted)), []);
         assert!(orders.wanted(&key).is_some());
     }
 

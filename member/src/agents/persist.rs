@@ -77,15 +77,15 @@ impl Agents {
         };
         match became.outcome {
             Outcome::Rejected => {
-                tracing::warn!(agent = %key, reason = became.reason, "order refused: {}", became.message)
+                tracing::warn!(agent = %key, reason = became.reason, "order refused: {}", became.message);
             }
             Outcome::Waiting => {
-                tracing::info!(agent = %key, reason = became.reason, "order waits: {}", became.message)
+                tracing::info!(agent = %key, reason = became.reason, "order waits: {}", became.message);
             }
             Outcome::Persisted | Outcome::Removing | Outcome::Gone => {}
         }
         self.metrics.order(became.outcome);
-        let answers = self.orders.lock().settle(key, serial, became);
+        let answers = self.orders.lock().settle(key, serial, &became);
         self.answer(answers);
         then
     }

@@ -182,7 +182,7 @@ where
                     }
                 }
                 Err(error) => {
-                    tracing::warn!("watching {what}: {}; trying again", crate::failure::chain(&error))
+                    tracing::warn!("watching {what}: {}; trying again", crate::failure::chain(&error));
                 }
             }
         }
