@@ -189,4 +189,20 @@ mod tests {
             Secret { data: Some([("a".to_owned(), ByteString(b"{".to_vec()))].into()), ..Secret::default() };
         assert_eq!(entry(&secret, &cluster), None);
     }
+
+    #[tokio::test]
+    async fn of_many_who_present_a_token_at_once_exactly_one_is_let_in() {
+        let api: Api<Secret> = Api::namespaced(crate::store::one_object::server(), "test");
+        let (one, other) = (token("a"), token("b"));
+        let now = Timestamp::now();
+        let expires = now + Duration::from_secs(60);
+        store(&api, &one, expires).await.unwrap();
+        store(&api, &other, expires).await.unwrap();
+        let redeemed = futures::future::join_all((0..5).map(|_| redeem(&api, &one, now))).await;
+        let let_in = redeemed.iter().filter(|result| matches!(result, Ok(Ok(())))).count();
+        assert_eq!(let_in, 1, "{redeemed:?}");
+        assert!(redeemed.iter().all(Result::is_ok), "{redeemed:?}");
+        // Another cluster's token is untouched.
+        assert_eq!(redeem(&api, &other, now).await.unwrap(), Ok(()));
+    }
 }

@@ -3,6 +3,8 @@
 
 pub mod ca;
 pub mod join_tokens;
+#[cfg(test)]
+mod one_object;
 pub mod state;
 pub mod tombstones;
 

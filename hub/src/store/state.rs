@@ -124,4 +124,23 @@ mod tests {
         let error = parse(&ConfigMap::default()).unwrap_err().to_string();
         assert!(error.contains("restore it from a backup"), "{error}");
     }
+
+    #[tokio::test]
+    async fn hubs_that_start_at_once_are_the_same_hub_with_an_epoch_each() {
+        let api: Api<ConfigMap> = Api::namespaced(crate::store::one_object::server(), "test");
+        let states = futures::future::join_all((0..4).map(|_| begin_epoch(&api, 1_000))).await;
+        let states: Vec<HubState> = states.into_iter().map(Result::unwrap).collect();
+        assert!(states.iter().all(|state| state.uid == states[0].uid), "{states:?}");
+        let epochs: std::collections::BTreeSet<u64> = states.iter().map(|state| state.epoch).collect();
+        assert_eq!(epochs.len(), states.len(), "{states:?}");
+    }
+
+    #[tokio::test]
+    async fn an_epoch_is_raised_but_never_lowered() {
+        let api: Api<ConfigMap> = Api::namespaced(crate::store::one_object::server(), "test");
+        let begun = begin_epoch(&api, 1_000).await.unwrap();
+        assert!(raise_epoch(&api, begun.epoch + 5).await.unwrap());
+        assert!(!raise_epoch(&api, begun.epoch + 5).await.unwrap());
+        assert_eq!(begin_epoch(&api, 0).await.unwrap().epoch, begun.epoch + 6);
+    }
 }
