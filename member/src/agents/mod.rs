@@ -158,6 +158,7 @@ impl Agents {
         if results.is_empty() {
             return;
         }
+        results.iter().for_each(|(_, result)| self.metrics.order(result.outcome));
         self.uplink.tell(|link| {
             for (nonce, result) in results {
                 link.on_result(nonce, result);

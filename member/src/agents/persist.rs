@@ -84,7 +84,6 @@ impl Agents {
             }
             Outcome::Persisted | Outcome::Removing | Outcome::Gone => {}
         }
-        self.metrics.order(became.outcome);
         let answers = self.orders.lock().settle(key, serial, &became);
         self.answer(answers);
         then
