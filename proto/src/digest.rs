@@ -28,13 +28,7 @@ impl<'a> Entry<'a> {
     /// An assignment that is exactly as ordered.
     #[must_use]
     pub fn settled(agent: &'a AgentRef, hash: SpecHash, replicas: i32) -> Self {
-        Self {
-            key: &agent.key,
-            incarnation: &agent.incarnation,
-            hash,
-            replicas,
-            unsettled: false,
-        }
+        Self { key: &agent.key, incarnation: &agent.incarnation, hash, replicas, unsettled: false }
     }
 
     fn hashed(&self) -> u128 {
@@ -87,10 +81,7 @@ impl SetDigest {
     /// A digest that came over the wire; none when `set_hash` isn't 16 bytes long.
     #[must_use]
     pub fn from_parts(count: u64, set_hash: &[u8]) -> Option<Self> {
-        Some(Self {
-            count,
-            sum: u128::from_be_bytes(set_hash.try_into().ok()?),
-        })
+        Some(Self { count, sum: u128::from_be_bytes(set_hash.try_into().ok()?) })
     }
 }
 
@@ -105,21 +96,13 @@ mod tests {
     }
 
     fn agent(ns: &str, name: &str, inc: &str) -> AgentRef {
-        AgentRef {
-            key: AgentKey::new(ns, name),
-            incarnation: Incarnation::new(inc),
-        }
+        AgentRef { key: AgentKey::new(ns, name), incarnation: Incarnation::new(inc) }
     }
 
     #[test]
     fn every_field_of_an_entry_counts() {
         let base = agent("a", "b", "c");
-        let others = [
-            agent("ab", "", "c"),
-            agent("a", "bc", ""),
-            agent("x", "b", "c"),
-            agent("a", "b", "x"),
-        ];
+        let others = [agent("ab", "", "c"), agent("a", "bc", ""), agent("x", "b", "c"), agent("a", "b", "x")];
         let of = |entry: Entry<'_>| {
             let mut digest = SetDigest::default();
             digest.add(&entry);
@@ -131,17 +114,8 @@ mod tests {
         }
         assert_ne!(of(Entry::settled(&base, hash(2), 1)), reference);
         assert_ne!(of(Entry::settled(&base, hash(1), 2)), reference);
-        assert_ne!(
-            of(Entry {
-                unsettled: true,
-                ..Entry::settled(&base, hash(1), 1)
-            }),
-            reference
-        );
-        assert_eq!(
-            SetDigest::from_parts(reference.count(), &reference.bytes()),
-            Some(reference)
-        );
+        assert_ne!(of(Entry { unsettled: true, ..Entry::settled(&base, hash(1), 1) }), reference);
+        assert_eq!(SetDigest::from_parts(reference.count(), &reference.bytes()), Some(reference));
         assert_eq!(SetDigest::from_parts(1, &[1, 2]), None);
     }
 

@@ -13,11 +13,7 @@ pub struct Outbox<K, V> {
 
 impl<K: Ord + Clone, V> Default for Outbox<K, V> {
     fn default() -> Self {
-        Self {
-            turn: 0,
-            order: BTreeMap::new(),
-            values: BTreeMap::new(),
-        }
+        Self { turn: 0, order: BTreeMap::new(), values: BTreeMap::new() }
     }
 }
 

@@ -69,15 +69,9 @@ impl Connection {
         let (outgoing, frames) = mpsc::channel(FRAMES);
         let call = async move {
             let mut client = FleetClient::new(channel).max_decoding_message_size(DECODE_BYTES);
-            client
-                .session(ReceiverStream::new(frames))
-                .await
-                .map(tonic::Response::into_inner)
+            client.session(ReceiverStream::new(frames)).await.map(tonic::Response::into_inner)
         };
-        Self {
-            outgoing,
-            incoming: futures::stream::once(call).try_flatten().boxed(),
-        }
+        Self { outgoing, incoming: futures::stream::once(call).try_flatten().boxed() }
     }
 }
 
@@ -96,13 +90,8 @@ pub async fn run(
     let mut farewell: Option<Duration> = None;
     loop {
         // Frames first: an action to close comes with what is still to be said before.
-        let room = connection
-            .as_ref()
-            .is_none_or(|connection| pump(&link, &clock, connection));
-        let full = connection
-            .as_ref()
-            .filter(|_| !room)
-            .map(|connection| connection.outgoing.clone());
+        let room = connection.as_ref().is_none_or(|connection| pump(&link, &clock, connection));
+        let full = connection.as_ref().filter(|_| !room).map(|connection| connection.outgoing.clone());
         loop {
             let action = link.lock().poll_action(clock.now());
             match action {
@@ -198,10 +187,7 @@ fn pump(link: &Mutex<MemberLink>, clock: &Clock, connection: &Connection) -> boo
 async fn dial(dialler: &impl Dial) -> Result<Channel, DialError> {
     match tokio::time::timeout(DIAL, dialler.dial()).await {
         Ok(dialled) => dialled,
-        Err(_) => Err(DialError(format!(
-            "the hub didn't answer within {} s",
-            DIAL.as_secs()
-        ))),
+        Err(_) => Err(DialError(format!("the hub didn't answer within {} s", DIAL.as_secs()))),
     }
 }
 
@@ -238,10 +224,7 @@ async fn has_room(outgoing: Option<mpsc::Sender<v1::FromMember>>) {
 
 /// Lets what was said reach the hub, which then closes the stream.
 async fn hang_up(connection: Connection, within: Duration) {
-    let Connection {
-        outgoing,
-        mut incoming,
-    } = connection;
+    let Connection { outgoing, mut incoming } = connection;
     drop(outgoing);
     // Whether it closes in time or not, this end is done.
     let _ = tokio::time::timeout(within, async { while let Some(Ok(_)) = incoming.next().await {} }).await;

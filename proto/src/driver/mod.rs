@@ -20,9 +20,7 @@ impl Clock {
     /// A clock that begins now.
     #[must_use]
     pub fn start() -> Self {
-        Self {
-            origin: Instant::now(),
-        }
+        Self { origin: Instant::now() }
     }
 
     /// The time since then.
@@ -33,9 +31,7 @@ impl Clock {
 
     /// When `now` will be what is given.
     fn at(&self, time: Duration) -> Instant {
-        self.origin
-            .checked_add(time)
-            .unwrap_or_else(|| self.origin + Duration::from_secs(86_400 * 365))
+        self.origin.checked_add(time).unwrap_or_else(|| self.origin + Duration::from_secs(86_400 * 365))
     }
 }
 

@@ -27,21 +27,13 @@ pub(super) struct Backoff {
 
 impl Backoff {
     pub fn new(seed: u64) -> Self {
-        Self {
-            random: SmallRng::seed_from_u64(seed),
-            window: FIRST,
-            outage: None,
-        }
+        Self { random: SmallRng::seed_from_u64(seed), window: FIRST, outage: None }
     }
 
     /// After an attempt that led to no session.
     pub fn after_failure(&mut self, now: Duration) -> Duration {
         let outage = *self.outage.get_or_insert(now);
-        let cap = if now.saturating_sub(outage) < PATIENT {
-            CAP
-        } else {
-            LATER_CAP
-        };
+        let cap = if now.saturating_sub(outage) < PATIENT { CAP } else { LATER_CAP };
         let window = self.window.min(cap);
         self.window = window.saturating_mul(2).min(cap);
         self.within(Duration::ZERO, window)
@@ -69,9 +61,7 @@ impl Backoff {
     }
 
     fn within(&mut self, low: Duration, high: Duration) -> Duration {
-        low + high
-            .saturating_sub(low)
-            .mul_f64(self.random.random_range(0.0..1.0))
+        low + high.saturating_sub(low).mul_f64(self.random.random_range(0.0..1.0))
     }
 }
 
@@ -85,29 +75,16 @@ mod tests {
 
     /// The widest delay over many seeds, after the same history.
     fn widest(history: impl Fn(&mut Backoff) -> Duration) -> Duration {
-        (0..400)
-            .map(|seed| history(&mut Backoff::new(seed)))
-            .max()
-            .unwrap_or_default()
+        (0..400).map(|seed| history(&mut Backoff::new(seed))).max().unwrap_or_default()
     }
 
     #[test]
     fn a_hub_that_was_never_reached_is_tried_soon_then_less_often() {
         let first = widest(|b| b.after_failure(seconds(0)));
         assert!(first <= FIRST && first > FIRST / 2, "{first:?}");
-        let tenth = widest(|b| {
-            (0..10)
-                .map(|_| b.after_failure(seconds(1)))
-                .last()
-                .unwrap_or_default()
-        });
+        let tenth = widest(|b| (0..10).map(|_| b.after_failure(seconds(1))).last().unwrap_or_default());
         assert!(tenth <= CAP && tenth > seconds(12), "{tenth:?}");
-        let late = widest(|b| {
-            (0..400)
-                .map(|n| b.after_failure(seconds(n)))
-                .last()
-                .unwrap_or_default()
-        });
+        let late = widest(|b| (0..400).map(|n| b.after_failure(seconds(n))).last().unwrap_or_default());
         assert!(late <= LATER_CAP && late > seconds(50), "{late:?}");
     }
 
@@ -124,12 +101,8 @@ mod tests {
 
     #[test]
     fn sessions_that_break_at_once_are_tried_less_and_less_often() {
-        let tenth = widest(|b| {
-            (0..10)
-                .map(|n| b.after_session(seconds(1), seconds(n)))
-                .last()
-                .unwrap_or_default()
-        });
+        let tenth =
+            widest(|b| (0..10).map(|n| b.after_session(seconds(1), seconds(n))).last().unwrap_or_default());
         assert!(tenth > seconds(12), "{tenth:?}");
     }
 

@@ -46,50 +46,30 @@ pub(crate) fn agent(key: Option<&v1::AgentKey>, incarnation: &str) -> Result<Age
     if !(1..=128).contains(&incarnation.len()) || !incarnation.bytes().all(|b| b.is_ascii_graphic()) {
         return malformed("incarnation", "is not 1 to 128 visible ASCII characters");
     }
-    Ok(AgentRef {
-        key,
-        incarnation: Incarnation::new(incarnation),
-    })
+    Ok(AgentRef { key, incarnation: Incarnation::new(incarnation) })
 }
 
 pub(crate) fn hash(bytes: &[u8]) -> Result<SpecHash, Malformed> {
-    SpecHash::from_bytes(bytes).map_err(|_| Malformed {
-        field: "hash",
-        problem: "is not 16 bytes long",
-    })
+    SpecHash::from_bytes(bytes).map_err(|_| Malformed { field: "hash", problem: "is not 16 bytes long" })
 }
 
 /// A hash, or nothing.
 pub(crate) fn optional_hash(bytes: &[u8]) -> Result<Option<SpecHash>, Malformed> {
-    if bytes.is_empty() {
-        Ok(None)
-    } else {
-        hash(bytes).map(Some)
-    }
+    if bytes.is_empty() { Ok(None) } else { hash(bytes).map(Some) }
 }
 
 pub(crate) fn digest(count: u64, set_hash: &[u8]) -> Result<SetDigest, Malformed> {
-    SetDigest::from_parts(count, set_hash).ok_or(Malformed {
-        field: "set_hash",
-        problem: "is not 16 bytes long",
-    })
+    SetDigest::from_parts(count, set_hash)
+        .ok_or(Malformed { field: "set_hash", problem: "is not 16 bytes long" })
 }
 
 pub(crate) fn count(field: &'static str, value: i32) -> Result<i32, Malformed> {
-    if value < 0 {
-        malformed(field, "is negative")
-    } else {
-        Ok(value)
-    }
+    if value < 0 { malformed(field, "is negative") } else { Ok(value) }
 }
 
 /// A text of at most `limit` bytes.
 pub(crate) fn text(field: &'static str, value: String, limit: usize) -> Result<String, Malformed> {
-    if value.len() > limit {
-        malformed(field, "is too long")
-    } else {
-        Ok(value)
-    }
+    if value.len() > limit { malformed(field, "is too long") } else { Ok(value) }
 }
 
 pub(crate) fn reason(value: String) -> Result<String, Malformed> {
@@ -111,16 +91,11 @@ pub(crate) fn traceparent(trace: Option<v1::TraceContext>) -> Result<Option<Stri
 /// A trace context to send; nothing when it isn't one (it may come from a user's annotation).
 pub(crate) fn trace_message(traceparent: Option<&str>) -> Option<v1::TraceContext> {
     let traceparent = traceparent.filter(|text| text.parse::<TraceContext>().is_ok())?;
-    Some(v1::TraceContext {
-        traceparent: traceparent.to_owned(),
-    })
+    Some(v1::TraceContext { traceparent: traceparent.to_owned() })
 }
 
 pub(crate) fn key_message(key: &AgentKey) -> Option<v1::AgentKey> {
-    Some(v1::AgentKey {
-        namespace: key.namespace().to_owned(),
-        name: key.name().to_owned(),
-    })
+    Some(v1::AgentKey { namespace: key.namespace().to_owned(), name: key.name().to_owned() })
 }
 
 pub(crate) fn hash_message(hash: SpecHash) -> bytes::Bytes {

@@ -163,11 +163,7 @@ pub(crate) fn status(report: &AgentReport, boot_id: &str, seq: u64) -> v1::Statu
 
 pub(crate) fn cluster_report(report: v1::ClusterReport) -> Result<ClusterReport, Malformed> {
     Ok(ClusterReport {
-        kubernetes_version: text(
-            "cluster_report.kubernetes_version",
-            report.kubernetes_version,
-            ID_BYTES,
-        )?,
+        kubernetes_version: text("cluster_report.kubernetes_version", report.kubernetes_version, ID_BYTES)?,
         member_version: text("cluster_report.member_version", report.member_version, ID_BYTES)?,
         nodes_total: count("cluster_report.nodes_total", report.nodes_total)?,
         nodes_ready: count("cluster_report.nodes_ready", report.nodes_ready)?,

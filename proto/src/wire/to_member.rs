@@ -37,10 +37,7 @@ pub(crate) fn upsert_message(order: &Order) -> v1::Upsert {
 }
 
 pub(crate) fn removal(removal: v1::Removal) -> Result<(AgentRef, Option<String>), Malformed> {
-    Ok((
-        agent(removal.key.as_ref(), &removal.incarnation)?,
-        traceparent(removal.trace)?,
-    ))
+    Ok((agent(removal.key.as_ref(), &removal.incarnation)?, traceparent(removal.trace)?))
 }
 
 pub(crate) fn removal_message(agent: &AgentRef, traceparent: Option<&str>) -> v1::Removal {
@@ -60,10 +57,8 @@ pub(crate) fn welcome(welcome: v1::Welcome) -> Result<(Welcomed, Duration), Malf
     if !(Duration::from_millis(100)..=Duration::from_secs(40)).contains(&heartbeat) {
         return malformed("welcome.heartbeat_ms", "is not between 100 and 40000");
     }
-    let cluster = ClusterName::new(&welcome.cluster).map_err(|_| Malformed {
-        field: "welcome.cluster",
-        problem: "is not a DNS-1123 label",
-    })?;
+    let cluster = ClusterName::new(&welcome.cluster)
+        .map_err(|_| Malformed { field: "welcome.cluster", problem: "is not a DNS-1123 label" })?;
     let welcomed = Welcomed {
         hub_uid: text("welcome.hub_uid", welcome.hub_uid, 128)?,
         epoch: welcome.epoch,

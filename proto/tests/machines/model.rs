@@ -22,27 +22,51 @@ const KEYS: usize = 6;
 #[derive(Debug, Clone)]
 pub enum Op {
     /// The hub wants an agent so.
-    Want { key: usize, hash: u8, replicas: i32 },
+    Want {
+        key: usize,
+        hash: u8,
+        replicas: i32,
+    },
     /// The agent is deleted, and another of its name is made.
-    Recreate { key: usize, hash: u8 },
+    Recreate {
+        key: usize,
+        hash: u8,
+    },
     /// The agent is deleted.
-    Delete { key: usize },
+    Delete {
+        key: usize,
+    },
     /// The hub forgets an agent, as after a restore from an older backup.
-    Lose { key: usize },
+    Lose {
+        key: usize,
+    },
     /// Somebody deletes an assignment in the member.
-    Vandalise { key: usize },
-    ToHub { frames: usize },
-    ToMember { frames: usize },
+    Vandalise {
+        key: usize,
+    },
+    ToHub {
+        frames: usize,
+    },
+    ToMember {
+        frames: usize,
+    },
     /// Orders are carried out.
-    Work { works: usize },
+    Work {
+        works: usize,
+    },
     /// What was removing or waiting is done.
     Late,
     /// The epoch is persisted.
     Persist,
     Connect,
-    Pass { millis: u64 },
+    Pass {
+        millis: u64,
+    },
     /// Some of what is on the wire arrives, then it is cut.
-    Cut { to_hub: usize, to_member: usize },
+    Cut {
+        to_hub: usize,
+        to_member: usize,
+    },
     CrashHub,
     CrashMember,
 }
@@ -342,7 +366,8 @@ impl World {
                 }
                 HubEvent::Result(result) => {
                     if result.outcome == Outcome::Gone {
-                        let gone = self.held.get(&result.agent.key).is_none_or(|held| held.agent != result.agent);
+                        let gone =
+                            self.held.get(&result.agent.key).is_none_or(|held| held.agent != result.agent);
                         assert!(gone, "{:?} is said to be gone, but held", result.agent);
                         self.tombstones.remove(&result.agent);
                     }
@@ -374,7 +399,11 @@ impl World {
                 MemberAction::Dial => self.dialling = true,
                 MemberAction::PersistEpoch { hub_uid, epoch } => self.persist = Some((hub_uid, epoch)),
                 MemberAction::Carry(batch) => {
-                    assert_eq!(self.persisted, Some((batch.hub_uid.clone(), batch.epoch)), "obeyed before persisted");
+                    assert_eq!(
+                        self.persisted,
+                        Some((batch.hub_uid.clone(), batch.epoch)),
+                        "obeyed before persisted"
+                    );
                     for order in batch.orders {
                         self.works.push_back((batch.nonce, Work::Upsert(order)));
                     }
@@ -559,7 +588,10 @@ impl World {
                 return Some(format!("{held:?} is held for nothing"));
             }
             if self.reports.get(&held.agent.key) != Some(&report(held)) {
-                return Some(format!("{held:?} is not what was reported: {:?}", self.reports.get(&held.agent.key)));
+                return Some(format!(
+                    "{held:?} is not what was reported: {:?}",
+                    self.reports.get(&held.agent.key)
+                ));
             }
         }
         if let Some(tombstone) = self.tombstones.first() {

@@ -101,7 +101,9 @@ impl HubStore {
             });
             let report = cluster.reports.get(&order.agent.key);
             let told = report.is_some_and(|report| {
-                report.agent == order.agent && report.hash == Some(order.hash) && report.ready == order.replicas
+                report.agent == order.agent
+                    && report.hash == Some(order.hash)
+                    && report.ready == order.replicas
             });
             (!same || !told).then(|| format!("{name}: {order:?} is wanted, {held:?} held, {report:?} known"))
         })
@@ -142,7 +144,15 @@ impl Fleet for Service {
             number
         };
         let events = self.events.clone();
-        tokio::spawn(driver::hub::run(session, wake, number, self.clock, request.into_inner(), outgoing, events));
+        tokio::spawn(driver::hub::run(
+            session,
+            wake,
+            number,
+            self.clock,
+            request.into_inner(),
+            outgoing,
+            events,
+        ));
         Ok(Response::new(ReceiverStream::new(frames).boxed()))
     }
 }
@@ -166,12 +176,8 @@ pub async fn serve(store: Shared) -> turmoil::Result {
             let accepted = listener.accept().await.map(|(stream, _)| Accepted(stream));
             Some((accepted, listener))
         });
-        let service = Service {
-            cluster: ClusterName::new(name)?,
-            store: store.clone(),
-            clock,
-            events: events.clone(),
-        };
+        let service =
+            Service { cluster: ClusterName::new(name)?, store: store.clone(), clock, events: events.clone() };
         let server = tonic::transport::Server::builder().add_service(FleetServer::new(service));
         tokio::spawn(server.serve_with_incoming(incoming.boxed()).map(drop));
     }
@@ -230,13 +236,21 @@ impl Connected for Accepted {
 }
 
 impl AsyncRead for Accepted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Accepted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {

@@ -43,9 +43,10 @@ struct Dialler(u16);
 impl Dial for Dialler {
     async fn dial(&self) -> Result<Channel, DialError> {
         let port = self.0;
-        let connector = tower::service_fn(move |_| async move {
-            TcpStream::connect(("hub", port)).await.map(TokioIo::new)
-        });
+        let connector =
+            tower::service_fn(
+                move |_| async move { TcpStream::connect(("hub", port)).await.map(TokioIo::new) },
+            );
         let endpoint = Endpoint::from_static("http://hub").connect_timeout(Duration::from_secs(5));
         endpoint.connect_with_connector(connector).await.map_err(|error| DialError(error.to_string()))
     }
@@ -93,7 +94,8 @@ impl Member {
     }
 
     fn answer(&self, nonce: u64, agent: AgentRef, outcome: Outcome) {
-        let result = OrderResult { agent, hash: None, outcome, reason: String::new(), message: String::new() };
+        let result =
+            OrderResult { agent, hash: None, outcome, reason: String::new(), message: String::new() };
         self.link.lock().on_result(nonce, result);
         self.wake.notify_one();
     }

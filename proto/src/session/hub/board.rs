@@ -35,8 +35,7 @@ impl Board {
     pub fn want(&mut self, order: Order) {
         let key = order.agent.key.clone();
         let slot = self.slots.entry(key.clone()).or_default();
-        slot.removals
-            .retain(|removal| removal.incarnation != order.agent.incarnation);
+        slot.removals.retain(|removal| removal.incarnation != order.agent.incarnation);
         let too_large = order.template.len() > ORDER_BYTES;
         if too_large && slot.rejected.as_ref() != Some(&(order.agent.incarnation.clone(), order.hash)) {
             slot.rejected = Some((order.agent.incarnation.clone(), order.hash));
@@ -58,23 +57,11 @@ impl Board {
     /// Wants an incarnation gone.
     pub fn remove(&mut self, agent: &AgentRef, traceparent: Option<String>) {
         let slot = self.slots.entry(agent.key.clone()).or_default();
-        if slot
-            .want
-            .as_ref()
-            .is_some_and(|want| want.agent.incarnation == agent.incarnation)
-        {
+        if slot.want.as_ref().is_some_and(|want| want.agent.incarnation == agent.incarnation) {
             slot.want = None;
         }
-        if slot
-            .removals
-            .iter()
-            .all(|removal| removal.incarnation != agent.incarnation)
-        {
-            let removal = Removal {
-                incarnation: agent.incarnation.clone(),
-                traceparent,
-                in_hand: false,
-            };
+        if slot.removals.iter().all(|removal| removal.incarnation != agent.incarnation) {
+            let removal = Removal { incarnation: agent.incarnation.clone(), traceparent, in_hand: false };
             slot.removals.push(removal);
         }
         self.touch(&agent.key);
@@ -123,22 +110,9 @@ impl Board {
 
     /// The member holds exactly what is wanted.
     pub fn assume_wanted_is_held(&mut self) {
-        let all = self
-            .slots
-            .iter()
-            .filter_map(|(key, slot)| Some((key.clone(), Version::of(slot.want.as_ref()?))));
-        self.set_inventory(
-            all.map(|(key, version)| {
-                (
-                    key,
-                    Holding {
-                        version,
-                        settled: true,
-                    },
-                )
-            })
-            .collect(),
-        );
+        let all =
+            self.slots.iter().filter_map(|(key, slot)| Some((key.clone(), Version::of(slot.want.as_ref()?))));
+        self.set_inventory(all.map(|(key, version)| (key, Holding { version, settled: true })).collect());
     }
 
     /// The member holds this and nothing else. What of it is unclaimed is returned.
@@ -159,10 +133,7 @@ impl Board {
             }
         }
         for (key, holding) in inventory {
-            let slot = Slot {
-                held: Some(holding),
-                ..Slot::default()
-            };
+            let slot = Slot { held: Some(holding), ..Slot::default() };
             if let Some(entry) = slot.entry(&key) {
                 self.held.add(&entry);
             }
@@ -173,9 +144,7 @@ impl Board {
             self.touch(key);
         }
         let unclaimed = self.slots.iter().filter(|(_, slot)| slot.unclaimed());
-        unclaimed
-            .filter_map(|(key, slot)| Some(slot.held.as_ref()?.held(key)))
-            .collect()
+        unclaimed.filter_map(|(key, slot)| Some(slot.held.as_ref()?.held(key))).collect()
     }
 
     /// Changes what the member is believed to have.
@@ -196,18 +165,12 @@ impl Board {
         if self.deltas.len() >= DELTAS_IN_FLIGHT {
             return None;
         }
-        let mut delta = v1::Delta {
-            epoch,
-            nonce: self.nonce + 1,
-            ..v1::Delta::default()
-        };
+        let mut delta = v1::Delta { epoch, nonce: self.nonce + 1, ..v1::Delta::default() };
         let mut sent = BTreeMap::new();
         let mut bytes = 32;
         while let Some(key) = self.dirty.first().cloned() {
-            let Some((slot, due)) = self
-                .slots
-                .get_mut(&key)
-                .and_then(|slot| slot.due().map(|due| (slot, due)))
+            let Some((slot, due)) =
+                self.slots.get_mut(&key).and_then(|slot| slot.due().map(|due| (slot, due)))
             else {
                 self.dirty.remove(&key);
                 continue;
@@ -226,10 +189,7 @@ impl Board {
                 (Due::Upsert, None) => {}
                 (Due::Removal(at), _) => {
                     let removal = &slot.removals[at];
-                    let agent = AgentRef {
-                        key: key.clone(),
-                        incarnation: removal.incarnation.clone(),
-                    };
+                    let agent = AgentRef { key: key.clone(), incarnation: removal.incarnation.clone() };
                     let message = wire::removal_message(&agent, removal.traceparent.as_deref());
                     bytes += message.encoded_len() + 5;
                     if !sent.is_empty() && bytes > FRAME_BYTES {
@@ -256,13 +216,10 @@ impl Board {
     /// A result of the delta `nonce`.
     pub fn on_result(&mut self, nonce: u64, result: &OrderResult) -> Result<(), BadAck> {
         let key = &result.agent.key;
-        let delta = self
-            .deltas
-            .get_mut(&nonce)
-            .ok_or(BadAck("it acknowledges a delta that isn't in flight"))?;
-        let sent = delta
-            .remove(key)
-            .ok_or(BadAck("it has a result for an agent that the delta doesn't have"))?;
+        let delta =
+            self.deltas.get_mut(&nonce).ok_or(BadAck("it acknowledges a delta that isn't in flight"))?;
+        let sent =
+            delta.remove(key).ok_or(BadAck("it has a result for an agent that the delta doesn't have"))?;
         let matches = match &sent {
             Sent::Upsert(version) => {
                 version.incarnation == result.agent.incarnation && result.hash == Some(version.hash)
@@ -270,9 +227,7 @@ impl Board {
             Sent::Removal(incarnation) => *incarnation == result.agent.incarnation && result.hash.is_none(),
         };
         if !matches {
-            return Err(BadAck(
-                "it has a result for another incarnation or hash than was ordered",
-            ));
+            return Err(BadAck("it has a result for another incarnation or hash than was ordered"));
         }
         if let Some(slot) = self.slots.get_mut(key) {
             slot.in_flight = false;
@@ -339,9 +294,8 @@ impl Board {
         };
         match (result.outcome, result.hash) {
             (Outcome::Persisted | Outcome::Rejected, Some(hash)) => {
-                let waited = slot
-                    .waiting
-                    .take_if(|w| w.incarnation == result.agent.incarnation && w.hash == hash);
+                let waited =
+                    slot.waiting.take_if(|w| w.incarnation == result.agent.incarnation && w.hash == hash);
                 if let Some(version) = waited {
                     self.upsert_answered(key, version, result.outcome);
                 }
@@ -380,10 +334,7 @@ impl Board {
 
 fn gone(key: &AgentKey, incarnation: Incarnation) -> OrderResult {
     OrderResult {
-        agent: AgentRef {
-            key: key.clone(),
-            incarnation,
-        },
+        agent: AgentRef { key: key.clone(), incarnation },
         hash: None,
         outcome: Outcome::Gone,
         reason: String::new(),

@@ -99,12 +99,7 @@ impl HubSession {
         removals: Vec<AgentRef>,
         now: Duration,
     ) {
-        let Stage::Introduced {
-            boot_id,
-            features,
-            digest,
-        } = &mut self.stage
-        else {
+        let Stage::Introduced { boot_id, features, digest } = &mut self.stage else {
             return;
         };
         let digest = *digest;
@@ -118,10 +113,7 @@ impl HubSession {
         }
         self.control.push_back(Frame::Welcome(v1::Welcome {
             version: VERSIONS[0],
-            features: features
-                .into_iter()
-                .filter(|f| FEATURES.contains(&f.as_str()))
-                .collect(),
+            features: features.into_iter().filter(|f| FEATURES.contains(&f.as_str())).collect(),
             hub_uid: config.hub_uid.clone(),
             epoch: config.epoch,
             session: config.session.clone(),
@@ -140,55 +132,28 @@ impl HubSession {
             resync.want_inventory();
         }
         let ends = now.saturating_add(config.lifetime);
-        self.stage = Stage::Open(Box::new(Open {
-            config,
-            boot_id,
-            seq: 0,
-            ends,
-            said: now,
-            resync,
-        }));
+        self.stage = Stage::Open(Box::new(Open { config, boot_id, seq: 0, ends, said: now, resync }));
         self.take_board_results();
     }
 
     /// Sends the member away for a while: an answer to [`HubEvent::Hello`].
     pub fn retry(&mut self, after: Duration, reason: &str, now: Duration) {
         let after_ms = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
-        let frame = Frame::Retry(v1::Retry {
-            after_ms,
-            reason: reason.to_owned(),
-        });
-        self.close(
-            frame,
-            CloseReason::Retry {
-                reason: reason.to_owned(),
-            },
-            now,
-        );
+        let frame = Frame::Retry(v1::Retry { after_ms, reason: reason.to_owned() });
+        self.close(frame, CloseReason::Retry { reason: reason.to_owned() }, now);
     }
 
     /// Sends the member away until somebody does what `message` says. `reason` is a CamelCase word. At any time.
     pub fn refuse(&mut self, reason: &str, message: &str, now: Duration) {
         let (reason, message) = (reason.to_owned(), message.to_owned());
-        let frame = Frame::Terminate(v1::Terminate {
-            reason: reason.clone(),
-            message: message.clone(),
-        });
+        let frame = Frame::Terminate(v1::Terminate { reason: reason.clone(), message: message.clone() });
         self.close(frame, CloseReason::Refused { reason, message }, now);
     }
 
     /// Ends the session; the member reconnects.
     pub fn bye(&mut self, reason: &str, now: Duration) {
-        let frame = Frame::Bye(v1::Bye {
-            reason: reason.to_owned(),
-        });
-        self.close(
-            frame,
-            CloseReason::Bye {
-                reason: reason.to_owned(),
-            },
-            now,
-        );
+        let frame = Frame::Bye(v1::Bye { reason: reason.to_owned() });
+        self.close(frame, CloseReason::Bye { reason: reason.to_owned() }, now);
     }
 
     /// Wants `order` carried out, in place of whatever was wanted of its key before. A removal of another incarnation of
@@ -221,10 +186,7 @@ impl HubSession {
         }
         self.heard = now;
         let Some(frame) = frame.frame else {
-            return self.protocol_error(
-                "a frame is empty, or of a kind that this version doesn't know",
-                now,
-            );
+            return self.protocol_error("a frame is empty, or of a kind that this version doesn't know", now);
         };
         if let Err(Broken(message)) = self.handle(frame, now) {
             self.protocol_error(&message, now);
@@ -234,9 +196,7 @@ impl HubSession {
     fn handle(&mut self, frame: MemberFrame, now: Duration) -> Result<(), Broken> {
         match (frame, &mut self.stage) {
             (MemberFrame::Bye(bye), _) => {
-                self.end(CloseReason::MemberLeft {
-                    reason: wire::text("bye.reason", bye.reason, 4096)?,
-                });
+                self.end(CloseReason::MemberLeft { reason: wire::text("bye.reason", bye.reason, 4096)? });
             }
             (MemberFrame::Hello(hello), Stage::New) => {
                 let (facts, digest) = wire::hello(hello)?;
@@ -270,10 +230,7 @@ impl HubSession {
             }
             (MemberFrame::Ack(ack), Stage::Open(_)) => self.on_ack(ack)?,
             (MemberFrame::Status(status), Stage::Open(open)) => {
-                let (fresh, seq) = (
-                    status.boot_id == open.boot_id && status.seq > open.seq,
-                    status.seq,
-                );
+                let (fresh, seq) = (status.boot_id == open.boot_id && status.seq > open.seq, status.seq);
                 let report = wire::report(status)?;
                 if fresh {
                     open.seq = seq;
@@ -290,8 +247,7 @@ impl HubSession {
                 }
             }
             (MemberFrame::ClusterReport(report), Stage::Open(_)) => {
-                self.events
-                    .push_back(HubEvent::Cluster(wire::cluster_report(report)?));
+                self.events.push_back(HubEvent::Cluster(wire::cluster_report(report)?));
             }
             (MemberFrame::Events(events), Stage::Open(_)) => {
                 let said: Result<Vec<_>, Malformed> = events.events.into_iter().map(wire::event).collect();
@@ -305,8 +261,7 @@ impl HubSession {
                 // challenge matters to the member, which bounds what waits here.
                 self.control.retain(|frame| !matches!(frame, Frame::Confirmed(_)));
                 let v1::Confirm { nonce, challenge } = confirm;
-                self.control
-                    .push_back(Frame::Confirmed(v1::Confirmed { nonce, challenge }));
+                self.control.push_back(Frame::Confirmed(v1::Confirmed { nonce, challenge }));
             }
             _ => {
                 return Err(Broken(
@@ -366,11 +321,7 @@ impl HubSession {
             }
             Stage::Open(open) if now >= open.said.saturating_add(open.config.heartbeat) => {
                 open.said = now;
-                if !self
-                    .control
-                    .iter()
-                    .any(|frame| matches!(frame, Frame::Heartbeat(_)))
-                {
+                if !self.control.iter().any(|frame| matches!(frame, Frame::Heartbeat(_))) {
                     self.control.push_back(Frame::Heartbeat(v1::Heartbeat::default()));
                 }
             }
@@ -386,11 +337,9 @@ impl HubSession {
             Stage::Closed => None,
             Stage::Closing { until } => Some(*until),
             Stage::New | Stage::Introduced { .. } => Some(silent),
-            Stage::Open(open) => Some(
-                silent
-                    .min(open.ends)
-                    .min(open.said.saturating_add(open.config.heartbeat)),
-            ),
+            Stage::Open(open) => {
+                Some(silent.min(open.ends).min(open.said.saturating_add(open.config.heartbeat)))
+            }
         }
     }
 
@@ -475,13 +424,7 @@ impl HubSession {
             reason: "ProtocolError".to_owned(),
             message: message.to_owned(),
         });
-        self.close(
-            frame,
-            CloseReason::Protocol {
-                message: message.to_owned(),
-            },
-            now,
-        );
+        self.close(frame, CloseReason::Protocol { message: message.to_owned() }, now);
     }
 
     /// Says `last`, and nothing after it.
@@ -491,9 +434,7 @@ impl HubSession {
         }
         self.end(reason);
         self.control.push_back(last);
-        self.stage = Stage::Closing {
-            until: now.saturating_add(FAREWELL),
-        };
+        self.stage = Stage::Closing { until: now.saturating_add(FAREWELL) };
     }
 
     /// Nothing more is to be said.

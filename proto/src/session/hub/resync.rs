@@ -39,14 +39,7 @@ impl Resync {
         let spread = u16::from_be_bytes([hash[0], hash[1]]);
         let period = AUDIT.mul_f64(0.9 + 0.2 * f64::from(spread) / f64::from(u16::MAX));
         let audit = now.saturating_add(period);
-        Self {
-            collecting: None,
-            open: true,
-            suspicious: None,
-            explained: None,
-            audit,
-            period,
-        }
+        Self { collecting: None, open: true, suspicious: None, explained: None, audit, period }
     }
 
     /// An inventory was asked for.
@@ -99,15 +92,9 @@ impl Resync {
         for have in &part.have {
             let (held, changing) = wire::have(have)?;
             let settled = !held.removing && !changing;
-            let version = Version {
-                incarnation: held.agent.incarnation,
-                hash: held.hash,
-                replicas: held.replicas,
-            };
-            if collecting
-                .insert(held.agent.key, Holding { version, settled })
-                .is_some()
-            {
+            let version =
+                Version { incarnation: held.agent.incarnation, hash: held.hash, replicas: held.replicas };
+            if collecting.insert(held.agent.key, Holding { version, settled }).is_some() {
                 return Err(Broken("an inventory has an agent twice".to_owned()));
             }
         }

@@ -42,10 +42,7 @@ pub(super) struct Holding {
 impl Holding {
     pub fn held(&self, key: &AgentKey) -> Held {
         Held {
-            agent: AgentRef {
-                key: key.clone(),
-                incarnation: self.version.incarnation.clone(),
-            },
+            agent: AgentRef { key: key.clone(), incarnation: self.version.incarnation.clone() },
             hash: self.version.hash,
             replicas: self.version.replicas,
             removing: !self.settled,
@@ -103,10 +100,7 @@ impl Slot {
             let answered = self.waiting.as_ref().is_some_and(|version| version.is(want));
             return (!answered && !self.holds(want)).then_some(Due::Upsert);
         }
-        self.removals
-            .iter()
-            .position(|removal| !removal.in_hand)
-            .map(Due::Removal)
+        self.removals.iter().position(|removal| !removal.in_hand).map(Due::Removal)
     }
 
     fn is_rejected(&self, want: &Order) -> bool {
@@ -116,9 +110,7 @@ impl Slot {
     }
 
     fn holds(&self, want: &Order) -> bool {
-        self.held
-            .as_ref()
-            .is_some_and(|held| held.settled && held.version.is(want))
+        self.held.as_ref().is_some_and(|held| held.settled && held.version.is(want))
     }
 
     /// The removals that are over because the wanted incarnation has taken their place.
@@ -147,9 +139,6 @@ impl Slot {
             return false;
         };
         self.want.is_none()
-            && self
-                .removals
-                .iter()
-                .all(|removal| removal.incarnation != held.version.incarnation)
+            && self.removals.iter().all(|removal| removal.incarnation != held.version.incarnation)
     }
 }

@@ -39,9 +39,7 @@ impl Holdings {
     }
 
     pub fn get(&self, key: &AgentKey, incarnation: &Incarnation) -> Option<&Held> {
-        self.held
-            .get(key)
-            .filter(|held| held.agent.incarnation == *incarnation)
+        self.held.get(key).filter(|held| held.agent.incarnation == *incarnation)
     }
 
     /// The digest of what an inventory would have.
@@ -81,15 +79,10 @@ impl Holdings {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let changing = self.changing(orders);
         let mut keys: Vec<&AgentKey> = Vec::new();
-        let mut coming = changing
-            .range::<AgentKey, _>((from, Bound::Unbounded))
-            .peekable();
+        let mut coming = changing.range::<AgentKey, _>((from, Bound::Unbounded)).peekable();
         let mut part = v1::Inventory::default();
         let mut bytes = 16;
-        let mut held = self
-            .held
-            .range::<AgentKey, _>((from, Bound::Unbounded))
-            .peekable();
+        let mut held = self.held.range::<AgentKey, _>((from, Bound::Unbounded)).peekable();
         loop {
             let key = match (held.peek(), coming.peek()) {
                 (Some((a, _)), Some((b, _))) => (*a).min(**b),
@@ -116,8 +109,5 @@ impl Holdings {
 }
 
 fn entry(held: &Held) -> Entry<'_> {
-    Entry {
-        unsettled: held.removing,
-        ..Entry::settled(&held.agent, held.hash, held.replicas)
-    }
+    Entry { unsettled: held.removing, ..Entry::settled(&held.agent, held.hash, held.replicas) }
 }

@@ -147,13 +147,7 @@ impl MemberLink {
             Stage::Leaving { .. } => self.stage = Stage::Drained,
             Stage::Dialling | Stage::Greeting { .. } | Stage::Open(_) => {
                 let delay = self.usual_delay(now);
-                self.leave(
-                    MemberAction::Lost {
-                        cause: cause.to_owned(),
-                    },
-                    delay,
-                    now,
-                );
+                self.leave(MemberAction::Lost { cause: cause.to_owned() }, delay, now);
             }
         }
     }
@@ -165,15 +159,12 @@ impl MemberLink {
         }
         self.heard = now;
         match frame.frame {
-            None => self.hang_up(
-                "the hub sent a frame that this version doesn't know: upgrade the member",
-                now,
-            ),
+            None => {
+                self.hang_up("the hub sent a frame that this version doesn't know: upgrade the member", now)
+            }
             Some(HubFrame::Bye(bye)) => self.hang_up(&format!("the hub said good-bye: {}", bye.reason), now),
             Some(HubFrame::Retry(retry)) => {
-                let delay = self
-                    .backoff
-                    .after_retry(Duration::from_millis(retry.after_ms.into()));
+                let delay = self.backoff.after_retry(Duration::from_millis(retry.after_ms.into()));
                 self.actions.push_back(MemberAction::Close);
                 self.leave(
                     MemberAction::Lost {
@@ -224,8 +215,7 @@ impl MemberLink {
         let persisted = known && welcomed.epoch == self.config.max_epoch;
         if !persisted {
             let (hub_uid, epoch) = (welcomed.hub_uid.clone(), welcomed.epoch);
-            self.actions
-                .push_back(MemberAction::PersistEpoch { hub_uid, epoch });
+            self.actions.push_back(MemberAction::PersistEpoch { hub_uid, epoch });
         }
         self.stage = Stage::Open(Box::new(Open {
             hub_uid: welcomed.hub_uid.clone(),
@@ -279,18 +269,15 @@ impl MemberLink {
     /// that nobody waits for is ignored.
     pub fn on_result(&mut self, nonce: u64, result: OrderResult) {
         let in_session = matches!(self.stage, Stage::Open(_));
-        self.orders
-            .on_result(nonce, result, &mut self.holdings, in_session);
+        self.orders.on_result(nonce, result, &mut self.holdings, in_session);
     }
 
     /// Says Bye and never dials again.
     pub fn drain(&mut self, reason: &str, now: Duration) {
         match self.stage {
             Stage::Greeting { said_hello: true } | Stage::Open(_) => {
-                self.stage = Stage::Leaving {
-                    reason: reason.to_owned(),
-                    until: now.saturating_add(FAREWELL),
-                };
+                self.stage =
+                    Stage::Leaving { reason: reason.to_owned(), until: now.saturating_add(FAREWELL) };
             }
             Stage::Greeting { .. } | Stage::Dialling | Stage::Away { .. } => {
                 self.actions.push_back(MemberAction::Close);
@@ -319,8 +306,7 @@ impl MemberLink {
 
     /// The next frame to send. To be called only while the transport has room.
     pub fn poll_frame(&mut self, now: Duration) -> Option<v1::FromMember> {
-        self.next_frame(now)
-            .map(|frame| v1::FromMember { frame: Some(frame) })
+        self.next_frame(now).map(|frame| v1::FromMember { frame: Some(frame) })
     }
 
     fn next_frame(&mut self, now: Duration) -> Option<Frame> {
@@ -358,14 +344,9 @@ impl MemberLink {
         if std::mem::take(&mut open.beat_due) {
             let digest = self.holdings.digest(&self.orders);
             let set_hash = digest.bytes().to_vec().into();
-            return Some(Frame::Heartbeat(v1::Heartbeat {
-                count: digest.count(),
-                set_hash,
-            }));
+            return Some(Frame::Heartbeat(v1::Heartbeat { count: digest.count(), set_hash }));
         }
-        self.notices
-            .next()
-            .or_else(|| self.reports.next(&self.config.boot_id, now))
+        self.notices.next().or_else(|| self.reports.next(&self.config.boot_id, now))
     }
 
     fn hello(&self) -> Frame {
@@ -432,13 +413,7 @@ impl MemberLink {
     fn hang_up(&mut self, cause: &str, now: Duration) {
         let delay = self.usual_delay(now);
         self.actions.push_back(MemberAction::Close);
-        self.leave(
-            MemberAction::Lost {
-                cause: cause.to_owned(),
-            },
-            delay,
-            now,
-        );
+        self.leave(MemberAction::Lost { cause: cause.to_owned() }, delay, now);
     }
 
     /// Closes the transport for a cause that somebody has to mend.
@@ -457,17 +432,12 @@ impl MemberLink {
 
     fn leave(&mut self, why: MemberAction, delay: Duration, now: Duration) {
         self.actions.retain(|action| {
-            !matches!(
-                action,
-                MemberAction::PersistEpoch { .. } | MemberAction::Connected(_)
-            )
+            !matches!(action, MemberAction::PersistEpoch { .. } | MemberAction::Connected(_))
         });
         self.actions.push_back(why);
         self.orders.end_session();
         self.reports.end_session();
-        self.stage = Stage::Away {
-            until: now.saturating_add(delay),
-        };
+        self.stage = Stage::Away { until: now.saturating_add(delay) };
     }
 }
 
@@ -475,8 +445,6 @@ fn right_epoch(said: u64, welcome: u64) -> Result<(), String> {
     if said == welcome {
         Ok(())
     } else {
-        Err(format!(
-            "an order has epoch {said} in a session of epoch {welcome}"
-        ))
+        Err(format!("an order has epoch {said} in a session of epoch {welcome}"))
     }
 }

@@ -50,14 +50,7 @@ impl Notices {
             return None;
         }
         let count = self.events.len().min(BATCH);
-        let events = self
-            .events
-            .drain(..count)
-            .map(|event| wire::event_message(&event))
-            .collect();
-        Some(Frame::Events(v1::Events {
-            events,
-            dropped: std::mem::take(&mut self.dropped),
-        }))
+        let events = self.events.drain(..count).map(|event| wire::event_message(&event)).collect();
+        Some(Frame::Events(v1::Events { events, dropped: std::mem::take(&mut self.dropped) }))
     }
 }

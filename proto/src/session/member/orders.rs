@@ -59,18 +59,9 @@ impl Orders {
     /// Takes a delta in.
     pub fn accept(&mut self, delta: v1::Delta, hub_uid: &str, holdings: &Holdings) -> Result<(), String> {
         if delta.nonce <= self.last_delta {
-            return Err(format!(
-                "delta {} came after delta {}",
-                delta.nonce, self.last_delta
-            ));
+            return Err(format!("delta {} came after delta {}", delta.nonce, self.last_delta));
         }
-        if self
-            .tickets
-            .values()
-            .filter(|ticket| ticket.delta.is_some())
-            .count()
-            >= DELTAS_IN_FLIGHT
-        {
+        if self.tickets.values().filter(|ticket| ticket.delta.is_some()).count() >= DELTAS_IN_FLIGHT {
             return Err(format!("more than {DELTAS_IN_FLIGHT} deltas are unacknowledged"));
         }
         let mut batch = Batch {
@@ -80,19 +71,12 @@ impl Orders {
             orders: Vec::with_capacity(delta.upserts.len()),
             removals: Vec::with_capacity(delta.removals.len()),
         };
-        let mut ticket = Ticket {
-            delta: Some(delta.nonce),
-            open: BTreeMap::new(),
-            results: Vec::new(),
-            batch: None,
-        };
+        let mut ticket =
+            Ticket { delta: Some(delta.nonce), open: BTreeMap::new(), results: Vec::new(), batch: None };
         let mut keys = BTreeSet::new();
         for upsert in delta.upserts {
             let order = wire::upsert(upsert).map_err(|error| error.to_string())?;
-            let open = Open::Upsert {
-                hash: order.hash,
-                replicas: order.replicas,
-            };
+            let open = Open::Upsert { hash: order.hash, replicas: order.replicas };
             if !keys.insert(order.agent.key.clone()) {
                 return Err(format!("a delta has {} twice", order.agent.key));
             }
@@ -129,13 +113,7 @@ impl Orders {
 
     /// The next batch to be carried out.
     pub fn next_batch(&mut self) -> Option<Batch> {
-        if self
-            .tickets
-            .values()
-            .filter(|ticket| ticket.batch.is_none())
-            .count()
-            >= BATCHES
-        {
+        if self.tickets.values().filter(|ticket| ticket.batch.is_none()).count() >= BATCHES {
             return None;
         }
         self.tickets.values_mut().find_map(|ticket| ticket.batch.take())
@@ -175,20 +153,14 @@ impl Orders {
             }),
             (Outcome::Removing, _) => {
                 if let Some(held) = holdings.get(key, incarnation).cloned() {
-                    holdings.hold(Held {
-                        removing: true,
-                        ..held
-                    });
+                    holdings.hold(Held { removing: true, ..held });
                 }
             }
             (Outcome::Gone, _) if holdings.has(key, incarnation) => holdings.release(key),
             _ => {}
         }
         // The hub matches a result with its order by the hash, whatever the hand that filled it in.
-        ticket.results.push(OrderResult {
-            hash: open.hash(),
-            ..result
-        });
+        ticket.results.push(OrderResult { hash: open.hash(), ..result });
         self.settle(nonce);
     }
 
@@ -209,35 +181,19 @@ impl Orders {
 
     /// Queues the acknowledgement of a delta all of whose results are in.
     fn settle(&mut self, nonce: u64) {
-        if self
-            .tickets
-            .get(&nonce)
-            .is_none_or(|ticket| !ticket.open.is_empty())
-        {
+        if self.tickets.get(&nonce).is_none_or(|ticket| !ticket.open.is_empty()) {
             return;
         }
-        let Some(Ticket {
-            delta: Some(delta),
-            results,
-            ..
-        }) = self.tickets.remove(&nonce)
-        else {
+        let Some(Ticket { delta: Some(delta), results, .. }) = self.tickets.remove(&nonce) else {
             return;
         };
-        let mut ack = v1::Ack {
-            nonce: delta,
-            ..v1::Ack::default()
-        };
+        let mut ack = v1::Ack { nonce: delta, ..v1::Ack::default() };
         let mut bytes = 16;
         for result in &results {
             let message = wire::result_message(result);
             let size = message.encoded_len() + 5;
             if !ack.results.is_empty() && bytes + size > FRAME_BYTES {
-                let full = v1::Ack {
-                    nonce: delta,
-                    results: std::mem::take(&mut ack.results),
-                    partial: true,
-                };
+                let full = v1::Ack { nonce: delta, results: std::mem::take(&mut ack.results), partial: true };
                 self.acks.push_back(full);
                 bytes = 16;
             }

@@ -65,13 +65,7 @@ impl Reports {
             Some(latest) if latest.report == report => return,
             Some(latest) => latest.report = report,
             None => {
-                self.latest.insert(
-                    key.clone(),
-                    Latest {
-                        report,
-                        full_at: Duration::ZERO,
-                    },
-                );
+                self.latest.insert(key.clone(), Latest { report, full_at: Duration::ZERO });
             }
         }
         // While nobody listens nothing is queued: a snapshot will tell all.
@@ -114,17 +108,10 @@ impl Reports {
             return None;
         }
         if let Snapshot::From(from) = &self.snapshot {
-            let next = self
-                .latest
-                .range((from.clone(), Bound::Unbounded))
-                .next()
-                .map(|(key, _)| key.clone());
+            let next = self.latest.range((from.clone(), Bound::Unbounded)).next().map(|(key, _)| key.clone());
             let Some(key) = next else {
                 self.snapshot = Snapshot::None;
-                let end = v1::StatusSnapshotEnd {
-                    boot_id: boot_id.to_owned(),
-                    seq: self.seq,
-                };
+                let end = v1::StatusSnapshotEnd { boot_id: boot_id.to_owned(), seq: self.seq };
                 return Some(Frame::StatusSnapshotEnd(end));
             };
             self.changed.remove(&key);
