@@ -121,7 +121,9 @@ impl PruneGuard {
     /// The session has said all that it holds: what it didn't name, it holds no longer. Whether that changes anything.
     pub fn learnt(&mut self) -> bool {
         let gone = std::mem::take(&mut self.remembered);
-        gone.iter().fold(false, |changed, key| self.unknown.remove(key).is_some() || changed)
+        let before = self.unknown.len();
+        self.unknown.retain(|key, _| !gone.contains(key));
+        self.unknown.len() != before
     }
 
     /// Whether a removal of this agent waits here.

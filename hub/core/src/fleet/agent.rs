@@ -95,6 +95,9 @@ pub(super) struct Decision {
     pub withdrawing: BTreeSet<ClusterName>,
     /// A cluster that connects may change it: shares are missing, or every matching cluster gets one.
     pub open: bool,
+    /// A write that names every target was sent: orders go beside it, not before it, or a crash could leave
+    /// copies that nobody wrote down.
+    pub issued: bool,
 }
 
 /// One cluster's side of it.
@@ -217,7 +220,7 @@ impl Agent {
 
     /// Orders may be given: it lives, and its deletion can't slip by.
     pub fn is_orderable(&self) -> bool {
-        self.finalizer && self.life == Life::Living
+        self.finalizer && self.decision.issued && self.life == Life::Living
     }
 
     /// The order for a cluster with a share.
@@ -265,6 +268,7 @@ impl Decision {
             all_matching: stored.all_matching,
             withdrawing: stored.withdrawing.iter().filter_map(names).collect(),
             open: true,
+            issued: true,
         }
     }
 

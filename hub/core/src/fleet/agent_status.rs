@@ -19,7 +19,7 @@ impl Fleet {
         while let Some((key, user)) = self.dirty.pop_first() {
             let Some(agent) = self.agents.get(&key) else { continue };
             // Beyond the rows that are shown, working out the whole status for each report would cost more than it tells.
-            if agent.rows.len() > MAX_ROWS && !user {
+            if agent.rows.len() > MAX_ROWS && agent.decision.issued && !user {
                 self.statuses.want(StatusOf::Agent(key), Urgency::Soon, now.mono);
                 continue;
             }
@@ -29,6 +29,8 @@ impl Fleet {
             let previous = agent.writing.as_deref().or(agent.status.as_ref());
             let urgency = match significance(previous, &next) {
                 Significance::None => {
+                    self.decision_issued(&key, now);
+                    let Some(agent) = self.agents.get_mut(&key) else { continue };
                     if agent.writing.is_none() {
                         agent.explanation = None;
                     }
@@ -53,7 +55,8 @@ impl Fleet {
         };
         if matches!(agent.life, Life::Released { .. }) || agent.status.as_ref() == Some(&status) {
             agent.explanation = None;
-            return self.statuses.done(&whose, now.mono);
+            self.statuses.done(&whose, now.mono);
+            return self.decision_issued(key, now);
         }
         let events = transitions(agent.status.as_ref(), &status);
         let subject = Subject::Agent { key: key.clone(), uid: agent.uid.clone() };
@@ -67,6 +70,15 @@ impl Fleet {
         for (warning, reason, message) in events {
             let (subject, reason) = (subject.clone(), reason.to_owned());
             self.effects.push_back(Effect::Event { subject, warning, reason, message });
+        }
+        self.decision_issued(key, now);
+    }
+
+    /// The decision is stored, or on its way: orders may follow.
+    fn decision_issued(&mut self, key: &AgentKey, now: Now) {
+        if let Some(agent) = self.agents.get_mut(key).filter(|a| !a.decision.issued) {
+            agent.decision.issued = true;
+            self.dispatch_everywhere(key, now);
         }
     }
 

@@ -50,6 +50,7 @@ impl Fleet {
         let mut lost: Vec<_> = before.keys().filter(|c| !targets.contains_key(*c)).cloned().collect();
         lost.extend(agent.elsewhere.iter().cloned());
 
+        agent.decision.issued &= gained.is_empty();
         for cluster in &gained {
             let index = self.index.entry(cluster.clone()).or_default();
             index.assigned.insert(key.clone());

@@ -183,7 +183,7 @@ impl Fleet {
             Input::Hello { session, hello } => self.hello(session, hello, now),
             Input::Session { session, event } => self.session_event(&session, event, now),
             Input::SessionClosed { session, cause } => self.session_closed(&session, &cause, now),
-            Input::Written { write, outcome } => self.written(write, outcome, now),
+            Input::Written { write, outcome } => self.written(write, &outcome, now),
             Input::Crd(state) => self.crd_answered(&state, now),
             Input::Tick => {}
         }

@@ -44,17 +44,17 @@ impl Fleet {
         }
     }
 
-    pub(super) fn written(&mut self, write: Write, outcome: WriteOutcome, now: Now) {
+    pub(super) fn written(&mut self, write: Write, outcome: &WriteOutcome, now: Now) {
         match write {
-            Write::AddFinalizer(key, uid) => self.finalizer_added(&key, &uid, &outcome, now),
-            Write::ReleaseFinalizer(key, uid) => self.finalizer_released(&key, &uid, &outcome, now),
-            Write::AgentStatus(key, uid) => self.agent_status_written(key, &uid, &outcome, now),
-            Write::ClusterStatus(name) => self.cluster_status_written(name, &outcome, now),
-            Write::PinCluster(name) => self.cluster_pinned(&name, &outcome),
+            Write::AddFinalizer(key, uid) => self.finalizer_added(&key, &uid, outcome, now),
+            Write::ReleaseFinalizer(key, uid) => self.finalizer_released(&key, &uid, outcome, now),
+            Write::AgentStatus(key, uid) => self.agent_status_written(&key, &uid, outcome, now),
+            Write::ClusterStatus(name) => self.cluster_status_written(name, outcome, now),
+            Write::PinCluster(name) => self.cluster_pinned(&name, outcome),
             // It was used already, and can't be again: what it stood for is no longer held.
             Write::PruneApproval(_) => {}
-            Write::Tombstones => self.tombstones_written(&outcome, now),
-            Write::Epoch => self.epoch_written(&outcome, now),
+            Write::Tombstones => self.tombstones_written(outcome, now),
+            Write::Epoch => self.epoch_written(outcome, now),
         }
     }
 

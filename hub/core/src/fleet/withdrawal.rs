@@ -53,12 +53,12 @@ impl Fleet {
             self.touch_cluster(cluster, now);
         }
         for agent in passed {
-            self.let_go(cluster, agent, now);
+            self.let_go(cluster, &agent, now);
         }
     }
 
     /// A removal that the guard has let through.
-    fn let_go(&mut self, cluster: &ClusterName, reference: AgentRef, now: Now) {
+    fn let_go(&mut self, cluster: &ClusterName, reference: &AgentRef, now: Now) {
         let Some(agent) =
             self.agents.get_mut(&reference.key).filter(|a| a.incarnation == reference.incarnation)
         else {

@@ -58,6 +58,11 @@ pub struct World {
     sessions: u64,
     uids: u64,
     in_flight: BTreeSet<Write>,
+    /// Writes to come that fail: after they were stored, or before.
+    pub faults: VecDeque<bool>,
+    /// The write at hand was stored, and its answer is lost.
+    answer_lost: bool,
+    faulty: bool,
 }
 
 pub fn key(name: &str) -> AgentKey {
@@ -111,6 +116,9 @@ impl World {
             sessions: 0,
             uids: 0,
             in_flight: BTreeSet::new(),
+            faults: VecDeque::new(),
+            answer_lost: false,
+            faulty: false,
         }
     }
 
@@ -412,6 +420,19 @@ impl World {
 
     fn carry_out(&mut self, effect: Effect) {
         self.log.push(effect.clone());
+        if let Some(write) = write_of(&effect) {
+            // A status that is never stored, and a crash before it is tried again: that copy is nobody's.
+            let status = matches!(effect, Effect::WriteAgentStatus { .. });
+            match self.faults.pop_front().map(|stored| stored || status) {
+                None => {}
+                Some(true) => (self.answer_lost, self.faulty) = (true, true),
+                Some(false) => {
+                    self.faulty = true;
+                    let write = self.begin(write);
+                    return self.answer(write, WriteOutcome::Failed("not stored".to_owned()));
+                }
+            }
+        }
         match effect {
             Effect::Admit { session, orders, removals, .. } => self.admit(&session, orders, &removals),
             Effect::Refuse { session, reason, .. } | Effect::Retry { session, reason, .. } => {
@@ -492,11 +513,8 @@ impl World {
                     None => WriteOutcome::NotFound,
                     Some(object) if object.metadata.uid.as_ref() != Some(&uid) => WriteOutcome::Conflict,
                     Some(object) => {
-                        assert_ne!(
-                            object.status.as_ref(),
-                            Some(&*status),
-                            "a write that changes nothing of {key}"
-                        );
+                        let same = object.status.as_ref() == Some(&*status);
+                        assert!(!same || self.faulty, "a write that changes nothing of {key}");
                         object.status = Some(*status);
                         object.metadata.resource_version = Some(version.clone());
                         let seen = Input::AgentSeen(Arc::new(object.clone()));
@@ -513,11 +531,8 @@ impl World {
                     None => WriteOutcome::NotFound,
                     Some(object) if object.metadata.uid.as_ref() != Some(&uid) => WriteOutcome::Conflict,
                     Some(object) => {
-                        assert_ne!(
-                            object.status.as_ref(),
-                            Some(&*status),
-                            "a write that changes nothing of {cluster}"
-                        );
+                        let same = object.status.as_ref() == Some(&*status);
+                        assert!(!same || self.faulty, "a write that changes nothing of {cluster}");
                         object.status = Some(*status);
                         object.metadata.resource_version = Some(version.clone());
                         let seen = Input::ClusterSeen(Arc::new(object.clone()));
@@ -548,7 +563,9 @@ impl World {
             Effect::WriteTombstones { store, drop } => {
                 let write = self.begin(Write::Tombstones);
                 self.tombstones.extend(store);
-                drop.iter().for_each(|t| assert!(self.tombstones.remove(t), "{t:?} isn't stored"));
+                for tombstone in drop {
+                    assert!(self.tombstones.remove(&tombstone) || self.faulty, "{tombstone:?} isn't stored");
+                }
                 self.answer(write, WriteOutcome::Ok(String::new()));
             }
             Effect::RaiseEpoch { to } => {
@@ -575,7 +592,10 @@ impl World {
         write
     }
 
-    fn answer(&mut self, write: Write, outcome: WriteOutcome) {
+    fn answer(&mut self, write: Write, mut outcome: WriteOutcome) {
+        if std::mem::take(&mut self.answer_lost) {
+            outcome = WriteOutcome::Failed("the answer was lost".to_owned());
+        }
         self.send(Channel::Writes(write.clone()), Input::Written { write, outcome });
     }
 
@@ -599,7 +619,8 @@ impl World {
         for order in orders {
             self.members.get_mut(name).unwrap().wanted.insert(order.agent.key.clone(), order.clone());
             let same = (order.agent.incarnation.clone(), order.hash, order.replicas);
-            if held.get(&order.agent.key) != Some(&same) {
+            let ending = self.members[name].ending.contains(&order.agent);
+            if ending || held.get(&order.agent.key) != Some(&same) {
                 self.run(name, &order);
             }
         }
@@ -729,4 +750,16 @@ fn reference(key: &AgentKey, object: &ParallaxAgent) -> AgentRef {
 
 fn result(agent: &AgentRef, hash: Option<SpecHash>, outcome: Outcome) -> OrderResult {
     OrderResult { agent: agent.clone(), hash, outcome, reason: String::new(), message: String::new() }
+}
+
+fn write_of(effect: &Effect) -> Option<Write> {
+    Some(match effect {
+        Effect::AddFinalizer { key, uid } => Write::AddFinalizer(key.clone(), uid.clone()),
+        Effect::ReleaseFinalizer { key, uid } => Write::ReleaseFinalizer(key.clone(), uid.clone()),
+        Effect::WriteAgentStatus { key, uid, .. } => Write::AgentStatus(key.clone(), uid.clone()),
+        Effect::WriteClusterStatus { cluster, .. } => Write::ClusterStatus(cluster.clone()),
+        Effect::PinCluster { cluster, .. } => Write::PinCluster(cluster.clone()),
+        Effect::WriteTombstones { .. } => Write::Tombstones,
+        _ => return None,
+    })
 }
