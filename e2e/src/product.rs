@@ -30,11 +30,11 @@ impl Product {
         let product = Self { hub: directory.join("parallax-hub"), member: directory.join("parallax-member") };
         let checkout = repository();
         if !checkout.join("Cargo.toml").is_file() {
-            return product.as_they_are();
+            return product.present();
         }
         check_rust()?;
         let step = progress
-            .step("building parallax-hub and parallax-member (usually 5 min the first time, then seconds)");
+            .long_step("building parallax-hub and parallax-member", "minutes the first time, then seconds");
         let profile = Profile::of(directory);
         let mut command = tokio::process::Command::new("cargo");
         command
@@ -54,10 +54,10 @@ impl Product {
             );
         }
         step.done();
-        product.as_they_are()
+        product.present()
     }
 
-    fn as_they_are(self) -> anyhow::Result<Self> {
+    fn present(self) -> anyhow::Result<Self> {
         for path in [&self.hub, &self.member] {
             if !path.is_file() {
                 bail!("{} is missing: run cargo build --release in the repository", path.display());

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
 use super::catalog::{KUBERNETES, Tool};
 use super::prerequisites;
+use crate::process;
 use crate::progress::Progress;
 
 const GO_MOD: &str = include_str!("../../control-plane/go.mod");
@@ -46,7 +47,7 @@ impl Cache {
     ///
     /// # Errors
     /// Go is missing or too old, or a build fails; the compiler's own words are in the error.
-    pub fn build(&self, tools: &[Tool], progress: Progress) -> anyhow::Result<()> {
+    pub fn build(&self, launcher: &Path, tools: &[Tool], progress: Progress) -> anyhow::Result<()> {
         prerequisites::check_go()?;
         let module = self.write_module()?;
         let _lock = self.lock(progress)?;
@@ -60,7 +61,7 @@ impl Cache {
         for (index, tool) in missing.iter().enumerate() {
             let what = format!("building {} ({}/{})", tool.file(), index + 1, missing.len());
             let step = progress.long_step(what, tool.usual_build());
-            self.build_one(&module, *tool)?;
+            self.build_one(launcher, &module, *tool)?;
             step.done();
         }
         Ok(())
@@ -91,21 +92,23 @@ impl Cache {
         Ok(file)
     }
 
-    fn build_one(&self, module: &Path, tool: Tool) -> anyhow::Result<()> {
+    fn build_one(&self, launcher: &Path, module: &Path, tool: Tool) -> anyhow::Result<()> {
         let target = self.path(tool);
         let bin = self.root.join("bin");
         std::fs::create_dir_all(&bin).with_context(|| format!("creating {}", bin.display()))?;
         let unfinished = bin.join(format!(".{}.unfinished", tool.file()));
-        let output = Command::new("go")
-            .args(["build", "-trimpath", "-ldflags", &link_flags(), "-o"])
+        let mut go = process::launched(launcher, Path::new("go"));
+        go.args(["build", "-trimpath", "-ldflags", &link_flags(), "-o"])
             .arg(&unfinished)
             .arg(tool.package())
             .current_dir(module)
             .env("CGO_ENABLED", "0")
             .env_remove("GOFLAGS")
             .stdin(Stdio::null())
-            .output()
-            .context("running go build")?;
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let running = process::spawner::spawn(go).context("starting go build")?;
+        let output = running.wait_with_output().context("waiting for go build")?;
         if !output.status.success() {
             bail!(
                 "go build of {} failed:\n{}",

@@ -52,9 +52,8 @@ impl Tool {
     /// How long its build takes on two cores when those before it in [`Tool::ALL`] are built.
     pub fn usual_build(self) -> &'static str {
         match self {
-            Self::Etcd => "about 1 min",
             Self::ApiServer => "about 6 min",
-            Self::ControllerManager => "about 1 min",
+            Self::Etcd | Self::ControllerManager => "about 1 min",
             Self::Scheduler | Self::Kubectl | Self::Kwok => "about 20 s",
         }
     }

@@ -37,16 +37,17 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Finds what is there, and builds the rest. Blocks, minutes when all must be built.
+    /// Finds what is there, and builds the rest. Blocks, minutes when all must be built; the compiler is started
+    /// through the launcher (the path of the `fleet` binary), and ends with this process.
     ///
     /// # Errors
     /// Something must be built and Go is missing or fails.
-    pub fn prepare(progress: Progress) -> anyhow::Result<Self> {
+    pub fn prepare(launcher: &Path, progress: Progress) -> anyhow::Result<Self> {
         let cache = Cache::find()?;
         let missing: Vec<Tool> =
             Tool::ALL.into_iter().filter(|tool| locate(*tool, &cache).is_none()).collect();
         if !missing.is_empty() {
-            cache.build(&missing, progress)?;
+            cache.build(launcher, &missing, progress)?;
         }
         let found = Tool::ALL.into_iter().filter_map(|tool| Some((tool, locate(tool, &cache)?))).collect();
         Ok(Self { found })

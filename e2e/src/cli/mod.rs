@@ -160,11 +160,21 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn block_on(future: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Runtime::new().context("starting the runtime")?.block_on(future)
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    let result = runtime.block_on(future);
+    // Not waiting for blocking work: an interrupted build of the control plane's programs ends with this process.
+    runtime.shutdown_background();
+    result
+}
+
+/// The path of this binary, for the launcher. To be read at the start: a rebuild of the tool while it runs makes it the
+/// path of a deleted file.
+fn this_binary() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("finding the fleet binary")
 }
 
 fn binaries() -> anyhow::Result<()> {
-    let binaries = Binaries::prepare(Progress::Told)?;
+    let binaries = Binaries::prepare(&this_binary()?, Progress::Told)?;
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["PROGRAM", "FROM", "PATH"]);

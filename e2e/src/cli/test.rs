@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use super::print;
+use super::{print, this_binary};
 use crate::binaries::Binaries;
 use crate::manifests::repository;
 use crate::product::Product;
@@ -15,8 +15,11 @@ use crate::progress::Progress;
 /// Builds what the tests start, runs them, and ends with cargo's exit code.
 pub(super) async fn test(filter: Option<String>) -> anyhow::Result<ExitCode> {
     let progress = Progress::Told;
-    tokio::task::spawn_blocking(move || Binaries::prepare(progress)).await.context("finding programs")??;
-    let launcher = std::env::current_exe().context("finding the fleet binary")?;
+    let launcher = this_binary()?;
+    let this = launcher.clone();
+    tokio::task::spawn_blocking(move || Binaries::prepare(&this, progress))
+        .await
+        .context("finding programs")??;
     Product::build(&launcher, progress).await?;
 
     let mut cargo = Command::new("cargo")

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use super::{UpArgs, down, print, supervise};
+use super::{UpArgs, down, print, supervise, this_binary};
 use crate::demo;
 use crate::fleet::{Fleet, FleetOptions, Place};
 use crate::layout::{FleetRecord, Layout};
@@ -21,8 +21,7 @@ pub(super) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
     if args.detach {
         return detached(&args, &layout).await;
     }
-    // Read once, at the start: a rebuild of the tool while it runs would make it the path of a deleted file.
-    let launcher = std::env::current_exe().context("finding the fleet binary")?;
+    let launcher = this_binary()?;
     let mut options = FleetOptions::new(launcher).members(usize::from(args.members));
     options.place = Place::At(layout.root().to_path_buf());
     options.progress = Progress::Told;
@@ -62,7 +61,7 @@ fn interrupted() -> ExitCode {
 
 /// Starts a supervisor that outlives this process, and shows what it says until the fleet works.
 async fn detached(args: &UpArgs, layout: &Layout) -> anyhow::Result<ExitCode> {
-    let launcher = std::env::current_exe().context("finding the fleet binary")?;
+    let launcher = this_binary()?;
     let mut end = supervise::end_signals()?;
     Progress::Told.line(&format!("A fleet in {}", layout.root().display()));
     let mut supervisor = start_supervisor(&launcher, args, layout)?;

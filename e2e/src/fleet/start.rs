@@ -33,7 +33,8 @@ pub(super) async fn start(options: FleetOptions) -> anyhow::Result<Fleet> {
     let state = Mutex::new(State { record, slots: BTreeMap::new() });
     let fleet = Fleet { layout, launcher: options.launcher.clone(), state, claim };
 
-    let binaries = tokio::task::spawn_blocking(move || Binaries::prepare(progress))
+    let launcher = options.launcher.clone();
+    let binaries = tokio::task::spawn_blocking(move || Binaries::prepare(&launcher, progress))
         .await
         .context("finding the control plane's programs")??;
     fleet.state.lock().record.kubectl = binaries.path(Tool::Kubectl);

@@ -53,13 +53,8 @@ impl Process {
     /// The log file can't be opened, or the launcher can't be started.
     pub fn start(launcher: &Path, spec: &ProcessSpec) -> anyhow::Result<Arc<Self>> {
         let log = open_log(&spec.log)?;
-        let mut command = Command::new(launcher);
+        let mut command = launched(launcher, &spec.program);
         command
-            .arg("__launch")
-            .arg("--parent")
-            .arg(std::process::id().to_string())
-            .arg("--")
-            .arg(&spec.program)
             .args(&spec.args)
             .env_clear()
             .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
@@ -131,6 +126,14 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
     }
+}
+
+/// A command that starts a program through the launcher (the path of the `fleet` binary), so that it is killed when
+/// this process ends. It must be started by [`spawner::spawn`].
+pub fn launched(launcher: &Path, program: &Path) -> Command {
+    let mut command = Command::new(launcher);
+    command.arg("__launch").arg("--parent").arg(std::process::id().to_string()).arg("--").arg(program);
+    command
 }
 
 /// The handle and identity of a child that can't have been reaped yet, because its waiter has not started.
