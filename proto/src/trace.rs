@@ -155,6 +155,13 @@ mod tests {
     }
 
     #[test]
+    fn the_decisions_derive_the_same_root() {
+        let agent = Incarnation::new("6f1c");
+        let decided = parallax_crds::trace::change_traceparent(&agent, 3);
+        assert_eq!(TraceContext::root(&agent, 3).to_string(), decided);
+    }
+
+    #[test]
     fn what_the_w3c_forbids_is_refused() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         assert_eq!(good.parse::<TraceContext>().unwrap().to_string(), good);

@@ -19,7 +19,7 @@ const POISON: u8 = 3;
 const SLOW: u8 = 2;
 const KEYS: usize = 6;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub enum Op {
     /// The hub wants an agent so.
     Want {

@@ -160,7 +160,7 @@ impl MemberLink {
         self.heard = now;
         match frame.frame {
             None => {
-                self.hang_up("the hub sent a frame that this version doesn't know: upgrade the member", now)
+                self.hang_up("the hub sent a frame that this version doesn't know: upgrade the member", now);
             }
             Some(HubFrame::Bye(bye)) => self.hang_up(&format!("the hub said good-bye: {}", bye.reason), now),
             Some(HubFrame::Retry(retry)) => {
@@ -175,7 +175,7 @@ impl MemberLink {
                 );
             }
             Some(HubFrame::Terminate(v1::Terminate { reason, message })) => {
-                self.refused(reason, message, now)
+                self.refused(reason, message, now);
             }
             Some(HubFrame::Welcome(welcome)) => self.on_welcome(welcome, now),
             Some(frame) => {
