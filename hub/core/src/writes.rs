@@ -59,16 +59,8 @@ impl<K: Ord + Clone> WriteQueue<K> {
 
     /// The object should be looked at. A key that waits already keeps its place, or moves forward.
     pub fn want(&mut self, key: K, urgency: Urgency, now: Duration) {
-        let due = if urgency == Urgency::Soon {
-            now + COALESCE
-        } else {
-            now
-        };
-        let mut wanted = Waiting {
-            user: urgency == Urgency::User,
-            since: now,
-            due,
-        };
+        let due = if urgency == Urgency::Soon { now + COALESCE } else { now };
+        let mut wanted = Waiting { user: urgency == Urgency::User, since: now, due };
         if let Some(again) = self.in_flight.get_mut(&key) {
             *again = Some(again.map_or(wanted, |a| a.join(wanted)));
             return;
@@ -117,15 +109,9 @@ impl<K: Ord + Clone> WriteQueue<K> {
             return;
         };
         let count = self.failures.entry(key.clone()).or_insert(0);
-        let pause = FIRST_BACKOFF
-            .saturating_mul(1 << (*count).min(16))
-            .min(LONGEST_BACKOFF);
+        let pause = FIRST_BACKOFF.saturating_mul(1 << (*count).min(16)).min(LONGEST_BACKOFF);
         *count += 1;
-        let retry = Waiting {
-            user: again.is_some_and(|a| a.user),
-            since: now,
-            due: now + pause,
-        };
+        let retry = Waiting { user: again.is_some_and(|a| a.user), since: now, due: now + pause };
         self.place(key.clone(), retry, now);
     }
 
@@ -226,10 +212,7 @@ mod tests {
         for key in ["a", "b", "c"] {
             queue.want(key, Urgency::Now, ms(0));
         }
-        assert_eq!(
-            (queue.take(ms(0)), queue.take(ms(0)), queue.take(ms(0))),
-            (Some("a"), Some("b"), None)
-        );
+        assert_eq!((queue.take(ms(0)), queue.take(ms(0)), queue.take(ms(0))), (Some("a"), Some("b"), None));
         assert_eq!(queue.next_deadline(), None, "only an answer helps");
         queue.want("a", Urgency::Now, ms(1));
         queue.done(&"a", ms(2));

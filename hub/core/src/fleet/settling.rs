@@ -24,7 +24,8 @@ impl Fleet {
             while let Some(cluster) = self.asked.pop_first() {
                 self.judge(&cluster, now);
             }
-            while let Some(cluster) = self.hellos.pop_first() {
+            // One that is admitted may make agents be placed anew; the next is looked at after that.
+            for cluster in std::mem::take(&mut self.hellos) {
                 self.consider(&cluster, now);
             }
         }

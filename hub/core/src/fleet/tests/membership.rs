@@ -211,3 +211,18 @@ fn agents_are_counted_on_the_member_cluster() {
     assert_eq!(world.condition_of("a", "Healthy").unwrap().status, "True");
     assert_eq!(world.condition_of("a", "CertificateValid").unwrap().status, "True");
 }
+
+#[test]
+fn members_that_come_together_are_all_admitted() {
+    let names = ["a", "b", "c"];
+    let mut world = World::empty();
+    names.iter().for_each(|name| world.make_cluster(name, &[]));
+    world.apply("x", |spec| spec.replicas = 3);
+    names.iter().for_each(|name| world.connect(name));
+    while world.deliver(0) {}
+    world.feed(Input::AgentsListed);
+    world.feed(Input::ClustersListed);
+    world.feed(Input::TombstonesLoaded(Vec::new()));
+    world.pass(5);
+    assert!(names.iter().all(|name| world.members[&cluster(name)].admitted));
+}

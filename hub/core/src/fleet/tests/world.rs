@@ -181,7 +181,7 @@ impl World {
 
     /// Delivers everything, and ticks as often as the fleet wants it at this instant.
     pub fn settle(&mut self) {
-        for _ in 0..100_000 {
+        for _ in 0..5_000 {
             if self.deliver(0) {
                 continue;
             }
