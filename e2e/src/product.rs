@@ -38,7 +38,9 @@ impl Product {
         let profile = Profile::of(directory);
         let mut command = tokio::process::Command::new("cargo");
         command
-            .args(["build", "--quiet", "--package", "parallax-hub", "--package", "parallax-member", "--bins"])
+            // The whole workspace is named, as by the alias `cargo fleet`: so features are resolved alike, and no
+            // dependency is compiled twice.
+            .args(["build", "--quiet", "--workspace", "--bin", "parallax-hub", "--bin", "parallax-member"])
             .args(["--profile", profile.name()])
             .current_dir(&checkout)
             .stdin(Stdio::null())

@@ -14,10 +14,7 @@ use crate::world::World;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_kubeconfig_is_one_clear_line_and_exit_code_1() -> Result<()> {
     let binaries = Product::build(env!("CARGO_BIN_EXE_fleet").as_ref(), Progress::Silent).await?;
-    for (binary, extra) in [
-        (&binaries.hub, vec![]),
-        (&binaries.member, vec!["--hub", "127.0.0.1:1"]),
-    ] {
+    for (binary, extra) in [(&binaries.hub, vec![]), (&binaries.member, vec!["--hub", "127.0.0.1:1"])] {
         let output = Command::new(binary)
             .args(["--kubeconfig", "/nonexistent/kubeconfig"])
             .args(extra)
@@ -43,24 +40,12 @@ async fn a_port_in_use_is_one_clear_line_and_exit_code_1() -> Result<()> {
     let output = Command::new(&binaries.hub)
         .arg("--kubeconfig")
         .arg(&kubeconfig)
-        .args([
-            "--bind",
-            "127.0.0.1",
-            "--session-port",
-            "0",
-            "--metrics-port",
-            "0",
-            "--port",
-            &port,
-        ])
+        .args(["--bind", "127.0.0.1", "--session-port", "0", "--metrics-port", "0", "--port", &port])
         .output()
         .await?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    let error = stderr
-        .lines()
-        .find(|line| line.starts_with("error:"))
-        .context("no error line")?;
+    let error = stderr.lines().find(|line| line.starts_with("error:")).context("no error line")?;
     assert!(error.contains(&port) && error.contains("--port"), "{error}");
     Ok(())
 }
@@ -78,11 +63,7 @@ async fn a_wrong_join_token_is_refused_in_both_logs() -> Result<()> {
         .arg(&record.cluster("hub")?.kubeconfig)
         .output()
         .await?;
-    anyhow::ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let token = answer["token"].as_str().context("no token")?;
     let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
@@ -108,24 +89,16 @@ async fn a_wrong_join_token_is_refused_in_both_logs() -> Result<()> {
         Ok(None)
     })
     .await??;
-    assert!(
-        line.is_some(),
-        "the member does not say what to do about its token"
-    );
+    assert!(line.is_some(), "the member does not say what to do about its token");
     member.kill().await?;
     let secret = &parts[2];
     world
         .eventually("the hub's log says so too", || async {
             let log = world.fleet().log_tail("hub", Component::ParallaxHub, 200);
             assert!(!log.contains(secret.as_str()), "the hub logs tokens");
-            Ok(log
-                .lines()
-                .any(|line| line.contains("stranger") && line.contains("parallax-hub token")))
+            Ok(log.lines().any(|line| line.contains("stranger") && line.contains("parallax-hub token")))
         })
         .await?;
-    world
-        .clusters()
-        .delete("stranger", &kube::api::DeleteParams::default())
-        .await?;
+    world.clusters().delete("stranger", &kube::api::DeleteParams::default()).await?;
     Ok(())
 }

@@ -14,17 +14,13 @@ use crate::world::{World, agent_condition};
 async fn a_namespace_full_of_agents_can_be_deleted() -> Result<()> {
     let world = World::alone("full").await?;
     for i in 0..12 {
-        world
-            .apply(&format!("agent-{i}"), json!({"type": "claude", "replicas": 2}))
-            .await?;
+        world.apply(&format!("agent-{i}"), json!({"type": "claude", "replicas": 2})).await?;
     }
     for i in 0..12 {
         world.running(&format!("agent-{i}"), "2/2").await?;
     }
     let namespaces: Api<Namespace> = Api::all(world.hub.clone());
-    namespaces
-        .delete(&world.namespace, &DeleteParams::default())
-        .await?;
+    namespaces.delete(&world.namespace, &DeleteParams::default()).await?;
     world
         .eventually("the namespace is gone from the hub", || async {
             Ok(namespaces.get_opt(&world.namespace).await?.is_none())
@@ -36,14 +32,7 @@ async fn a_namespace_full_of_agents_can_be_deleted() -> Result<()> {
         }
         // A namespace that was made for agents is never deleted with them.
         let namespaces: Api<Namespace> = Api::all(world.members[member].clone());
-        assert!(
-            namespaces
-                .get(&world.namespace)
-                .await?
-                .metadata
-                .deletion_timestamp
-                .is_none()
-        );
+        assert!(namespaces.get(&world.namespace).await?.metadata.deletion_timestamp.is_none());
     }
     Ok(())
 }
@@ -61,18 +50,13 @@ async fn the_crd_is_deleted_and_put_back_and_no_pod_is_touched() -> Result<()> {
     let crds: Api<CustomResourceDefinition> = Api::all(world.hub.clone());
     let name = ParallaxAgent::crd_name();
     crds.delete(name, &DeleteParams::default()).await?;
-    world
-        .eventually("the CRD is gone", || async {
-            Ok(crds.get_opt(name).await?.is_none())
-        })
-        .await?;
+    world.eventually("the CRD is gone", || async { Ok(crds.get_opt(name).await?.is_none()) }).await?;
     let shipped = parallax_e2e::manifests::read("crds/yaml")?;
     let crd = shipped
         .iter()
         .find(|crd| crd.metadata.name.as_deref() == Some(name))
         .context("the CRD is not shipped")?;
-    crds.patch(name, &PatchParams::apply("scenario").force(), &Patch::Apply(crd))
-        .await?;
+    crds.patch(name, &PatchParams::apply("scenario").force(), &Patch::Apply(crd)).await?;
     world
         .eventually("the CRD is served again", || async {
             Ok(world.agents().list_metadata(&ListParams::default()).await.is_ok())
@@ -103,10 +87,7 @@ async fn the_crd_is_deleted_and_put_back_and_no_pod_is_touched() -> Result<()> {
     for name in ["one", "two"] {
         world.apply(name, spec.clone()).await?;
         let agent = world.running(name, "2/2").await?;
-        assert_eq!(
-            agent_condition(&agent, "Synced").map(|c| c.0).as_deref(),
-            Some("True")
-        );
+        assert_eq!(agent_condition(&agent, "Synced").map(|c| c.0).as_deref(), Some("True"));
     }
     for cluster in ["member-1", "member-2"] {
         world

@@ -11,17 +11,12 @@ use crate::world::{World, uid};
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_is_applied_edited_scaled_and_deleted() -> Result<()> {
     let world = World::calm("lifecycle").await?;
-    world
-        .apply("writer", json!({"type": "claude", "replicas": 2}))
-        .await?;
+    world.apply("writer", json!({"type": "claude", "replicas": 2})).await?;
     world.running("writer", "2/2").await?;
     world.shared_out("writer", &[1, 1]).await?;
 
     world
-        .apply(
-            "writer",
-            json!({"type": "claude", "replicas": 2, "image": "parallax.test/writer:2"}),
-        )
+        .apply("writer", json!({"type": "claude", "replicas": 2, "image": "parallax.test/writer:2"}))
         .await?;
     for member in 0..2 {
         world
@@ -39,18 +34,12 @@ async fn an_agent_is_applied_edited_scaled_and_deleted() -> Result<()> {
     world.running("writer", "2/2").await?;
 
     world
-        .apply(
-            "writer",
-            json!({"type": "claude", "replicas": 5, "image": "parallax.test/writer:2"}),
-        )
+        .apply("writer", json!({"type": "claude", "replicas": 5, "image": "parallax.test/writer:2"}))
         .await?;
     world.running("writer", "5/5").await?;
     world.shared_out("writer", &[3, 2]).await?;
     world
-        .apply(
-            "writer",
-            json!({"type": "claude", "replicas": 1, "image": "parallax.test/writer:2"}),
-        )
+        .apply("writer", json!({"type": "claude", "replicas": 1, "image": "parallax.test/writer:2"}))
         .await?;
     world.running("writer", "1/1").await?;
     world.shared_out("writer", &[1]).await?;
@@ -64,33 +53,13 @@ async fn an_agent_is_applied_edited_scaled_and_deleted() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_agent_keeps_its_place_and_has_no_pods() -> Result<()> {
     let world = World::calm("suspend").await?;
-    world
-        .apply("sleeper", json!({"type": "codex", "replicas": 2}))
-        .await?;
-    let before = world
-        .running("sleeper", "2/2")
-        .await?
-        .status
-        .and_then(|s| s.placement);
-    world
-        .apply(
-            "sleeper",
-            json!({"type": "codex", "replicas": 2, "suspend": true}),
-        )
-        .await?;
-    let after = world
-        .running("sleeper", "0/0")
-        .await?
-        .status
-        .and_then(|s| s.placement);
+    world.apply("sleeper", json!({"type": "codex", "replicas": 2})).await?;
+    let before = world.running("sleeper", "2/2").await?.status.and_then(|s| s.placement);
+    world.apply("sleeper", json!({"type": "codex", "replicas": 2, "suspend": true})).await?;
+    let after = world.running("sleeper", "0/0").await?.status.and_then(|s| s.placement);
     assert_eq!(before.map(|p| p.targets), after.map(|p| p.targets));
     world.shared_out("sleeper", &[0, 0]).await?;
-    world
-        .apply(
-            "sleeper",
-            json!({"type": "codex", "replicas": 2, "suspend": false}),
-        )
-        .await?;
+    world.apply("sleeper", json!({"type": "codex", "replicas": 2, "suspend": false})).await?;
     world.running("sleeper", "2/2").await?;
     Ok(())
 }
@@ -99,9 +68,7 @@ async fn a_suspended_agent_keeps_its_place_and_has_no_pods() -> Result<()> {
 async fn only_the_deleted_agent_goes() -> Result<()> {
     let world = World::calm("only-that").await?;
     for name in ["stays", "goes"] {
-        world
-            .apply(name, json!({"type": "claude", "replicas": 2}))
-            .await?;
+        world.apply(name, json!({"type": "claude", "replicas": 2})).await?;
     }
     world.running("stays", "2/2").await?;
     world.running("goes", "2/2").await?;
@@ -119,10 +86,7 @@ async fn only_the_deleted_agent_goes() -> Result<()> {
 async fn what_others_change_in_a_member_is_put_right_at_once() -> Result<()> {
     let world = World::calm("drift").await?;
     world
-        .apply(
-            "steady",
-            json!({"type": "claude", "replicas": 2, "image": "parallax.test/steady:1"}),
-        )
+        .apply("steady", json!({"type": "claude", "replicas": 2, "image": "parallax.test/steady:1"}))
         .await?;
     world.running("steady", "2/2").await?;
     let deployments = world.deployments(0);
@@ -130,20 +94,10 @@ async fn what_others_change_in_a_member_is_put_right_at_once() -> Result<()> {
     let vandal = PatchParams::default();
     let image_patch =
         json!({"spec": {"template": {"spec": {"containers": [{"name": "agent", "image": "vandal:1"}]}}}});
-    deployments
-        .patch("steady", &vandal, &Patch::Strategic(&image_patch))
-        .await?;
-    deployments
-        .patch(
-            "steady",
-            &vandal,
-            &Patch::Merge(&json!({"spec": {"replicas": 4}})),
-        )
-        .await?;
+    deployments.patch("steady", &vandal, &Patch::Strategic(&image_patch)).await?;
+    deployments.patch("steady", &vandal, &Patch::Merge(&json!({"spec": {"replicas": 4}}))).await?;
     let label_patch = json!({"metadata": {"labels": {labels::TYPE: "forged"}}});
-    deployments
-        .patch("steady", &vandal, &Patch::Merge(&label_patch))
-        .await?;
+    deployments.patch("steady", &vandal, &Patch::Merge(&label_patch)).await?;
     world
         .eventually("image, replicas and labels are put right", || async {
             let deployment = deployments.get("steady").await?;
@@ -158,10 +112,7 @@ async fn what_others_change_in_a_member_is_put_right_at_once() -> Result<()> {
         })
         .await?;
 
-    world
-        .services(0)
-        .delete("steady", &DeleteParams::default())
-        .await?;
+    world.services(0).delete("steady", &DeleteParams::default()).await?;
     world
         .eventually("the Service is back", || async {
             Ok(world.services(0).get_opt("steady").await?.is_some())
@@ -171,10 +122,7 @@ async fn what_others_change_in_a_member_is_put_right_at_once() -> Result<()> {
     deployments.delete("steady", &DeleteParams::default()).await?;
     world
         .eventually("the Deployment is back", || async {
-            Ok(deployments
-                .get_opt("steady")
-                .await?
-                .is_some_and(|deployment| uid(&deployment) != old))
+            Ok(deployments.get_opt("steady").await?.is_some_and(|deployment| uid(&deployment) != old))
         })
         .await?;
     world.running("steady", "2/2").await?;
@@ -184,19 +132,14 @@ async fn what_others_change_in_a_member_is_put_right_at_once() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_assignment_that_somebody_deletes_in_a_member_comes_back() -> Result<()> {
     let world = World::calm("assignment").await?;
-    world
-        .apply("ordered", json!({"type": "claude", "replicas": 2}))
-        .await?;
+    world.apply("ordered", json!({"type": "claude", "replicas": 2})).await?;
     world.running("ordered", "2/2").await?;
     let assignments = world.assignments(0);
     let old = assignments.get("ordered").await?.metadata.uid;
     assignments.delete("ordered", &DeleteParams::default()).await?;
     world
         .eventually("the assignment is back", || async {
-            Ok(assignments
-                .get_opt("ordered")
-                .await?
-                .is_some_and(|a| a.metadata.uid != old))
+            Ok(assignments.get_opt("ordered").await?.is_some_and(|a| a.metadata.uid != old))
         })
         .await?;
     world.running("ordered", "2/2").await?;
@@ -204,14 +147,5 @@ async fn an_assignment_that_somebody_deletes_in_a_member_comes_back() -> Result<
 }
 
 fn image(deployment: &Deployment) -> Option<&str> {
-    deployment
-        .spec
-        .as_ref()?
-        .template
-        .spec
-        .as_ref()?
-        .containers
-        .first()?
-        .image
-        .as_deref()
+    deployment.spec.as_ref()?.template.spec.as_ref()?.containers.first()?.image.as_deref()
 }

@@ -21,9 +21,7 @@ async fn a_hub_and_a_member_share_a_cluster() -> Result<()> {
         "apiVersion": "parallax.io/v1alpha1", "kind": "ParallaxAgent",
         "metadata": {"name": "solo"}, "spec": {"type": "claude", "replicas": 2},
     });
-    agents
-        .patch("solo", &PatchParams::apply("scenario"), &Patch::Apply(&body))
-        .await?;
+    agents.patch("solo", &PatchParams::apply("scenario"), &Patch::Apply(&body)).await?;
     eventually(&fleet, "solo is Running", || async {
         let status = agents.get("solo").await?.status.context("no status yet")?;
         Ok(status.phase == Some(Phase::Running) && status.replica_summary.as_deref() == Some("2/2"))

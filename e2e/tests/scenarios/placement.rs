@@ -9,10 +9,7 @@ use crate::world::{World, agent_condition};
 async fn five_divided_over_two_members_are_three_and_two() -> Result<()> {
     let world = World::calm("divide").await?;
     world
-        .apply(
-            "five",
-            json!({"type": "claude", "replicas": 5, "placement": {"strategy": "Divide"}}),
-        )
+        .apply("five", json!({"type": "claude", "replicas": 5, "placement": {"strategy": "Divide"}}))
         .await?;
     world.running("five", "5/5").await?;
     world.shared_out("five", &[3, 2]).await
@@ -22,10 +19,7 @@ async fn five_divided_over_two_members_are_three_and_two() -> Result<()> {
 async fn two_replicated_to_two_members_are_two_each() -> Result<()> {
     let world = World::calm("replicate").await?;
     world
-        .apply(
-            "pair",
-            json!({"type": "claude", "replicas": 2, "placement": {"strategy": "Replicate"}}),
-        )
+        .apply("pair", json!({"type": "claude", "replicas": 2, "placement": {"strategy": "Replicate"}}))
         .await?;
     world.running("pair", "4/4").await?;
     world.shared_out("pair", &[2, 2]).await
@@ -38,10 +32,7 @@ async fn weights_share_out_in_proportion() -> Result<()> {
     let division =
         json!({"mode": "Weighted", "weights": [by_region("region-1", 3), by_region("region-2", 1)]});
     world
-        .apply(
-            "heavy",
-            json!({"type": "claude", "replicas": 4, "placement": {"division": division}}),
-        )
+        .apply("heavy", json!({"type": "claude", "replicas": 4, "placement": {"division": division}}))
         .await?;
     world.running("heavy", "4/4").await?;
     assert_eq!(world.shares("heavy").await?, [Some(3), Some(1)]);
@@ -55,18 +46,9 @@ async fn a_region_a_name_and_a_selector_each_limit_where_an_agent_runs() -> Resu
     for (name, placement, shares) in [
         ("by-region", json!({"regions": ["region-2"]}), [None, Some(2)]),
         ("by-name", json!({"clusters": ["member-1"]}), [Some(2), None]),
-        (
-            "by-selector",
-            json!({"clusterSelector": selector}),
-            [None, Some(2)],
-        ),
+        ("by-selector", json!({"clusterSelector": selector}), [None, Some(2)]),
     ] {
-        world
-            .apply(
-                name,
-                json!({"type": "claude", "replicas": 2, "placement": placement}),
-            )
-            .await?;
+        world.apply(name, json!({"type": "claude", "replicas": 2, "placement": placement})).await?;
         world.running(name, "2/2").await?;
         assert_eq!(world.shares(name).await?, shares, "{name}");
     }
@@ -76,29 +58,16 @@ async fn a_region_a_name_and_a_selector_each_limit_where_an_agent_runs() -> Resu
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_fits_nowhere_says_so_with_the_reason_by_cluster() -> Result<()> {
     let world = World::calm("nowhere").await?;
-    world
-        .apply(
-            "lost",
-            json!({"type": "claude", "placement": {"regions": ["mars"]}}),
-        )
-        .await?;
+    world.apply("lost", json!({"type": "claude", "placement": {"regions": ["mars"]}})).await?;
     let agent = world
         .agent_until("lost", "Placed is False", |agent| {
             agent_condition(agent, "Placed").is_some_and(|(status, ..)| status == "False")
         })
         .await?;
     let (_, _, message) = agent_condition(&agent, "Placed").unwrap();
-    assert!(
-        message.contains("0 of 2 clusters fit") && message.contains("mars"),
-        "{message}"
-    );
+    assert!(message.contains("0 of 2 clusters fit") && message.contains("mars"), "{message}");
 
-    world
-        .apply(
-            "lost",
-            json!({"type": "claude", "placement": {"regions": ["region-1"]}}),
-        )
-        .await?;
+    world.apply("lost", json!({"type": "claude", "placement": {"regions": ["region-1"]}})).await?;
     world.running("lost", "1/1").await?;
     Ok(())
 }

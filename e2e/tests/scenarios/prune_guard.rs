@@ -11,19 +11,14 @@ use crate::world::{World, condition};
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_hub_does_not_know_is_held_until_it_is_approved() -> Result<()> {
     let world = World::alone("unknown").await?;
-    world
-        .apply("forgotten", json!({"type": "claude", "replicas": 2}))
-        .await?;
+    world.apply("forgotten", json!({"type": "claude", "replicas": 2})).await?;
     world.running("forgotten", "2/2").await?;
     let before = world.fingerprint().await?;
 
     // As after the restore of a backup from before the agent: it vanishes, and no hub has seen a deletion.
     world.fleet().kill("hub", Component::ParallaxHub).await?;
     let no_finalizer = json!({"metadata": {"finalizers": null}});
-    world
-        .agents()
-        .patch("forgotten", &PatchParams::default(), &Patch::Merge(&no_finalizer))
-        .await?;
+    world.agents().patch("forgotten", &PatchParams::default(), &Patch::Merge(&no_finalizer)).await?;
     world.delete("forgotten").await?;
     world.fleet().restart("hub", Component::ParallaxHub).await?;
 
@@ -64,10 +59,7 @@ async fn an_edited_label_sweeps_nothing_away() -> Result<()> {
     for name in &names {
         left += usize::from(world.deployments(0).get_opt(name).await?.is_some());
     }
-    assert!(
-        left >= 5,
-        "at most 5 of 10 may go before the rest is held, {left} are left"
-    );
+    assert!(left >= 5, "at most 5 of 10 may go before the rest is held, {left} are left");
 
     approve(&world, "member-1", &digest).await?;
     for name in &names {
@@ -108,10 +100,7 @@ async fn a_label_that_is_put_back_releases_what_was_held() -> Result<()> {
 
 async fn label(world: &World, cluster: &str, value: Value) -> Result<()> {
     let patch = json!({"metadata": {"labels": {"tier": value}}});
-    world
-        .clusters()
-        .patch(cluster, &PatchParams::default(), &Patch::Merge(&patch))
-        .await?;
+    world.clusters().patch(cluster, &PatchParams::default(), &Patch::Merge(&patch)).await?;
     Ok(())
 }
 
@@ -132,10 +121,7 @@ async fn held_digest(world: &World, cluster: &str, name: &str) -> Result<String>
 
 async fn approve(world: &World, cluster: &str, digest: &str) -> Result<()> {
     let patch = json!({"metadata": {"annotations": {labels::PRUNE_APPROVE: digest}}});
-    world
-        .clusters()
-        .patch(cluster, &PatchParams::default(), &Patch::Merge(&patch))
-        .await?;
+    world.clusters().patch(cluster, &PatchParams::default(), &Patch::Merge(&patch)).await?;
     Ok(())
 }
 

@@ -10,9 +10,7 @@ use crate::world::{World, uid};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_is_killed_comes_back_and_writes_nothing() -> Result<()> {
     let world = World::alone("member-killed").await?;
-    world
-        .apply("calm", json!({"type": "claude", "replicas": 4}))
-        .await?;
+    world.apply("calm", json!({"type": "claude", "replicas": 4})).await?;
     world.running("calm", "4/4").await?;
     let before = world.fingerprint().await?;
     let mark = world.fleet().audit("member-1")?.len();
@@ -25,18 +23,10 @@ async fn a_member_that_is_killed_comes_back_and_writes_nothing() -> Result<()> {
             })
         })
         .await?;
-    world
-        .fleet()
-        .restart("member-1", Component::ParallaxMember)
-        .await?;
+    world.fleet().restart("member-1", Component::ParallaxMember).await?;
     world.running("calm", "4/4").await?;
     // A change that goes all the way shows that everything before it has been dealt with.
-    world
-        .apply(
-            "after",
-            json!({"type": "claude", "placement": {"clusters": ["member-1"]}}),
-        )
-        .await?;
+    world.apply("after", json!({"type": "claude", "placement": {"clusters": ["member-1"]}})).await?;
     world.running("after", "1/1").await?;
 
     let mut after = world.fingerprint().await?;
@@ -55,9 +45,7 @@ async fn a_member_that_is_killed_comes_back_and_writes_nothing() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_hub_is_dead_a_member_heals_and_on_its_return_nothing_is_touched() -> Result<()> {
     let world = World::alone("hub-killed").await?;
-    world
-        .apply("calm", json!({"type": "claude", "replicas": 4}))
-        .await?;
+    world.apply("calm", json!({"type": "claude", "replicas": 4})).await?;
     world.running("calm", "4/4").await?;
     world.fleet().kill("hub", Component::ParallaxHub).await?;
 
@@ -73,29 +61,17 @@ async fn while_the_hub_is_dead_a_member_heals_and_on_its_return_nothing_is_touch
         .await?;
     world
         .eventually("the old pods are gone", || async {
-            Ok(world
-                .pods(0)
-                .list(&kube::api::ListParams::default())
-                .await?
-                .items
-                .len()
-                == 2)
+            Ok(world.pods(0).list(&kube::api::ListParams::default()).await?.items.len() == 2)
         })
         .await?;
 
     let before = world.fingerprint().await?;
-    let marks = [
-        world.fleet().audit("member-1")?.len(),
-        world.fleet().audit("member-2")?.len(),
-    ];
+    let marks = [world.fleet().audit("member-1")?.len(), world.fleet().audit("member-2")?.len()];
     world.fleet().restart("hub", Component::ParallaxHub).await?;
-    world.connected("member-1", true).await?;
-    world.connected("member-2", true).await?;
+    world.connected("member-1").await?;
+    world.connected("member-2").await?;
     world
-        .apply(
-            "after",
-            json!({"type": "claude", "replicas": 2, "placement": {"strategy": "Replicate"}}),
-        )
+        .apply("after", json!({"type": "claude", "replicas": 2, "placement": {"strategy": "Replicate"}}))
         .await?;
     world.running("after", "4/4").await?;
     world.running("calm", "4/4").await?;
@@ -118,9 +94,7 @@ async fn while_the_hub_is_dead_a_member_heals_and_on_its_return_nothing_is_touch
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_fleet_writes_nothing() -> Result<()> {
     let world = World::alone("idle").await?;
-    world
-        .apply("calm", json!({"type": "claude", "replicas": 2}))
-        .await?;
+    world.apply("calm", json!({"type": "claude", "replicas": 2})).await?;
     world.running("calm", "2/2").await?;
     // What the last test has left behind may still be on its way: quiet begins when 5 s bring no write.
     let count = || -> Result<usize> {

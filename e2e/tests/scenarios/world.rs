@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
+use parallax_crds::agent::Freshness;
 use parallax_crds::{AgentAssignment, MemberCluster, ParallaxAgent, Phase, labels};
 use parallax_e2e::audit::AuditEvent;
 use parallax_e2e::testing::{self, TestNamespace};
@@ -40,24 +41,12 @@ enum Turn {
 impl World {
     /// For a test that leaves the processes and the MemberClusters alone: others run beside it.
     pub async fn calm(test: &str) -> Result<Self> {
-        Self::new(
-            Turn::Beside {
-                _guard: GATE.read().await,
-            },
-            test,
-        )
-        .await
+        Self::new(Turn::Beside { _guard: GATE.read().await }, test).await
     }
 
     /// For a test that kills, or changes what all share. What an earlier one has left down is started first.
     pub async fn alone(test: &str) -> Result<Self> {
-        let world = Self::new(
-            Turn::Alone {
-                _guard: GATE.write().await,
-            },
-            test,
-        )
-        .await?;
+        let world = Self::new(Turn::Alone { _guard: GATE.write().await }, test).await?;
         for (cluster, component) in [
             ("hub", Component::ParallaxHub),
             ("member-1", Component::ParallaxMember),
@@ -74,13 +63,7 @@ impl World {
         let fleet = testing::shared_fleet(FleetOptions::new(env!("CARGO_BIN_EXE_fleet")));
         let namespace = TestNamespace::create(fleet, test).await?;
         let members = vec![fleet.client("member-1").await?, fleet.client("member-2").await?];
-        Ok(Self {
-            fleet,
-            hub: namespace.hub(),
-            members,
-            namespace: namespace.name().to_owned(),
-            _turn: turn,
-        })
+        Ok(Self { fleet, hub: namespace.hub(), members, namespace: namespace.name().to_owned(), _turn: turn })
     }
 
     pub fn fleet(&self) -> &Fleet {
@@ -169,6 +152,16 @@ impl World {
         agents.get(name).await.context("the agent was there a moment ago")
     }
 
+    /// Waits until the hub has noticed that a cluster's word about the agent is no longer fresh.
+    pub async fn not_fresh(&self, name: &str, cluster: &str) -> Result<()> {
+        self.agent_until(name, &format!("{cluster}'s word about {name} is not fresh"), |agent| {
+            let rows = agent.status.as_ref().map(|s| s.clusters.as_slice()).unwrap_or_default();
+            rows.iter().any(|row| row.name == cluster && row.freshness != Freshness::Fresh)
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Waits until the agent is gone from the hub.
     pub async fn gone_from_hub(&self, name: &str) -> Result<()> {
         let agents = self.agents();
@@ -181,15 +174,12 @@ impl World {
     /// Waits until nothing of the agent is left in the member.
     pub async fn gone_from_member(&self, member: usize, name: &str) -> Result<()> {
         let pods = ListParams::default().labels(&format!("{}={name}", labels::AGENT));
-        self.eventually(
-            &format!("nothing of {name} is left in member-{}", member + 1),
-            || async {
-                Ok(self.assignments(member).get_opt(name).await?.is_none()
-                    && self.deployments(member).get_opt(name).await?.is_none()
-                    && self.services(member).get_opt(name).await?.is_none()
-                    && self.pods(member).list_metadata(&pods).await?.items.is_empty())
-            },
-        )
+        self.eventually(&format!("nothing of {name} is left in member-{}", member + 1), || async {
+            Ok(self.assignments(member).get_opt(name).await?.is_none()
+                && self.deployments(member).get_opt(name).await?.is_none()
+                && self.services(member).get_opt(name).await?.is_none()
+                && self.pods(member).list_metadata(&pods).await?.items.is_empty())
+        })
         .await
     }
 
@@ -228,11 +218,7 @@ impl World {
                     format!("{:?} {created:?}", meta.uid),
                 );
             };
-            for object in self
-                .assignments(member)
-                .list_metadata(&ListParams::default())
-                .await?
-            {
+            for object in self.assignments(member).list_metadata(&ListParams::default()).await? {
                 note("AgentAssignment", &object.metadata);
             }
             for object in self.deployments(member).list_metadata(&ours).await? {
@@ -252,17 +238,13 @@ impl World {
     pub fn writes_since(&self, cluster: &str, account: &str, mark: usize) -> Result<Vec<AuditEvent>> {
         let mut events = self.fleet().audit(cluster)?;
         let new = events.split_off(mark.min(events.len()));
-        Ok(new
-            .into_iter()
-            .filter(|e| e.is_write() && e.is_by_service_account(account))
-            .collect())
+        Ok(new.into_iter().filter(|e| e.is_write() && e.is_by_service_account(account)).collect())
     }
 
-    /// Waits until the member's `Connected` condition has this status.
-    pub async fn connected(&self, cluster: &str, connected: bool) -> Result<()> {
-        let wanted = if connected { "True" } else { "False" };
-        self.cluster_until(cluster, &format!("{cluster} has Connected={wanted}"), |c| {
-            condition(c, "Connected").is_some_and(|(status, _)| status == wanted)
+    /// Waits until the cluster's `Connected` condition is true.
+    pub async fn connected(&self, cluster: &str) -> Result<()> {
+        self.cluster_until(cluster, &format!("{cluster} is connected"), |c| {
+            condition(c, "Connected").is_some_and(|(status, _)| status == "True")
         })
         .await?;
         Ok(())
@@ -276,14 +258,9 @@ impl World {
         holds: impl Fn(&MemberCluster) -> bool,
     ) -> Result<MemberCluster> {
         let clusters = self.clusters();
-        self.eventually(what, || async {
-            Ok(clusters.get_opt(name).await?.is_some_and(|c| holds(&c)))
-        })
-        .await?;
-        clusters
-            .get(name)
-            .await
-            .context("the cluster was there a moment ago")
+        self.eventually(what, || async { Ok(clusters.get_opt(name).await?.is_some_and(|c| holds(&c))) })
+            .await?;
+        clusters.get(name).await.context("the cluster was there a moment ago")
     }
 
     /// Kills the hub, and starts it again.
@@ -325,10 +302,7 @@ where
 /// Status and message of a MemberCluster's condition.
 pub fn condition(cluster: &MemberCluster, type_: &str) -> Option<(String, String)> {
     let conditions = &cluster.status.as_ref()?.conditions;
-    conditions
-        .iter()
-        .find(|c| c.type_ == type_)
-        .map(|c| (c.status.clone(), c.message.clone()))
+    conditions.iter().find(|c| c.type_ == type_).map(|c| (c.status.clone(), c.message.clone()))
 }
 
 /// Status, reason and message of an agent's condition.
