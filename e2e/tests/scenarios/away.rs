@@ -34,7 +34,8 @@ async fn deleted_and_made_again_while_a_member_is_away() -> Result<()> {
         .eventually("only the new one's pods run in member-2", || async {
             Ok(incarnations(&world, 1).await? == [new.clone(), new.clone()])
         })
-        .await
+        .await?;
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +51,8 @@ async fn deleted_while_a_member_is_away_and_gone_on_its_return() -> Result<()> {
     // The tombstone is all that is left of it, and survives the hub too.
     world.restart_hub().await?;
     world.fleet().restart("member-2", Component::ParallaxMember).await?;
-    world.gone_from_member(1, "gone").await
+    world.gone_from_member(1, "gone").await?;
+    world.finish().await
 }
 
 /// The incarnation of each pod in the member, sorted.

@@ -47,7 +47,7 @@ async fn a_port_in_use_is_one_clear_line_and_exit_code_1() -> Result<()> {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     let error = stderr.lines().find(|line| line.starts_with("error:")).context("no error line")?;
     assert!(error.contains(&port) && error.contains("--port"), "{error}");
-    Ok(())
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,8 +56,8 @@ async fn a_wrong_join_token_is_refused_in_both_logs() -> Result<()> {
     let record = world.fleet().record();
     let session = world.fleet().hub_endpoints()?.session;
     let binaries = Product::build(env!("CARGO_BIN_EXE_fleet").as_ref(), Progress::Silent).await?;
-    // A true token for a cluster that exists, with its secret changed. The member runs in the hub's cluster, which
-    // has no member and so no identity yet.
+    // A true token for a cluster that exists, with its secret changed. The stranger looks for its identity in a
+    // namespace of its own, where there is none.
     let output = Command::new(&binaries.hub)
         .args(["token", "stranger", "-o", "json", "--kubeconfig"])
         .arg(&record.cluster("hub")?.kubeconfig)
@@ -72,7 +72,8 @@ async fn a_wrong_join_token_is_refused_in_both_logs() -> Result<()> {
 
     let mut member = Command::new(&binaries.member)
         .arg("--kubeconfig")
-        .arg(&record.cluster("hub")?.kubeconfig)
+        .arg(&record.cluster("member-1")?.kubeconfig)
+        .args(["--system-namespace", &world.namespace])
         .args(["--hub", &session, "--bind", "127.0.0.1", "--metrics-port", "0"])
         .env("PARALLAX_JOIN_TOKEN", &wrong)
         .stderr(Stdio::piped())
@@ -100,5 +101,5 @@ async fn a_wrong_join_token_is_refused_in_both_logs() -> Result<()> {
         })
         .await?;
     world.clusters().delete("stranger", &kube::api::DeleteParams::default()).await?;
-    Ok(())
+    world.finish().await
 }

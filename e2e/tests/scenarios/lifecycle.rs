@@ -47,7 +47,8 @@ async fn an_agent_is_applied_edited_scaled_and_deleted() -> Result<()> {
     world.delete("writer").await?;
     world.gone_from_hub("writer").await?;
     world.gone_from_member(0, "writer").await?;
-    world.gone_from_member(1, "writer").await
+    world.gone_from_member(1, "writer").await?;
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +62,7 @@ async fn a_suspended_agent_keeps_its_place_and_has_no_pods() -> Result<()> {
     world.shared_out("sleeper", &[0, 0]).await?;
     world.apply("sleeper", json!({"type": "codex", "replicas": 2, "suspend": false})).await?;
     world.running("sleeper", "2/2").await?;
-    Ok(())
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +80,7 @@ async fn only_the_deleted_agent_goes() -> Result<()> {
     world.gone_from_member(1, "goes").await?;
     assert_eq!(uid(&world.deployments(0).get("stays").await?), uid(&stays));
     world.running("stays", "2/2").await?;
-    Ok(())
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +127,7 @@ async fn what_others_change_in_a_member_is_put_right_at_once() -> Result<()> {
         })
         .await?;
     world.running("steady", "2/2").await?;
-    Ok(())
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +144,7 @@ async fn an_assignment_that_somebody_deletes_in_a_member_comes_back() -> Result<
         })
         .await?;
     world.running("ordered", "2/2").await?;
-    Ok(())
+    world.finish().await
 }
 
 fn image(deployment: &Deployment) -> Option<&str> {

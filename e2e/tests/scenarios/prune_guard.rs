@@ -37,7 +37,7 @@ async fn what_the_hub_does_not_know_is_held_until_it_is_approved() -> Result<()>
         world.gone_from_member(member, "forgotten").await?;
         released(&world, cluster).await?;
     }
-    Ok(())
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +69,7 @@ async fn an_edited_label_sweeps_nothing_away() -> Result<()> {
     for name in &names {
         world.agents().delete(name, &DeleteParams::default()).await?;
     }
-    Ok(())
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +95,7 @@ async fn a_label_that_is_put_back_releases_what_was_held() -> Result<()> {
     for name in &names {
         world.agents().delete(name, &DeleteParams::default()).await?;
     }
-    Ok(())
+    world.finish().await
 }
 
 async fn label(world: &World, cluster: &str, value: Value) -> Result<()> {
@@ -127,8 +127,8 @@ async fn approve(world: &World, cluster: &str, digest: &str) -> Result<()> {
 
 async fn released(world: &World, cluster: &str) -> Result<()> {
     world
-        .cluster_until(cluster, &format!("nothing is held in {cluster}"), |c| {
-            condition(c, "PruneBlocked").is_none_or(|(status, _)| status != "True")
+        .cluster_until(cluster, &format!("nothing of this test is held in {cluster}"), |c| {
+            condition(c, "PruneBlocked").is_none_or(|(_, message)| !message.contains(&world.namespace))
         })
         .await?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use kube::api::DeleteParams;
+use parallax_crds::Phase;
 use parallax_e2e::Component;
 use serde_json::json;
 
@@ -39,7 +40,7 @@ async fn a_member_that_is_killed_comes_back_and_writes_nothing() -> Result<()> {
         .filter(|w| w.object_ref.name != "parallax-member-state")
         .collect();
     assert!(others.is_empty(), "{others:#?}");
-    Ok(())
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,6 +63,13 @@ async fn while_the_hub_is_dead_a_member_heals_and_on_its_return_nothing_is_touch
     world
         .eventually("the old pods are gone", || async {
             Ok(world.pods(0).list(&kube::api::ListParams::default()).await?.items.len() == 2)
+        })
+        .await?;
+    // The member writes the assignment's own status at most once a second; the last one must be in.
+    world
+        .eventually("the assignment's status has caught up", || async {
+            let status = world.assignments(0).get("calm").await?.status.unwrap_or_default();
+            Ok(status.phase == Some(Phase::Running) && status.ready_replicas == 2)
         })
         .await?;
 
@@ -88,7 +96,7 @@ async fn while_the_hub_is_dead_a_member_heals_and_on_its_return_nothing_is_touch
             .collect();
         assert!(others.is_empty(), "{cluster}: {others:#?}");
     }
-    Ok(())
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,5 +128,5 @@ async fn an_idle_fleet_writes_nothing() -> Result<()> {
     // Longer than two heartbeats, so that one that were a write would show.
     tokio::time::sleep(std::time::Duration::from_secs(25)).await;
     assert_eq!(count()?, quiet, "an idle fleet wrote");
-    Ok(())
+    world.finish().await
 }

@@ -36,7 +36,8 @@ async fn kubectl_gets_scales_waits_describes_and_deletes() -> Result<()> {
 
     stdout(&world, &["delete", "parallaxagent", "code-reviewer", "--timeout=120s"]).await?;
     world.gone_from_member(0, "code-reviewer").await?;
-    world.gone_from_member(1, "code-reviewer").await
+    world.gone_from_member(1, "code-reviewer").await?;
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,7 +54,7 @@ async fn kubectl_gets_the_clusters_with_their_columns() -> Result<()> {
     assert_eq!(lines[0], ["NAME", "ACCEPTED", "CONNECTED", "NODES", "AGENTS", "VERSION", "AGE"], "{table}");
     assert_eq!(lines[1][..3], ["member-1", "True", "True"], "{table}");
     assert!(lines[1][5].starts_with("v1."), "{table}");
-    Ok(())
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +73,7 @@ async fn a_namespace_that_a_member_does_not_make_is_waited_for() -> Result<()> {
         })
         .await?;
     world.running("early", "1/1").await?;
-    Ok(())
+    world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +102,7 @@ async fn a_name_that_is_taken_in_a_member_is_not_taken_over() -> Result<()> {
 
     services.delete("taken", &kube::api::DeleteParams::default()).await?;
     world.running("taken", "1/1").await?;
-    Ok(())
+    world.finish().await
 }
 
 /// What kubectl prints, when it succeeds.

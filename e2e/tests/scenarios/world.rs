@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use parallax_crds::agent::Freshness;
@@ -64,6 +64,16 @@ impl World {
         let namespace = TestNamespace::create(fleet, test).await?;
         let members = vec![fleet.client("member-1").await?, fleet.client("member-2").await?];
         Ok(Self { fleet, hub: namespace.hub(), members, namespace: namespace.name().to_owned(), _turn: turn })
+    }
+
+    /// Deletes the namespace on the hub, and waits until its agents are gone from everywhere that is connected.
+    pub async fn finish(self) -> Result<()> {
+        let namespaces: Api<Namespace> = Api::all(self.hub.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await.context("deleting the namespace")?;
+        self.eventually("the namespace is gone from the hub", || async {
+            Ok(namespaces.get_opt(&self.namespace).await?.is_none())
+        })
+        .await
     }
 
     pub fn fleet(&self) -> &Fleet {
