@@ -1,0 +1,172 @@
+//! What members do: their streams, their pods, and their answers.
+
+use jiff::Timestamp;
+use parallax_crds::link::{AgentReport, ClusterReport, Held, Order, OrderResult, Outcome};
+use parallax_crds::{AgentKey, AgentRef, ClusterName, Phase, SpecHash};
+
+use super::{Channel, World, cluster};
+use crate::fleet::*;
+
+impl World {
+    pub fn connect(&mut self, name: &str) {
+        let uid = self.members[&cluster(name)].uid.clone();
+        self.connect_as(name, &uid, 0);
+    }
+
+    pub fn connect_as(&mut self, name: &str, uid: &str, max_epoch_seen: u64) {
+        self.sessions += 1;
+        let session = SessionId { cluster: cluster(name), number: self.sessions };
+        let member = self.members.get_mut(&session.cluster).unwrap();
+        if member.session.is_none() || member.uid == uid {
+            member.session = Some(session.number);
+            member.admitted = false;
+            member.wanted.clear();
+        }
+        let hello = Hello {
+            cluster_uid: uid.to_owned(),
+            boot_id: "boot".to_owned(),
+            hub_uid: Some("hub".to_owned()),
+            max_epoch_seen,
+            member_version: "1".to_owned(),
+            certificate_serial: "01".to_owned(),
+            certificate_not_after: Timestamp::from_second(1_800_000_000).unwrap(),
+        };
+        self.send(Channel::Session(session.cluster.clone()), Input::Hello { session, hello });
+    }
+
+    pub fn cut(&mut self, name: &str) {
+        let member = self.members.get_mut(&cluster(name)).unwrap();
+        member.wanted.clear();
+        member.admitted = false;
+        if let Some(number) = member.session.take() {
+            // What was under way is lost.
+            self.inbox.remove(&Channel::Session(cluster(name)));
+            self.closed(SessionId { cluster: cluster(name), number });
+        }
+    }
+
+    pub(super) fn closed(&mut self, session: SessionId) {
+        let channel = Channel::Session(session.cluster.clone());
+        self.send(channel, Input::SessionClosed { session, cause: "the stream ended".to_owned() });
+    }
+
+    pub fn pods_end(&mut self, name: &str) {
+        let ending = std::mem::take(&mut self.members.get_mut(&cluster(name)).unwrap().ending);
+        for agent in ending {
+            let held = &mut self.members.get_mut(&cluster(name)).unwrap().held;
+            if held.get(&agent.key).is_some_and(|(i, ..)| *i == agent.incarnation) {
+                held.remove(&agent.key);
+            }
+            self.say(&cluster(name), SessionEvent::Result(result(&agent, None, Outcome::Gone)));
+        }
+    }
+
+    pub(super) fn say(&mut self, name: &ClusterName, event: SessionEvent) {
+        let member = &self.members[name];
+        if let (Some(number), true) = (member.session, member.admitted) {
+            let session = SessionId { cluster: name.clone(), number };
+            self.send(Channel::Session(name.clone()), Input::Session { session, event });
+        }
+    }
+
+    pub(super) fn run(&mut self, name: &ClusterName, order: &Order) {
+        let member = self.members.get_mut(name).unwrap();
+        // An order for what is being removed makes it anew.
+        member.ending.retain(|agent| agent.key != order.agent.key);
+        member
+            .held
+            .insert(order.agent.key.clone(), (order.agent.incarnation.clone(), order.hash, order.replicas));
+        self.say(name, SessionEvent::Result(result(&order.agent, Some(order.hash), Outcome::Persisted)));
+        self.report(name, &order.agent.key, order.replicas);
+    }
+
+    pub fn report(&mut self, name: &ClusterName, key: &AgentKey, ready: i32) {
+        let Some((incarnation, hash, replicas)) = self.members[name].held.get(key).cloned() else { return };
+        let report = AgentReport {
+            agent: AgentRef { key: key.clone(), incarnation },
+            hash: Some(hash),
+            phase: if ready == replicas { Phase::Running } else { Phase::Pending },
+            desired: replicas,
+            replicas,
+            ready,
+            synced: true,
+            reason: String::new(),
+            message: String::new(),
+            traceparent: None,
+        };
+        self.say(name, SessionEvent::Report(report));
+    }
+
+    pub(super) fn remove_there(&mut self, name: &ClusterName, agent: &AgentRef) {
+        let member = self.members.get_mut(name).unwrap();
+        let holds = member.held.get(&agent.key).is_some_and(|(i, ..)| *i == agent.incarnation);
+        if holds && member.lingering && !member.ending.contains(agent) {
+            member.ending.push(agent.clone());
+            return self.say(name, SessionEvent::Result(result(agent, None, Outcome::Removing)));
+        }
+        if holds {
+            member.held.remove(&agent.key);
+        }
+        self.say(name, SessionEvent::Result(result(agent, None, Outcome::Gone)));
+    }
+
+    pub(super) fn is_current(&self, session: &SessionId) -> bool {
+        let member = &self.members[&session.cluster];
+        member.session == Some(session.number) && member.admitted
+    }
+
+    /// What a session does with an inventory: orders what differs, removes what it was told to, and asks about the rest.
+    pub(super) fn admit(&mut self, session: &SessionId, orders: Vec<Order>, removals: &[AgentRef]) {
+        orders.iter().for_each(|order| self.check_order(order));
+        removals.iter().for_each(|agent| self.check_removal(agent));
+        let name = &session.cluster;
+        let member = self.members.get_mut(name).unwrap();
+        if member.session != Some(session.number) {
+            return;
+        }
+        member.admitted = true;
+        member.refused = None;
+        let held = member.held.clone();
+        for order in orders {
+            self.members.get_mut(name).unwrap().wanted.insert(order.agent.key.clone(), order.clone());
+            let same = (order.agent.incarnation.clone(), order.hash, order.replicas);
+            let ending = self.members[name].ending.contains(&order.agent);
+            if ending || held.get(&order.agent.key) != Some(&same) {
+                self.run(name, &order);
+            }
+        }
+        for agent in removals {
+            self.remove_there(name, agent);
+        }
+        let wanted = &self.members[name].wanted;
+        let unclaimed: Vec<_> = held
+            .iter()
+            .map(|(key, (incarnation, hash, replicas))| Held {
+                agent: AgentRef { key: key.clone(), incarnation: incarnation.clone() },
+                hash: *hash,
+                replicas: *replicas,
+                removing: false,
+            })
+            .filter(|h| !wanted.contains_key(&h.agent.key) && !removals.contains(&h.agent))
+            .collect();
+        if !unclaimed.is_empty() {
+            self.say(name, SessionEvent::Unclaimed(unclaimed));
+        }
+        self.say(name, SessionEvent::Synced);
+        for (key, (_, _, replicas)) in held {
+            self.report(name, &key, replicas);
+        }
+        self.say(name, SessionEvent::ReportsComplete);
+        let report = ClusterReport {
+            kubernetes_version: "v1.36.3".to_owned(),
+            member_version: "1".to_owned(),
+            nodes_total: 3,
+            nodes_ready: 3,
+        };
+        self.say(name, SessionEvent::Cluster(report));
+    }
+}
+
+fn result(agent: &AgentRef, hash: Option<SpecHash>, outcome: Outcome) -> OrderResult {
+    OrderResult { agent: agent.clone(), hash, outcome, reason: String::new(), message: String::new() }
+}
