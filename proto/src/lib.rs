@@ -11,7 +11,6 @@ pub mod identity;
 pub mod outbox;
 pub mod session;
 pub mod tls;
-pub mod trace;
 pub mod wire;
 
 /// The messages and services of `parallax.fleet.v1`, generated from `fleet.proto`.

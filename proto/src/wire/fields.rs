@@ -1,11 +1,11 @@
 //! The fields that several messages share.
 
 use parallax_crds::names::{AgentRef, is_dns_label};
+use parallax_crds::trace::TraceContext;
 use parallax_crds::{AgentKey, Incarnation, SpecHash};
 
 use crate::digest::SetDigest;
 use crate::session::limits::{MESSAGE_BYTES, REASON_BYTES};
-use crate::trace::TraceContext;
 use crate::v1;
 
 /// A field of a frame is not what the protocol says. The other end has a bug, or isn't what it says it is.

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use parallax_crds::agent::{Freshness, PlacementDecision, PlacementTarget};
 use parallax_crds::link::{AgentReport, Order, OrderResult};
+use parallax_crds::trace::TraceContext;
 use parallax_crds::{
-    AgentKey, AgentRef, ClusterName, Incarnation, ParallaxAgent, ParallaxAgentStatus, SpecHash, labels, trace,
+    AgentKey, AgentRef, ClusterName, Incarnation, ParallaxAgent, ParallaxAgentStatus, SpecHash, labels,
 };
 
 use crate::aggregate::remembered_quiet;
@@ -244,10 +245,10 @@ impl Agent {
     /// The change's own trace, or the one that the object's author continues.
     pub fn traceparent(&self) -> String {
         let given = self.object.metadata.annotations.as_ref().and_then(|all| all.get(labels::TRACEPARENT));
-        match given {
-            Some(text) if trace::is_traceparent(text) => text.clone(),
-            _ => trace::change_traceparent(&self.incarnation, self.generation()),
-        }
+        given
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(|| TraceContext::root(&self.incarnation, self.generation()))
+            .to_string()
     }
 
     /// Whoever may hold it: with a share, about to lose it, or heard to.
