@@ -1,5 +1,7 @@
 //! What can go wrong in the hub, each with what to do about it.
 
+use parallax_platform::explain;
+
 /// An error that ends the process or a command of it.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
@@ -102,25 +104,6 @@ impl HubError {
                 _ => Self::Kube { what, source },
             },
             other => other,
-        }
-    }
-}
-
-/// An API error in its own words; other errors with their causes, on one line.
-fn explain(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
-        other => {
-            let mut text = other.to_string();
-            let mut cause = std::error::Error::source(other);
-            while let Some(source) = cause {
-                let words = source.to_string();
-                if !text.contains(&words) {
-                    text = format!("{text}: {words}");
-                }
-                cause = source.source();
-            }
-            text
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use parallax_platform::chain;
 use parallax_proto::identity::{JoinToken, MemberIdentity, MemberKey};
 use parallax_proto::tls::enroll_channel;
 use parallax_proto::v1::EnrollRequest;
@@ -10,7 +11,6 @@ use parallax_proto::v1::enrollment_client::EnrollmentClient;
 use tonic::Code;
 
 use crate::error::MemberError;
-use crate::failure::chain;
 use crate::identity::IdentityStore;
 
 /// The first pause before another attempt; it doubles.
@@ -83,7 +83,7 @@ pub async fn enroll(
 }
 
 async fn attempt(hub: &str, token: &JoinToken, cluster_uid: &str) -> Result<MemberIdentity, Setback> {
-    let later = |error: &dyn std::error::Error| Setback::Later(chain(error));
+    let later = |error: &(dyn std::error::Error + 'static)| Setback::Later(chain(error));
     let key = MemberKey::generate().map_err(|e| later(&e))?;
     let csr_der = key.csr_der().map_err(|e| later(&e))?;
     let channel = enroll_channel(hub, token.ca_fingerprint())

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use parallax_platform::explain;
+
 /// How long a request may take.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -45,7 +47,7 @@ impl Failure {
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
         let kube::Error::Api(status) = error else {
-            return Self::Unavailable(chain(&error));
+            return Self::Unavailable(explain(&error));
         };
         let terminating =
             status.details.iter().flat_map(|d| &d.causes).any(|c| c.reason == "NamespaceTerminating");
@@ -59,21 +61,6 @@ impl From<kube::Error> for Failure {
             _ => Self::Unavailable(message),
         }
     }
-}
-
-/// An error with what caused it, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text.replace('\n', " ")
 }
 
 /// A request with a time-out.

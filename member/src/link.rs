@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parallax_platform::chain;
 use parallax_proto::driver::member::{Carrier, Dial, DialError};
 use parallax_proto::identity::MemberIdentity;
 use parallax_proto::session::{Batch, Welcomed};
@@ -10,7 +11,6 @@ use parking_lot::Mutex;
 use tonic::transport::Channel;
 
 use crate::agents::Agents;
-use crate::failure::chain;
 use crate::metrics::Metrics;
 use crate::state::StateStore;
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::core::Status;
+use kube::runtime::watcher;
 use kube::{Client, Config};
 
 use crate::api_calls::ApiCallLayer;
@@ -61,16 +63,34 @@ async fn build(args: &KubeArgs, layer: ApiCallLayer) -> Result<Client, PlatformE
 /// text also prints the whole Status as Rust sees it.
 #[must_use]
 pub fn explain(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        let text = if status.message.is_empty() { &status.reason } else { &status.message };
-        return format!("{text} (HTTP {})", status.code);
+    match error {
+        kube::Error::Api(status) => answer(status),
+        kube::Error::Service(transport) => chain(transport.as_ref()),
+        other => chain(other),
     }
-    let outer: &(dyn std::error::Error + 'static) = match error {
-        kube::Error::Service(transport) => transport.as_ref(),
-        other => other,
-    };
-    let mut text = outer.to_string();
-    let mut cause = outer.source();
+}
+
+/// What went wrong with a watch, for people, as [`explain`] says it.
+#[must_use]
+pub fn explain_watch(error: &watcher::Error) -> String {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(call) | WatchStartFailed(call) | WatchFailed(call) => explain(call),
+        WatchError(status) => answer(status),
+        NoResourceVersion => error.to_string(),
+    }
+}
+
+fn answer(status: &Status) -> String {
+    let text = if status.message.is_empty() { &status.reason } else { &status.message };
+    format!("{text} (HTTP {})", status.code)
+}
+
+/// An error with what caused it, in one line, nothing twice.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
     while let Some(next) = cause {
         let more = next.to_string();
         if !text.contains(&more) {
@@ -78,7 +98,7 @@ pub fn explain(error: &kube::Error) -> String {
         }
         cause = next.source();
     }
-    text
+    text.replace('\n', " ")
 }
 
 /// The configuration and where it came from.

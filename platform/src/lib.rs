@@ -20,7 +20,7 @@ pub use admin::AdminServer;
 pub use apply::{ApplyError, Conflicts, apply, apply_status};
 pub use error::PlatformError;
 pub use events::Events;
-pub use kubernetes::{KubeArgs, client, explain, observed_client};
+pub use kubernetes::{KubeArgs, chain, client, explain, explain_watch, observed_client};
 pub use logging::{LogArgs, init_logging};
 pub use metrics::Metrics;
 pub use readiness::Readiness;

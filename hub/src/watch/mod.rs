@@ -13,6 +13,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use parallax_crds::{AgentKey, ClusterName, MemberCluster, ParallaxAgent};
 use parallax_hub_core::fleet::Input;
+use parallax_platform::explain_watch;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
@@ -77,7 +78,7 @@ pub async fn follow<K: Watched>(client: Client, inputs: mpsc::Sender<Input>, com
             Err(error) => {
                 // The stream backs off and goes on by itself; one line until it is well again.
                 if !std::mem::replace(&mut troubled, true) {
-                    tracing::warn!(%kind, %error, "the watch is interrupted; what is known stays in force, and it is tried again");
+                    tracing::warn!(%kind, error = explain_watch(&error), "the watch is interrupted; what is known stays in force, and it is tried again");
                 }
                 continue;
             }

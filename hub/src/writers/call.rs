@@ -7,6 +7,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Client, Resource};
 use parallax_crds::labels::HUB_MANAGER;
 use parallax_hub_core::fleet::WriteOutcome;
+use parallax_platform::explain;
 use serde::Serialize;
 
 /// How long one write may take.
@@ -84,7 +85,7 @@ async fn in_time<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Resul
 /// What an error means for the write.
 fn judge(error: &kube::Error) -> WriteOutcome {
     let kube::Error::Api(status) = error else {
-        return WriteOutcome::Failed(error.to_string());
+        return WriteOutcome::Failed(explain(error));
     };
     match status.code {
         404 => WriteOutcome::NotFound,

@@ -13,6 +13,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, Resource};
 use parallax_crds::AgentAssignment;
 use parallax_crds::labels::{MANAGED_BY, MANAGED_BY_PARALLAX};
+use parallax_platform::explain_watch;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -182,7 +183,7 @@ where
                     }
                 }
                 Err(error) => {
-                    tracing::warn!("watching {what}: {}; trying again", crate::failure::chain(&error));
+                    tracing::warn!("watching {what}: {}; trying again", explain_watch(&error));
                 }
             }
         }

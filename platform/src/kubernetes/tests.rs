@@ -86,5 +86,9 @@ async fn a_failed_call_is_explained_without_rusts_view_of_it() {
     );
 
     let status = kube::core::Status::failure("no such thing", "NotFound").with_code(404);
-    assert_eq!(explain(&kube::Error::Api(Box::new(status))), "no such thing (HTTP 404)");
+    let said = "no such thing (HTTP 404)";
+    assert_eq!(explain_watch(&watcher::Error::WatchError(Box::new(status.clone()))), said);
+    let error = kube::Error::Api(Box::new(status));
+    assert_eq!(explain(&error), said);
+    assert_eq!(explain_watch(&watcher::Error::InitialListFailed(error)), said);
 }
