@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 use parallax_crds::ClusterName;
 use parallax_crds::labels::SYSTEM_NAMESPACE;
 use parallax_platform::{KubeArgs, ListenArgs, LogArgs, Threads, run_command, run_service};
 use parallax_proto::identity::TrustDomain;
 
+use crate::token_command::Output;
 use crate::{run, token_command};
 
 /// The hub waits far more than it computes, and each thread has memory of its own.
@@ -89,15 +90,6 @@ struct TokenArgs {
     /// How the token is printed
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
-}
-
-/// How a result is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// The token, alone on its line
-    Text,
-    /// An object with `cluster`, `token`, `caFingerprint` and `expires`
-    Json,
 }
 
 impl Args {

@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use parallax_crds::cluster::CertificateInfo;
-use parallax_crds::labels::HUB_MANAGER;
 use parallax_crds::{ClusterName, MemberCluster};
 use parallax_proto::identity::{FleetCa, Issued, JoinToken};
 use parallax_proto::v1::enrollment_server::Enrollment;
@@ -19,7 +18,7 @@ use tonic::{Request, Response, Status};
 
 use crate::error::HubError;
 use crate::store::join_tokens::{self, TokenRefusal};
-use crate::store::{ATTEMPTS, bounded, is_conflict};
+use crate::store::{ATTEMPTS, as_hub, bounded, is_conflict};
 
 /// The service that turns join tokens into certificates.
 pub struct Enroller {
@@ -127,9 +126,9 @@ impl Enroller {
     async fn record(&self, mut found: MemberCluster, issued: &Issued) -> Result<(), Refusal> {
         let name = found.metadata.name.clone().unwrap_or_default();
         let cluster = ClusterName::new(&name).map_err(|error| Refusal::Request(error.to_string()))?;
-        let params = PatchParams { field_manager: Some(HUB_MANAGER.to_owned()), ..PatchParams::default() };
         let certificate =
             CertificateInfo { serial: issued.serial_hex.clone(), not_after: Time(issued.not_after) };
+        let params = as_hub();
         for _ in 0..ATTEMPTS {
             let patch = Patch::Merge(json!({
                 "metadata": {"resourceVersion": found.metadata.resource_version},

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PostParams};
 use kube::{Api, Client};
 use parallax_crds::labels::HUB_MANAGER;
 use parallax_crds::{ClusterName, MemberCluster, MemberClusterSpec};
@@ -12,10 +13,9 @@ use parallax_platform::KubeArgs;
 use parallax_proto::identity::{JoinToken, TrustDomain};
 use serde_json::{Value, json};
 
-use crate::args::Output;
 use crate::enrollment::certificate_of;
 use crate::error::HubError;
-use crate::store::{bounded, ca, is_conflict, join_tokens};
+use crate::store::{as_hub, bounded, ca, is_conflict, join_tokens};
 
 /// What is asked for.
 pub struct Wish {
@@ -31,6 +31,15 @@ pub struct Wish {
     pub namespace: String,
     /// The fleet's, for a CA that has to be made.
     pub trust_domain: TrustDomain,
+}
+
+/// How the token is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// The token, alone on its line
+    Text,
+    /// An object with `cluster`, `token`, `caFingerprint` and `expires`
+    Json,
 }
 
 /// Makes the token and prints it.
@@ -78,11 +87,10 @@ async fn prepare(client: Client, cluster: &ClusterName, reset: bool) -> Result<b
         }
     };
     if reset {
-        let params = PatchParams { field_manager: Some(HUB_MANAGER.to_owned()), ..PatchParams::default() };
         let spec = json!({"spec": {"clusterUID": Value::Null}});
-        bounded(&what, clusters.patch(name, &params, &Patch::Merge(&spec))).await?;
+        bounded(&what, clusters.patch(name, &as_hub(), &Patch::Merge(&spec))).await?;
         let status = json!({"status": {"certificate": Value::Null}});
-        bounded(&what, clusters.patch_status(name, &params, &Patch::Merge(&status))).await?;
+        bounded(&what, clusters.patch_status(name, &as_hub(), &Patch::Merge(&status))).await?;
     } else if let Some(certificate) = certificate_of(&found) {
         return Err(HubError::AlreadyEnrolled {
             cluster: name.to_owned(),

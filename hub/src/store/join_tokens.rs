@@ -8,14 +8,13 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{ObjectMeta, Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch};
 use parallax_crds::ClusterName;
-use parallax_crds::labels::HUB_MANAGER;
 use parallax_proto::identity::JoinToken;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ATTEMPTS, Created, bounded, create_once, is_conflict};
+use super::{ATTEMPTS, Created, as_hub, bounded, create_once, is_conflict};
 use crate::error::HubError;
 
 /// The object's name.
@@ -76,7 +75,7 @@ pub async fn store(api: &Api<Secret>, token: &JoinToken, expires: Timestamp) -> 
     for _ in 0..ATTEMPTS {
         if bounded(&what, api.get_opt(NAME)).await?.is_some() {
             let patch = json!({"data": {key: entry}});
-            bounded(&what, api.patch(NAME, &params(), &Patch::Merge(&patch))).await?;
+            bounded(&what, api.patch(NAME, &as_hub(), &Patch::Merge(&patch))).await?;
             return Ok(());
         }
         let secret = Secret {
@@ -109,7 +108,7 @@ pub async fn redeem(
             "metadata": {"resourceVersion": secret.metadata.resource_version},
             "data": {token.cluster().as_str(): Value::Null},
         });
-        match bounded(&what, api.patch(NAME, &params(), &Patch::Merge(&patch))).await {
+        match bounded(&what, api.patch(NAME, &as_hub(), &Patch::Merge(&patch))).await {
             Ok(_) => return Ok(Ok(())),
             Err(HubError::Kube { source, .. }) if is_conflict(&source) => {}
             Err(error) => return Err(error),
@@ -128,10 +127,6 @@ fn encode(stored: &StoredToken) -> Result<ByteString, HubError> {
     serde_json::to_vec(stored)
         .map(ByteString)
         .map_err(|error| HubError::Malformed { what: "join token".to_owned(), problem: error.to_string() })
-}
-
-fn params() -> PatchParams {
-    PatchParams { field_manager: Some(HUB_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource};
+use parallax_crds::labels::HUB_MANAGER;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -40,7 +41,7 @@ pub async fn create_once<K>(api: &Api<K>, name: &str, object: &K) -> Result<Crea
 where
     K: Resource + Clone + Debug + Serialize + DeserializeOwned,
 {
-    let manager = format!("{}-init-{}", parallax_crds::labels::HUB_MANAGER, Uuid::new_v4().simple());
+    let manager = format!("{}-init-{}", HUB_MANAGER, Uuid::new_v4().simple());
     let params = PatchParams::apply(&manager);
     match bounded(name, api.patch(name, &params, &Patch::Apply(object))).await {
         Ok(object) => Ok(Created::Ours(object)),
@@ -64,6 +65,11 @@ pub async fn bounded<T>(
         }
         Err(_) => Err(HubError::TimedOut { what: what.to_owned(), seconds: CALL.as_secs() }),
     }
+}
+
+/// A patch in the hub's name.
+pub fn as_hub() -> PatchParams {
+    PatchParams { field_manager: Some(HUB_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 /// Whether the API server refused because the object had changed.

@@ -2,12 +2,11 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use kube::api::{ObjectMeta, Patch, PatchParams};
-use parallax_crds::labels::HUB_MANAGER;
+use kube::api::{ObjectMeta, Patch};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{ATTEMPTS, Created, bounded, create_once, is_conflict};
+use super::{ATTEMPTS, Created, as_hub, bounded, create_once, is_conflict};
 use crate::error::HubError;
 
 /// The object's name.
@@ -84,8 +83,7 @@ async fn replace_epoch(api: &Api<ConfigMap>, read: &ConfigMap, epoch: u64) -> Re
         "metadata": {"resourceVersion": read.metadata.resource_version},
         "data": {"epoch": epoch.to_string()},
     });
-    let params = PatchParams { field_manager: Some(HUB_MANAGER.to_owned()), ..PatchParams::default() };
-    bounded(&format!("ConfigMap {NAME}"), api.patch(NAME, &params, &Patch::Merge(&patch))).await?;
+    bounded(&format!("ConfigMap {NAME}"), api.patch(NAME, &as_hub(), &Patch::Merge(&patch))).await?;
     Ok(())
 }
 

@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use kube::api::{ObjectMeta, Patch, PatchParams};
-use parallax_crds::labels::HUB_MANAGER;
+use kube::api::{ObjectMeta, Patch};
 use parallax_crds::{AgentKey, AgentRef, ClusterName, Incarnation};
 use parallax_hub_core::tombstones::Tombstone;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{ATTEMPTS, Created, bounded, create_once};
+use super::{ATTEMPTS, Created, as_hub, bounded, create_once};
 use crate::error::HubError;
 
 /// How many ConfigMaps there are. An entry has about 200 bytes, a ConfigMap a megabyte.
@@ -70,7 +69,7 @@ pub async fn write(api: &Api<ConfigMap>, store: &[Tombstone], drop: &[Tombstone]
 async fn write_shard(api: &Api<ConfigMap>, shard: u8, changes: &Changes) -> Result<(), HubError> {
     let name = shard_name(shard);
     let what = format!("ConfigMap {name}");
-    let params = PatchParams { field_manager: Some(HUB_MANAGER.to_owned()), ..PatchParams::default() };
+    let params = as_hub();
     for _ in 0..ATTEMPTS {
         // Entries are independent of each other, so no precondition is needed.
         match bounded(&what, api.patch(&name, &params, &Patch::Merge(json!({"data": changes})))).await {
