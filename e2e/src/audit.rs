@@ -69,7 +69,7 @@ impl AuditEvent {
 
     /// Whether the user is this service account of `parallax-system`.
     pub fn is_by_service_account(&self, account: &str) -> bool {
-        let namespace = crate::fleet::SYSTEM_NAMESPACE;
+        let namespace = parallax_crds::labels::SYSTEM_NAMESPACE;
         self.user.username == format!("system:serviceaccount:{namespace}:{account}")
     }
 }

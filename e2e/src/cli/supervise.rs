@@ -10,9 +10,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::print;
-use super::up::READY;
 use crate::fleet::{Fleet, FleetOptions};
 
+/// What the supervisor of a detached fleet says once the fleet works.
+pub(super) const READY: &str = "ready";
 /// How often the supervisor looks for processes that have crashed, to say so.
 const LOOK: Duration = Duration::from_secs(1);
 

@@ -13,9 +13,6 @@ use crate::fleet::{Fleet, FleetOptions, Place};
 use crate::layout::{FleetRecord, Layout};
 use crate::progress::Progress;
 
-/// What the supervisor of a detached fleet says once the fleet works.
-pub(super) const READY: &str = "ready";
-
 pub(super) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
     let layout = args.directory.layout()?;
     if args.detach {
@@ -76,7 +73,7 @@ async fn detached(args: &UpArgs, layout: &Layout) -> anyhow::Result<ExitCode> {
             biased;
             Ok(Some(line)) = told.next_line() => Progress::Told.line(&line),
             line = said.next_line() => match line {
-                Ok(Some(line)) if line == READY => break,
+                Ok(Some(line)) if line == supervise::READY => break,
                 _ => {
                     while let Ok(Some(line)) = told.next_line().await {
                         Progress::Told.line(&line);

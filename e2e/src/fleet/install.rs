@@ -6,13 +6,11 @@ use anyhow::Context as _;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, PostParams};
+use parallax_crds::labels::SYSTEM_NAMESPACE;
 
 use crate::kubeconfig::{self, Login};
 use crate::layout::{ClusterRecord, Layout};
 use crate::{client, manifests};
-
-/// The namespace of the hub and of the members in their clusters.
-pub const SYSTEM_NAMESPACE: &str = "parallax-system";
 
 /// Longer than anybody keeps a fleet: tokens of real pods are renewed by the kubelet, which these clusters lack.
 const TOKEN_SECONDS: i64 = 30 * 24 * 3600;

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-pub use install::SYSTEM_NAMESPACE;
 pub use options::{FleetOptions, Place};
 use parking_lot::Mutex;
 use rustix::process::Signal;
