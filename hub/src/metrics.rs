@@ -75,7 +75,7 @@ impl Metrics {
             OutboxDepth(sessions.clone()),
         );
         Self {
-            stages: process.stages().clone(),
+            stages: Stages::register(process),
             sessions: process.gauge("parallax_hub_sessions", "Members that are connected"),
             resyncs: process
                 .counter("parallax_hub_resyncs", "Times that a member came to hold all that it was ordered"),

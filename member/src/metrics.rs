@@ -35,7 +35,7 @@ impl Metrics {
     /// Metrics that the process shows.
     pub fn new(process: &parallax_platform::Metrics) -> Self {
         Self {
-            stages: process.stages().clone(),
+            stages: Stages::register(process),
             turns: process.histogram("parallax_member_turn_seconds", "How long an agent's turn took"),
             retries: process.counter("parallax_member_turn_retries", "Turns that are to be tried again"),
             waiting: process.gauge("parallax_member_agents_waiting", "Agents that wait for a turn"),

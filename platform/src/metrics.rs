@@ -15,7 +15,6 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
 use crate::process::Process;
-use crate::stage::Stages;
 
 /// From a millisecond to a minute: an API call, a pod's start.
 const SECONDS: [f64; 14] =
@@ -28,31 +27,17 @@ pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
-    stages: Stages,
 }
 
 impl Metrics {
-    /// A registry with the process's own figures (memory, CPU, descriptors), `parallax_build_info`, and
-    /// the durations of stages.
+    /// A registry with the process's own figures (memory, CPU, descriptors) and `parallax_build_info`.
     #[must_use]
     pub fn new(program: &'static str, version: &'static str) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::start()));
         let build = Info::new([("program", program), ("version", version)]);
         registry.register("parallax_build", "What runs here", build);
-        let durations: Histograms<_> = Family::new_with_constructor(seconds);
-        registry.register(
-            "parallax_stage_duration_seconds",
-            "How long the stages of a change took",
-            durations.clone(),
-        );
-        Self { registry: Arc::new(Mutex::new(registry)), stages: Stages::new(durations) }
-    }
-
-    /// The durations of stages.
-    #[must_use]
-    pub fn stages(&self) -> &Stages {
-        &self.stages
+        Self { registry: Arc::new(Mutex::new(registry)) }
     }
 
     /// Registers a metric of any kind under its full name (without `_total`), and hands it back.

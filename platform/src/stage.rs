@@ -6,47 +6,35 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEn
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::metrics::Histograms;
+use crate::metrics::{Histograms, Metrics};
 
-/// The root: from when the hub sees a change until its phase has settled.
-pub const AGENT_CHANGE: &str = "agent.change";
-/// The hub decides where an agent runs.
-pub const AGENT_PLACE: &str = "agent.place";
-/// The hub hands an assignment to a cluster's session, until the cluster has acknowledged it.
-pub const ASSIGNMENT_DISPATCH: &str = "assignment.dispatch";
-/// The member writes an assignment into its API server.
-pub const ASSIGNMENT_PERSIST: &str = "assignment.persist";
-/// The member applies the objects of an assignment.
-pub const ASSIGNMENT_APPLY: &str = "assignment.apply";
-/// From applied to all pods ready.
-pub const PODS_READY: &str = "pods.ready";
-/// A status on its way from a member to the hub.
-pub const STATUS_RETURN: &str = "status.return";
-/// The hub makes one status of many.
-pub const AGENT_AGGREGATE: &str = "agent.aggregate";
-/// The hub writes the status.
-pub const STATUS_WRITE: &str = "status.write";
+const AGENT_PLACE: &str = "agent.place";
+const ASSIGNMENT_DISPATCH: &str = "assignment.dispatch";
+const ASSIGNMENT_PERSIST: &str = "assignment.persist";
+const ASSIGNMENT_APPLY: &str = "assignment.apply";
+const PODS_READY: &str = "pods.ready";
+const STATUS_RETURN: &str = "status.return";
+const AGENT_AGGREGATE: &str = "agent.aggregate";
+const STATUS_WRITE: &str = "status.write";
 
 /// A stage of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// [`AGENT_CHANGE`]
-    AgentChange,
-    /// [`AGENT_PLACE`]
+    /// The hub decides where an agent runs.
     AgentPlace,
-    /// [`ASSIGNMENT_DISPATCH`]
+    /// The hub hands an assignment to a cluster's session, until the cluster has acknowledged it.
     AssignmentDispatch,
-    /// [`ASSIGNMENT_PERSIST`]
+    /// The member writes an assignment into its API server.
     AssignmentPersist,
-    /// [`ASSIGNMENT_APPLY`]
+    /// The member applies the objects of an assignment.
     AssignmentApply,
-    /// [`PODS_READY`]
+    /// From applied to all pods ready.
     PodsReady,
-    /// [`STATUS_RETURN`]
+    /// A status on its way from a member to the hub.
     StatusReturn,
-    /// [`AGENT_AGGREGATE`]
+    /// The hub makes one status of many.
     AgentAggregate,
-    /// [`STATUS_WRITE`]
+    /// The hub writes the status.
     StatusWrite,
 }
 
@@ -55,7 +43,6 @@ impl Stage {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::AgentChange => AGENT_CHANGE,
             Self::AgentPlace => AGENT_PLACE,
             Self::AssignmentDispatch => ASSIGNMENT_DISPATCH,
             Self::AssignmentPersist => ASSIGNMENT_PERSIST,
@@ -77,7 +64,6 @@ impl Stage {
         }
         // A span's name is part of its call site, hence one for each.
         match self {
-            Self::AgentChange => span!(AGENT_CHANGE),
             Self::AgentPlace => span!(AGENT_PLACE),
             Self::AssignmentDispatch => span!(ASSIGNMENT_DISPATCH),
             Self::AssignmentPersist => span!(ASSIGNMENT_PERSIST),
@@ -107,8 +93,10 @@ pub struct StageLabel {
 pub struct Stages(Histograms<StageLabel>);
 
 impl Stages {
-    pub(crate) fn new(durations: Histograms<StageLabel>) -> Self {
-        Self(durations)
+    /// Stages that `metrics` shows. Once per process.
+    #[must_use]
+    pub fn register(metrics: &Metrics) -> Self {
+        Self(metrics.histograms("parallax_stage_duration_seconds", "How long the stages of a change took"))
     }
 
     /// Records a stage that took this long.
@@ -149,13 +137,13 @@ impl Drop for StageGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Metrics;
 
     #[test]
     fn a_stage_is_recorded_when_its_guard_is_dropped() {
         let metrics = Metrics::new("test", "0");
-        drop(metrics.stages().begin(Stage::AgentPlace));
-        metrics.stages().observe(Stage::PodsReady, Duration::from_secs(2));
+        let stages = Stages::register(&metrics);
+        drop(stages.begin(Stage::AgentPlace));
+        stages.observe(Stage::PodsReady, Duration::from_secs(2));
         let text = metrics.render();
         assert!(text.contains(r#"parallax_stage_duration_seconds_count{stage="agent.place"} 1"#), "{text}");
         assert!(text.contains(r#"parallax_stage_duration_seconds_sum{stage="pods.ready"} 2.0"#), "{text}");
@@ -164,7 +152,7 @@ mod tests {
     #[test]
     fn a_span_is_named_as_its_stage() {
         tracing::subscriber::with_default(tracing_subscriber::registry(), || {
-            for stage in [Stage::AgentChange, Stage::AssignmentApply, Stage::StatusWrite] {
+            for stage in [Stage::AgentPlace, Stage::AssignmentApply, Stage::StatusWrite] {
                 assert_eq!(stage.span().metadata().map(tracing::Metadata::name), Some(stage.name()));
             }
         });
