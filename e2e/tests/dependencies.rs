@@ -11,7 +11,7 @@ use serde_json::Value;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("parallax-crds", &[]),
     ("parallax-proto", &["parallax-crds"]),
-    ("parallax-platform", &["parallax-crds"]),
+    ("parallax-platform", &[]),
     ("parallax-hub-core", &["parallax-crds"]),
     ("parallax-member-core", &["parallax-crds"]),
     ("parallax-hub", &["parallax-hub-core", "parallax-platform", "parallax-proto", "parallax-crds"]),
