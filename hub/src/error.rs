@@ -44,6 +44,12 @@ pub enum HubError {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// A part that must live as long as the process has ended before it: a panic, which the log has.
+    #[error("{part} has ended, which is a defect of the hub: report the log; the hub can be started again")]
+    Halted {
+        /// Which part.
+        part: &'static str,
+    },
     /// A kind is not installed.
     #[error("the kind {kind} is not installed: kubectl apply --server-side -f crds/yaml/{file}")]
     MissingKind {

@@ -101,14 +101,21 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), HubE
     // Health is answered to the end: it is the process's, not the fleet's.
     let ended = CancellationToken::new();
     let _ended = ended.clone().drop_guard();
-    tokio::spawn(http.serve(admin::health(readiness), ended.clone()));
-    tokio::spawn(scrapes.serve(admin::metrics(process), ended));
+    tokio::spawn(answer("health", http.serve(admin::health(readiness), ended.clone())));
+    tokio::spawn(answer("metrics", scrapes.serve(admin::metrics(process), ended)));
 
     let stored = preflight::patiently(&stop, || prepare(&client, &settings)).await?;
     let Some(stored) = stored else { return Ok(()) };
     ready.started.ready();
     let hub = Hub { settings, client, registry, metrics, events };
     hub.serve(stored, sessions, ready, stop).await
+}
+
+/// An admin port, to its end; the hub works on without it.
+async fn answer(port: &'static str, serving: impl Future<Output = std::io::Result<()>>) {
+    if let Err(error) = serving.await {
+        tracing::error!(port, %error, "the port answers no longer; restart the hub");
+    }
 }
 
 /// What the hub waits for before it is ready.
@@ -175,13 +182,15 @@ impl Hub {
         let (events, said) = mpsc::channel(WAITING);
         let (writes, streams) = (TaskTracker::new(), TaskTracker::new());
         let brain = self.brain(state, clock, inputs.clone(), writes.clone());
-        let thinking = tokio::spawn(brain.run(taken_in, said, stop.clone()));
+        let mut thinking = tokio::spawn(brain.run(taken_in, said, stop.clone()));
         // Nobody listens any more only when the hub stops.
         let _ = inputs.send(Input::TombstonesLoaded(tombstones)).await;
         let listed = CancellationToken::new();
         self.watch(&inputs, ready, &listed);
         tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(()),
+            _ = &mut thinking => return Err(HubError::Halted { part: "the fleet's state machine" }),
             () = listed.cancelled() => {}
         }
 
@@ -206,14 +215,23 @@ impl Hub {
         };
         let sessions = Sessions { registry: self.registry.clone(), clock, events, tasks: streams.clone() };
         let incoming = tls.incoming(listener, Limits::default());
-        let serving = tokio::spawn(
+        let mut serving = tokio::spawn(
             hub_server()
                 .add_service(FleetServer::new(sessions).max_decoding_message_size(limits::DECODE_BYTES))
                 .add_service(EnrollmentServer::new(enroller).max_decoding_message_size(ENROLLMENT_BYTES))
                 .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()),
         );
         tracing::info!("ready: members are let in");
-        stop.cancelled().await;
+        // Both end when the hub stops. One that ends before would leave a process that looks well and does nothing.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            _ = &mut thinking => return Err(HubError::Halted { part: "the fleet's state machine" }),
+            ended = &mut serving => {
+                tracing::error!(?ended, "members are no longer let in");
+                return Err(HubError::Halted { part: "the listener for members" });
+            }
+        }
 
         for handle in self.registry.all() {
             handle.with(|session| session.bye("HubStops", clock.now()));
