@@ -1,9 +1,9 @@
-//! Why the member can't start, each in one line that says what to do.
+//! Why the member can't start or go on, each in one line that says what to do.
 
 use parallax_platform::PlatformError;
 use parallax_proto::identity::IdentityError;
 
-/// A start that failed.
+/// What ends the process.
 #[derive(Debug, thiserror::Error)]
 pub enum MemberError {
     /// Kubeconfig, port, log level and the like.
@@ -42,4 +42,15 @@ pub enum MemberError {
     /// The stored identity is damaged.
     #[error("the Secret {0} is damaged ({1}); delete it, and give the member a new join token")]
     Identity(String, IdentityError),
+    /// The record of whom the member obeyed is damaged.
+    #[error(
+        "the ConfigMap {0} is damaged: its maxEpoch is not a number; put back the highest epoch that its hub has had, or delete it \
+         to obey that hub at any epoch"
+    )]
+    State(&'static str),
+    /// A part that must live as long as the process has ended before it: a panic, which the log has.
+    #[error(
+        "{0} has ended, which is a defect of the member: report the log; the member can be started again"
+    )]
+    Halted(&'static str),
 }

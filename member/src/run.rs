@@ -58,7 +58,7 @@ pub struct Settings {
 /// Runs the member until `shutdown`.
 ///
 /// # Errors
-/// When it can't start.
+/// When it can't start, or a part of it ends too soon.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), MemberError> {
     let process = parallax_platform::Metrics::new("parallax-member", VERSION);
     let readiness = Readiness::default();
@@ -82,8 +82,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         started = start => started?,
         () = shutdown.cancelled() => return Ok(()),
     };
-    tasks.spawn(started.follow(&settings, caches, shutdown.clone()));
-    shutdown.cancelled().await;
+    Box::pin(started.follow(&settings, caches, shutdown.clone())).await?;
     // Each task knows the shutdown and ends by itself; the whole is bounded by the process's grace.
     while tasks.join_next().await.is_some() {}
     tracing::info!("stopped");
@@ -156,49 +155,58 @@ async fn start(
 
 impl Started {
     /// Works until `shutdown`: the agents first, the hub when there is one.
-    fn follow(
+    async fn follow(
         self,
         settings: &Settings,
         caches: parallax_platform::readiness::Check,
         shutdown: CancellationToken,
-    ) -> impl Future<Output = ()> + use<> {
-        let hub = settings.hub.clone();
-        async move {
-            let Self { client, cluster_uid, identities, identity, token, state, agents, clock, metrics } =
-                self;
-            let known =
-                identity.as_ref().map(MemberIdentity::cluster).or(token.as_ref().map(JoinToken::cluster));
-            if let Some(cluster) = known {
-                agents.name_cluster(cluster.clone());
-            }
-            let mut watches = JoinSet::new();
-            caches.not_ready("the first lists are not complete");
-            tokio::select! {
-                () = store::watch::start(&client, &agents, &mut watches) => {}
-                () = shutdown.cancelled() => return,
-            }
-            caches.ready();
-            let mut work = JoinSet::new();
-            work.spawn(agents::execute(Arc::clone(&agents), shutdown.clone()));
-            work.spawn(agents::write_statuses(Arc::clone(&agents), shutdown.clone()));
+    ) -> Result<(), MemberError> {
+        let Self { client, cluster_uid, identities, identity, token, state, agents, clock, metrics } = self;
+        let known = identity.as_ref().map(MemberIdentity::cluster).or(token.as_ref().map(JoinToken::cluster));
+        if let Some(cluster) = known {
+            agents.name_cluster(cluster.clone());
+        }
+        let mut watches = JoinSet::new();
+        caches.not_ready("the first lists are not complete");
+        tokio::select! {
+            () = store::watch::start(&client, &agents, &mut watches) => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        caches.ready();
+        let mut work = JoinSet::new();
+        work.spawn(agents::execute(Arc::clone(&agents), shutdown.clone()));
+        work.spawn(agents::write_statuses(Arc::clone(&agents), shutdown.clone()));
+        let linked = async {
             // The hub asks at once what runs here: better to know by then.
             tokio::select! {
                 _ = tokio::time::timeout(FIRST_LOOK, agents.looked_at()) => {}
                 () = shutdown.cancelled() => {}
             }
             let identity = tokio::select! {
-                identity = identity_for(&hub, identity, token, &cluster_uid, &identities) => identity,
+                identity = identity_for(&settings.hub, identity, token, &cluster_uid, &identities) => identity,
                 () = shutdown.cancelled() => None,
             };
-            if let Some(identity) = identity {
-                agents.name_cluster(identity.cluster().clone());
-                let Uplink { link, wake } = agents.uplink().clone();
-                let dialler = Dialler { hub, identity: Arc::new(identity) };
-                let courier = Courier::new(Arc::clone(&agents), state, metrics);
-                member::run(link, wake, clock, dialler, courier, shutdown.clone()).await;
-            }
-            while work.join_next().await.is_some() {}
+            let Some(identity) = identity else { return };
+            agents.name_cluster(identity.cluster().clone());
+            let Uplink { link, wake } = agents.uplink().clone();
+            let dialler = Dialler { hub: settings.hub.clone(), identity: Arc::new(identity) };
+            let courier = Courier::new(Arc::clone(&agents), state, metrics);
+            member::run(link, wake, clock, dialler, courier, shutdown.clone()).await;
+        };
+        // One of these that ends before the process would leave a member that looks well and sees nothing.
+        let halted = async {
+            let part = tokio::select! {
+                _ = watches.join_next() => "a watch",
+                _ = work.join_next() => "the work on agents",
+            };
+            if shutdown.is_cancelled() { std::future::pending().await } else { part }
+        };
+        tokio::select! {
+            () = linked => {}
+            part = halted => return Err(MemberError::Halted(part)),
         }
+        while work.join_next().await.is_some() {}
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whom the member obeyed last, kept in a ConfigMap of its own namespace: a hub of an older epoch is refused.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use parallax_crds::labels::MEMBER_MANAGER;
@@ -39,10 +41,7 @@ impl StateStore {
             what: "read the ConfigMap parallax-member-state",
             why: e.to_string(),
         })?;
-        let data = found.and_then(|c| c.data).unwrap_or_default();
-        let hub_uid = data.get("hubUid").filter(|uid| !uid.is_empty()).cloned();
-        let max_epoch = data.get("maxEpoch").and_then(|e| e.parse().ok()).unwrap_or_default();
-        Ok(Obeyed { hub_uid, max_epoch })
+        read(&found.and_then(|c| c.data).unwrap_or_default())
     }
 
     /// Keeps it. Only after this may an order of that epoch be carried out.
@@ -56,5 +55,38 @@ impl StateStore {
             .await
             .map(drop)
             .map_err(|e| e.to_string())
+    }
+}
+
+fn read(data: &BTreeMap<String, String>) -> Result<Obeyed, MemberError> {
+    let hub_uid = data.get("hubUid").filter(|uid| !uid.is_empty()).cloned();
+    let max_epoch = match data.get("maxEpoch") {
+        // Taken for 0, it would let a hub be obeyed that has been superseded.
+        Some(epoch) => epoch.parse().map_err(|_| MemberError::State(NAME))?,
+        None => 0,
+    };
+    Ok(Obeyed { hub_uid, max_epoch })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn data(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+        entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn whoever_was_obeyed_is_remembered() {
+        assert_eq!(read(&data(&[])).unwrap(), Obeyed::default());
+        let obeyed = read(&data(&[("hubUid", "hub"), ("maxEpoch", "7")])).unwrap();
+        assert_eq!(obeyed, Obeyed { hub_uid: Some("hub".to_owned()), max_epoch: 7 });
+    }
+
+    #[test]
+    fn an_epoch_that_is_no_number_is_not_taken_for_none() {
+        let error = read(&data(&[("hubUid", "hub"), ("maxEpoch", "7e")])).unwrap_err();
+        assert!(error.to_string().contains("parallax-member-state"), "{error}");
     }
 }
