@@ -124,12 +124,6 @@ impl<K: Ord + Clone> WriteQueue<K> {
         }
     }
 
-    /// Whether a write of the object is on its way.
-    #[must_use]
-    pub fn is_in_flight(&self, key: &K) -> bool {
-        self.in_flight.contains_key(key)
-    }
-
     /// How many writes are in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
