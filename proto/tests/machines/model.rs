@@ -1,5 +1,8 @@
 //! The world of the two machines: what each end has persisted, the wire, and who carries out orders.
 
+mod hub;
+mod member;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -13,10 +16,8 @@ use parallax_proto::session::{
 use parallax_proto::v1;
 use prost::Message;
 
-/// The member refuses specs with this hash.
-const POISON: u8 = 3;
-/// The member keeps specs with this hash for a while before it persists them.
-const SLOW: u8 = 2;
+use member::{POISON, is, report};
+
 const KEYS: usize = 6;
 
 #[derive(Debug, Clone, Copy)]
@@ -114,10 +115,6 @@ fn hash(n: u8) -> SpecHash {
     SpecHash::from_bytes(&[n; 16]).unwrap()
 }
 
-fn is(order: &Order, n: u8) -> bool {
-    order.hash == hash(n)
-}
-
 fn link(seed: u64, boot: u64, persisted: Option<&(String, u64)>, now: Duration) -> MemberLink {
     let config = MemberLinkConfig {
         cluster_uid: "cluster".to_owned(),
@@ -128,25 +125,6 @@ fn link(seed: u64, boot: u64, persisted: Option<&(String, u64)>, now: Duration) 
         seed: seed ^ boot,
     };
     MemberLink::new(config, now)
-}
-
-fn result(agent: AgentRef, hash: Option<SpecHash>, outcome: Outcome) -> OrderResult {
-    OrderResult { agent, hash, outcome, reason: String::new(), message: String::new() }
-}
-
-fn report(held: &Held) -> AgentReport {
-    AgentReport {
-        agent: held.agent.clone(),
-        hash: Some(held.hash),
-        phase: if held.removing { Phase::Terminating } else { Phase::Running },
-        desired: held.replicas,
-        replicas: held.replicas,
-        ready: held.replicas,
-        synced: true,
-        reason: String::new(),
-        message: String::new(),
-        traceparent: None,
-    }
 }
 
 impl World {
@@ -267,28 +245,6 @@ impl World {
         self.check_bounds();
     }
 
-    fn next_incarnation(&mut self) -> Incarnation {
-        self.incarnations += 1;
-        Incarnation::new(&format!("uid-{}", self.incarnations))
-    }
-
-    fn want(&mut self, order: Order) {
-        self.wanted.insert(order.agent.key.clone(), order.clone());
-        if let Some(session) = &mut self.session {
-            session.upsert(order);
-        }
-    }
-
-    fn delete(&mut self, key: &AgentKey) {
-        if let Some(order) = self.wanted.remove(key) {
-            self.tombstones.insert(order.agent.clone());
-            self.may_go.insert(order.agent.clone());
-            if let Some(session) = &mut self.session {
-                session.remove(order.agent, None);
-            }
-        }
-    }
-
     fn connect(&mut self) {
         if std::mem::take(&mut self.dialling) {
             self.session = Some(HubSession::new(ClusterName::new("member").unwrap(), self.now));
@@ -344,158 +300,6 @@ impl World {
         }
         self.hub_events();
         self.actions();
-    }
-
-    fn hub_events(&mut self) {
-        while let Some(event) = self.session.as_mut().and_then(HubSession::poll_event) {
-            match event {
-                HubEvent::Hello(hello) => {
-                    assert!(hello.max_epoch_seen <= self.epoch);
-                    let config = HubSessionConfig {
-                        hub_uid: "hub".to_owned(),
-                        epoch: self.epoch,
-                        session: format!("session-{}", self.now.as_millis()),
-                        heartbeat: Duration::from_secs(10),
-                        silence: Duration::from_secs(45),
-                        not_after_unix: 0,
-                        lifetime: Duration::from_secs(3600 * 24),
-                    };
-                    let orders = self.wanted.values().cloned().collect();
-                    let removals = self.tombstones.iter().cloned().collect();
-                    self.session.as_mut().unwrap().admit(config, orders, removals, self.now);
-                }
-                HubEvent::Result(result) => {
-                    if result.outcome == Outcome::Gone {
-                        let gone =
-                            self.held.get(&result.agent.key).is_none_or(|held| held.agent != result.agent);
-                        assert!(gone, "{:?} is said to be gone, but held", result.agent);
-                        self.tombstones.remove(&result.agent);
-                    }
-                }
-                HubEvent::Report(report) => {
-                    self.reports.insert(report.agent.key.clone(), report);
-                }
-                HubEvent::Synced => self.synced = true,
-                HubEvent::Unclaimed(held) => {
-                    for held in held {
-                        assert!(!self.wanted.contains_key(&held.agent.key));
-                    }
-                }
-                HubEvent::Closed(reason) => {
-                    self.session = None;
-                    assert!(!reason.to_string().contains("broke the protocol"), "{reason}");
-                }
-                HubEvent::ReportsComplete | HubEvent::Cluster(_) | HubEvent::Events(..) => {}
-            }
-        }
-        if self.session.as_ref().is_some_and(HubSession::is_closed) {
-            self.session = None;
-        }
-    }
-
-    fn actions(&mut self) {
-        while let Some(action) = self.link.poll_action(self.now) {
-            match action {
-                MemberAction::Dial => self.dialling = true,
-                MemberAction::PersistEpoch { hub_uid, epoch } => self.persist = Some((hub_uid, epoch)),
-                MemberAction::Carry(batch) => {
-                    assert_eq!(
-                        self.persisted,
-                        Some((batch.hub_uid.clone(), batch.epoch)),
-                        "obeyed before persisted"
-                    );
-                    for order in batch.orders {
-                        self.works.push_back((batch.nonce, Work::Upsert(order)));
-                    }
-                    for (agent, _) in batch.removals {
-                        self.works.push_back((batch.nonce, Work::Remove(agent)));
-                    }
-                }
-                MemberAction::Close => {
-                    self.dialling = false;
-                    self.persist = None;
-                    self.to_hub.clear();
-                    self.to_member.clear();
-                    self.session = None;
-                }
-                MemberAction::Connected(_) => {}
-                MemberAction::Refused { reason, message } => panic!("{reason}: {message}"),
-                MemberAction::Lost { cause } => assert!(!cause.contains("broke the protocol"), "{cause}"),
-            }
-        }
-    }
-
-    fn persist_epoch(&mut self) {
-        if let Some((hub_uid, epoch)) = self.persist.take() {
-            self.persisted = Some((hub_uid.clone(), epoch));
-            self.link.on_epoch_persisted(&hub_uid, epoch);
-        }
-    }
-
-    fn work(&mut self) {
-        let Some((nonce, work)) = self.works.pop_front() else {
-            return;
-        };
-        match work {
-            Work::Upsert(order) if is(&order, POISON) => {
-                self.link.on_result(nonce, result(order.agent, Some(order.hash), Outcome::Rejected));
-            }
-            Work::Upsert(order) if is(&order, SLOW) => {
-                self.link.on_result(nonce, result(order.agent.clone(), Some(order.hash), Outcome::Waiting));
-                self.waiting.insert(order.agent.key.clone(), order);
-            }
-            Work::Upsert(order) => {
-                self.waiting.remove(&order.agent.key);
-                self.store(&order);
-                self.link.on_result(nonce, result(order.agent, Some(order.hash), Outcome::Persisted));
-            }
-            Work::Remove(agent) => {
-                assert!(self.may_go.contains(&agent), "{agent:?} was never to be removed");
-                self.waiting.retain(|_, order| order.agent != agent);
-                match self.held.get_mut(&agent.key).filter(|held| held.agent == agent) {
-                    Some(held) => {
-                        held.removing = true;
-                        self.writes += 1;
-                        let held = held.clone();
-                        self.link.on_result(nonce, result(agent, None, Outcome::Removing));
-                        self.link.report(report(&held));
-                        self.link.hold(held);
-                    }
-                    None => self.link.on_result(nonce, result(agent, None, Outcome::Gone)),
-                }
-            }
-        }
-        self.pump();
-    }
-
-    fn store(&mut self, order: &Order) {
-        let held =
-            Held { agent: order.agent.clone(), hash: order.hash, replicas: order.replicas, removing: false };
-        self.link.hold(held.clone());
-        self.link.report(report(&held));
-        let old = self.held.insert(order.agent.key.clone(), held.clone());
-        self.writes += u64::from(old.as_ref() != Some(&held));
-        if let Some(old) = old.filter(|old| old.agent != held.agent) {
-            let known = self.may_go.contains(&old.agent) || self.lost.contains(&old.agent);
-            assert!(known, "{:?} was replaced without being deleted", old.agent);
-        }
-    }
-
-    fn late(&mut self) {
-        let removing: Vec<AgentRef> =
-            self.held.values().filter(|held| held.removing).map(|held| held.agent.clone()).collect();
-        for agent in removing {
-            self.held.remove(&agent.key);
-            self.writes += 1;
-            self.link.release(&agent.key);
-            self.link.unreport(&agent.key);
-            self.reports.remove(&agent.key);
-            self.link.on_result(0, result(agent, None, Outcome::Gone));
-        }
-        for order in std::mem::take(&mut self.waiting).into_values() {
-            self.store(&order);
-            self.link.on_result(0, result(order.agent, Some(order.hash), Outcome::Persisted));
-        }
     }
 
     fn pass(&mut self, time: Duration) {
