@@ -16,7 +16,8 @@ pub const AGENT: &str = "parallax.io/agent";
 pub const TYPE: &str = "parallax.io/type";
 /// The agent's incarnation: a label in members, an annotation on the hub (where a restore may set it).
 pub const INCARNATION: &str = "parallax.io/incarnation";
-/// A W3C traceparent: on a ParallaxAgent the change's own, on an AgentAssignment the dispatch's.
+/// A W3C traceparent: on a ParallaxAgent the trace that its changes continue, on an AgentAssignment that of the change
+/// that it came with.
 pub const TRACEPARENT: &str = "parallax.io/traceparent";
 /// On a MemberCluster: the digest of a held removal that the administrator approves.
 pub const PRUNE_APPROVE: &str = "parallax.io/prune-approve";
