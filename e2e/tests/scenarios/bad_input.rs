@@ -51,48 +51,50 @@ async fn a_port_in_use_is_one_clear_line_and_exit_code_1() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_join_token_is_refused_in_both_logs() -> Result<()> {
+async fn a_superseded_join_token_is_refused_in_both_logs() -> Result<()> {
     let world = World::calm("token").await?;
     let record = world.fleet().record();
     let session = world.fleet().hub_endpoints()?.session;
     let binaries = Product::build(env!("CARGO_BIN_EXE_fleet").as_ref(), Progress::Silent).await?;
-    // A true token for a cluster that exists, with its secret changed. The stranger looks for its identity in a
-    // namespace of its own, where there is none.
-    let output = Command::new(&binaries.hub)
-        .args(["token", "stranger", "-o", "json", "--kubeconfig"])
-        .arg(&record.cluster("hub")?.kubeconfig)
-        .output()
-        .await?;
-    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let answer: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let token = answer["token"].as_str().context("no token")?;
-    let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
-    parts[2] = parts[2].chars().rev().collect();
-    let wrong = parts.join(".");
+    // A second token supersedes the first. The stranger looks for its identity in a namespace of its own, where there
+    // is none.
+    let mut tokens = vec![];
+    for _ in 0..2 {
+        let output = Command::new(&binaries.hub)
+            .args(["token", "stranger", "-o", "json", "--kubeconfig"])
+            .arg(&record.cluster("hub")?.kubeconfig)
+            .output()
+            .await?;
+        anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        tokens.push(answer["token"].as_str().context("no token")?.to_owned());
+    }
+    let superseded = tokens.remove(0);
+    let secret = superseded.split('.').nth(2).context("a token has four parts")?.to_owned();
 
     let mut member = Command::new(&binaries.member)
         .arg("--kubeconfig")
         .arg(&record.cluster("member-1")?.kubeconfig)
         .args(["--system-namespace", &world.namespace])
         .args(["--hub", &session, "--bind", "127.0.0.1", "--metrics-port", "0"])
-        .env("PARALLAX_JOIN_TOKEN", &wrong)
+        .env("PARALLAX_JOIN_TOKEN", &superseded)
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
     let stderr = member.stderr.take().context("no stderr")?;
     let mut lines = BufReader::new(stderr).lines();
-    let line = tokio::time::timeout(Duration::from_secs(60), async {
+    let said = tokio::time::timeout(Duration::from_secs(60), async {
         while let Some(line) = lines.next_line().await? {
             if line.contains("token") && line.contains("parallax-hub token") {
-                return Ok::<_, anyhow::Error>(Some(line));
+                return Ok::<_, anyhow::Error>(());
             }
         }
-        Ok(None)
+        anyhow::bail!("the member ended without a word about its token")
     })
-    .await??;
-    assert!(line.is_some(), "the member does not say what to do about its token");
+    .await
+    .context("the member does not say what to do about its token")?;
+    said?;
     member.kill().await?;
-    let secret = &parts[2];
     world
         .eventually("the hub's log says so too", || async {
             let log = world.fleet().log_tail("hub", Component::ParallaxHub, 200);

@@ -92,7 +92,8 @@ async fn the_crd_is_deleted_and_put_back_and_no_pod_is_touched() -> Result<()> {
     for cluster in ["member-1", "member-2"] {
         world
             .cluster_until(cluster, "nothing of these is held any more", |c| {
-                crate::world::condition(c, "PruneBlocked").is_none_or(|(_, message)| !message.contains(&world.namespace))
+                crate::world::condition(c, "PruneBlocked")
+                    .is_none_or(|(_, message)| !message.contains(&world.namespace))
             })
             .await?;
     }

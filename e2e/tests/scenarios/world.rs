@@ -69,7 +69,10 @@ impl World {
     /// Deletes the namespace on the hub, and waits until its agents are gone from everywhere that is connected.
     pub async fn finish(self) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.hub.clone());
-        namespaces.delete(&self.namespace, &DeleteParams::default()).await.context("deleting the namespace")?;
+        namespaces
+            .delete(&self.namespace, &DeleteParams::default())
+            .await
+            .context("deleting the namespace")?;
         self.eventually("the namespace is gone from the hub", || async {
             Ok(namespaces.get_opt(&self.namespace).await?.is_none())
         })
