@@ -45,7 +45,7 @@ enum Command {
 struct HubArgs {
     /// Namespace of the hub's own objects
     #[arg(long, env = "PARALLAX_SYSTEM_NAMESPACE", default_value = SYSTEM_NAMESPACE, value_name = "NAMESPACE", global = true)]
-    namespace_system: String,
+    system_namespace: String,
     /// Trust domain of the fleet's identities, spiffe://DOMAIN/…
     #[arg(long, env = "PARALLAX_TRUST_DOMAIN", default_value = TrustDomain::DEFAULT, value_name = "DOMAIN", global = true)]
     trust_domain: TrustDomain,
@@ -118,10 +118,10 @@ impl RunArgs {
             certificate_validity,
             hold_mass_deletions,
         } = self;
-        let HubArgs { namespace_system, trust_domain } = hub;
+        let HubArgs { system_namespace, trust_domain } = hub;
         let settings = run::Settings {
             kube,
-            namespace: namespace_system,
+            namespace: system_namespace,
             trust_domain,
             bind,
             session_port,
@@ -140,9 +140,9 @@ impl RunArgs {
 impl TokenArgs {
     fn execute(self, hub: HubArgs, kube: KubeArgs) -> ExitCode {
         let Self { cluster, reset, ttl, output } = self;
-        let HubArgs { namespace_system, trust_domain } = hub;
+        let HubArgs { system_namespace, trust_domain } = hub;
         let wish =
-            token_command::Wish { cluster, reset, ttl, output, namespace: namespace_system, trust_domain };
+            token_command::Wish { cluster, reset, ttl, output, namespace: system_namespace, trust_domain };
         run_command(token_command::make(kube, wish))
     }
 }

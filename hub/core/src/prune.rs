@@ -46,7 +46,7 @@ impl Blocked {
         let mut text = String::new();
         // Writing to a String can't fail.
         if self.unknown > 0 {
-            let _ = write!(text, "{} held by the cluster are unknown to the hub", agents(self.unknown));
+            let _ = write!(text, "the cluster holds {} that the hub does not know", agents(self.unknown));
         }
         if self.many > 0 {
             let and = if text.is_empty() { "" } else { "; " };

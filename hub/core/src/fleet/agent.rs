@@ -13,6 +13,7 @@ use parallax_crds::{
     AgentKey, AgentRef, ClusterName, Incarnation, ParallaxAgent, ParallaxAgentStatus, SpecHash, labels,
 };
 
+use super::tellers::Tellers;
 use crate::aggregate::remembered_quiet;
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::Explanation;
@@ -50,6 +51,8 @@ pub(super) struct Agent {
     pub quiet: (Duration, Duration),
     /// When its status changes by time alone.
     pub timer: Option<Duration>,
+    /// Which clusters have told what since the last edit.
+    pub tellers: Tellers,
 }
 
 /// A resolved spec on its way.
@@ -183,6 +186,7 @@ impl Agent {
             writing: None,
             quiet,
             timer: None,
+            tellers: Tellers::default(),
             object,
             uid,
             incarnation,
@@ -202,6 +206,7 @@ impl Agent {
     /// Takes in the spec's current generation.
     pub fn resolve(&mut self, defaults: &FleetDefaults) {
         self.template = resolved(&self.object, defaults);
+        self.tellers.forget();
         self.note_generation();
     }
 

@@ -29,6 +29,7 @@ mod input;
 mod session_events;
 mod sessions;
 mod settling;
+mod tellers;
 mod withdrawal;
 
 use agent::Agent;

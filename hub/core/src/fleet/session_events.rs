@@ -156,13 +156,14 @@ impl Fleet {
     fn member_events(&mut self, name: &ClusterName, events: Vec<MemberEvent>, dropped: u64) {
         for event in events {
             let agent =
-                self.agents.get(&event.agent.key).filter(|a| a.incarnation == event.agent.incarnation);
+                self.agents.get_mut(&event.agent.key).filter(|a| a.incarnation == event.agent.incarnation);
             let Some(agent) = agent else { continue };
+            let message = agent.tellers.tell(&event.reason, name, &event.message);
             self.effects.push_back(Effect::Event {
                 subject: Subject::Agent { key: event.agent.key, uid: agent.uid.clone() },
                 warning: event.warning,
                 reason: event.reason,
-                message: format!("{name}: {}", event.message),
+                message,
             });
         }
         if dropped > 0 {
