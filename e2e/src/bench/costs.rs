@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::propagation::Costs;
+use super::propagation::{AgentWrites, Idle};
 use crate::layout::{Component, FleetRecord};
 use crate::{audit, etcd};
 
@@ -13,24 +13,12 @@ use crate::{audit, etcd};
 const IDLE: Duration = Duration::from_secs(30);
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// How often agents were written on the hub, the user's own write included: the most for one agent, and the mean.
-pub(super) struct Writes {
-    pub(super) max: usize,
-    pub(super) mean: f64,
-}
-
-/// Successful writes of the namespace's ParallaxAgents whose names begin with `prefix`, since `mark` audit events.
-pub(super) fn agent_writes(
-    record: &FleetRecord,
-    mark: usize,
-    namespace: &str,
-    prefix: &str,
-) -> Result<Writes> {
+/// Successful writes of the namespace's ParallaxAgents whose names begin with `prefix`, so far.
+pub(super) fn agent_writes(record: &FleetRecord, namespace: &str, prefix: &str) -> Result<AgentWrites> {
     let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
-    for event in audit::read(&record.cluster("hub")?.audit_log)?.into_iter().skip(mark) {
+    for event in audit::read(&record.cluster("hub")?.audit_log)? {
         let object = &event.object_ref;
         let counts = event.is_write()
-            && event.verb != "delete"
             && object.resource == "parallaxagents"
             && object.namespace == namespace
             && object.name.starts_with(prefix);
@@ -39,30 +27,21 @@ pub(super) fn agent_writes(
         }
     }
     let total: usize = by_name.values().sum();
-    let max = by_name.values().copied().max().unwrap_or_default();
+    let most = by_name.values().copied().max().unwrap_or_default();
     #[allow(clippy::cast_precision_loss)] // Counts of thousands.
     let mean = total as f64 / by_name.len().max(1) as f64;
-    Ok(Writes { max, mean })
+    Ok(AgentWrites { most, mean })
 }
 
-/// Watches the fleet doing nothing, and adds what the writes cost.
-pub(super) async fn idle(
-    record: &FleetRecord,
-    member: &str,
-    single: &Writes,
-    burst: &Writes,
-) -> Result<Costs> {
+/// Watches the fleet doing nothing.
+pub(super) async fn idle(record: &FleetRecord, member: &str) -> Result<Idle> {
     let metrics = &record.cluster("hub")?.etcd.metrics;
     let (writes, puts) = (writes_of_ours(record)?, etcd::puts(metrics).await?);
     tokio::time::sleep(IDLE).await;
-    Ok(Costs {
-        writes_single_max: single.max,
-        writes_single_mean: single.mean,
-        writes_burst_max: burst.max,
-        writes_burst_mean: burst.mean,
-        idle_seconds: IDLE.as_secs_f64(),
-        idle_writes_of_ours: writes_of_ours(record)? - writes,
-        idle_hub_etcd_puts: etcd::puts(metrics).await? - puts,
+    Ok(Idle {
+        seconds: IDLE.as_secs_f64(),
+        writes_of_ours: writes_of_ours(record)? - writes,
+        hub_etcd_puts: etcd::puts(metrics).await? - puts,
         hub_rss_mib: resident(record, "hub", Component::ParallaxHub)?,
         member_rss_mib: resident(record, member, Component::ParallaxMember)?,
     })
@@ -83,7 +62,7 @@ fn writes_of_ours(record: &FleetRecord) -> Result<usize> {
 }
 
 /// Resident memory of a component, in MiB.
-pub(super) fn resident(record: &FleetRecord, cluster: &str, component: Component) -> Result<f64> {
+fn resident(record: &FleetRecord, cluster: &str, component: Component) -> Result<f64> {
     let processes = &record.cluster(cluster)?.processes;
     let process = processes.iter().find(|process| process.component == component);
     let bytes = process.and_then(|process| process.identity.resident_bytes());

@@ -10,11 +10,11 @@ mod until;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use propagation::{PropagationArgs, Report, Subjects};
+use propagation::{Costs, PropagationArgs, Report, Subjects};
 
 use crate::layout::FleetRecord;
 use crate::testing::TestNamespace;
-use crate::{Fleet, FleetOptions, Progress, audit, client};
+use crate::{Fleet, FleetOptions, Progress, client};
 
 /// Measures a running fleet, and for the way back starts a small one whose Deployments keep the status that they
 /// are given.
@@ -31,30 +31,42 @@ pub async fn propagation(
     let member = member.context("this fleet has no member: `fleet up` starts one that has")?;
     let hub = client::from_kubeconfig(&record.cluster("hub")?.kubeconfig).await?;
     let namespace = TestNamespace::create_with(&hub, "bench").await?;
-    let subjects = Subjects {
-        hub,
-        member: client::from_kubeconfig(&member.kubeconfig).await?,
-        member_name: member.name.clone(),
-        namespace: namespace.name().to_owned(),
-    };
+    let mut members = vec![];
+    for cluster in record.clusters.iter().filter(|cluster| cluster.member.is_some()) {
+        members.push((cluster.name.clone(), client::from_kubeconfig(&cluster.kubeconfig).await?));
+    }
+    let subjects = Subjects { hub, members, namespace: namespace.name().to_owned() };
     subjects.prepare().await?;
+    let writes = |prefix| costs::agent_writes(record, &subjects.namespace, prefix);
 
-    let mark = audit::read(&record.cluster("hub")?.audit_log)?.len();
-    let step = progress.step(format!("{} agents one at a time, then {} at once", args.samples, args.burst));
-    let mut report = propagation::run(&subjects, args).await?;
-    let single = costs::agent_writes(record, mark, &subjects.namespace, "single-")?;
-    let burst = costs::agent_writes(record, mark, &subjects.namespace, "burst-")?;
+    let step = progress.step(format!("{} agents one at a time", args.samples));
+    let singles = propagation::one_at_a_time(&subjects, args.samples).await?;
+    let single = writes("single-")?;
+    subjects.clear().await?;
+    step.done();
+
+    let step = progress.step(format!("agents over all {} members, one at a time", subjects.members.len()));
+    let wide = propagation::over_all_members(&subjects, args.samples).await?;
+    let wide_writes = writes("wide-")?;
+    subjects.clear().await?;
+    step.done();
+
+    let step = progress.step(format!("{} agents at once", args.burst));
+    let burst = propagation::burst(&subjects, args.burst).await?;
+    let burst_writes = writes("burst-")?;
+    subjects.clear().await?;
     namespace.delete().await?;
     step.done();
 
     let step = progress.step("the way back, in a fleet whose Deployments keep the status they are given");
-    report.status = Some(status(launcher, args).await?);
+    let status = status(launcher, args).await?;
     step.done();
 
     let step = progress.step("an idle spell");
-    report.costs = Some(costs::idle(record, &member.name, &single, &burst).await?);
+    let idle = costs::idle(record, &member.name).await?;
     step.done();
-    Ok(report)
+    let costs = Costs { writes_single: single, writes_wide: wide_writes, writes_burst: burst_writes, idle };
+    Ok(Report { singles, wide, burst, status, costs })
 }
 
 async fn status(launcher: &Path, args: &PropagationArgs) -> Result<propagation::StatusReport> {
@@ -65,12 +77,11 @@ async fn status(launcher: &Path, args: &PropagationArgs) -> Result<propagation::
     let namespace = TestNamespace::create(&fleet, "bench").await?;
     let subjects = Subjects {
         hub: namespace.hub(),
-        member: fleet.client("member-1").await?,
-        member_name: "member-1".to_owned(),
+        members: vec![("member-1".to_owned(), fleet.client("member-1").await?)],
         namespace: namespace.name().to_owned(),
     };
     subjects.prepare().await?;
-    let report = propagation::run_status(&subjects, args).await;
+    let report = propagation::status(&subjects, args.samples).await;
     fleet.shut_down().await;
     report
 }

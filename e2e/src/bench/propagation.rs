@@ -20,7 +20,9 @@ use serde_json::json;
 use super::percentile::Percentiles;
 use super::seen::Seen;
 use super::until::until;
-pub use report::{Costs, Report, StatusReport};
+pub use burst::run as burst;
+pub use report::{AgentWrites, BurstReport, Costs, Idle, Report, SinglesReport, StatusReport, WideReport};
+pub use status::run as status;
 
 /// The field manager of every write that the bench makes.
 const MANAGER: &str = "parallax-bench";
@@ -38,16 +40,14 @@ pub struct PropagationArgs {
     pub burst: u16,
 }
 
-/// What is measured: a hub, and one of its members.
+/// What is measured: a hub, and its members.
 #[derive(Clone)]
 pub struct Subjects {
     /// An administrator of the hub's cluster.
     pub hub: Client,
-    /// An administrator of the member's cluster.
-    pub member: Client,
-    /// The member's name in the fleet.
-    pub member_name: String,
-    /// An existing namespace on the hub and in the member.
+    /// The members' names in the fleet, and an administrator of each; at least one, and the first is measured most.
+    pub members: Vec<(String, Client)>,
+    /// A namespace of the hub.
     pub namespace: String,
 }
 
@@ -57,20 +57,21 @@ impl Subjects {
     }
 
     fn deployments(&self) -> Api<Deployment> {
-        Api::namespaced(self.member.clone(), &self.namespace)
+        Api::namespaced(self.members[0].1.clone(), &self.namespace)
     }
 
-    fn agent(&self, name: &str, replicas: i32) -> serde_json::Value {
-        json!({
+    /// Applies an agent of one replica in the first member, and says when the call began.
+    async fn apply(&self, name: &str) -> Result<Instant> {
+        self.apply_with(name, json!({"clusters": [self.members[0].0]})).await
+    }
+
+    /// Applies an agent of one replica with this placement, and says when the call began.
+    async fn apply_with(&self, name: &str, placement: serde_json::Value) -> Result<Instant> {
+        let body = json!({
             "apiVersion": "parallax.io/v1alpha1", "kind": "ParallaxAgent",
             "metadata": {"name": name, "namespace": self.namespace},
-            "spec": {"type": "claude", "replicas": replicas, "placement": {"clusters": [self.member_name]}},
-        })
-    }
-
-    /// Applies an agent, and says when the call began.
-    async fn apply(&self, name: &str, replicas: i32) -> Result<Instant> {
-        let body = self.agent(name, replicas);
+            "spec": {"type": "claude", "replicas": 1, "placement": placement},
+        });
         let begin = Instant::now();
         self.agents()
             .patch(name, &PatchParams::apply(MANAGER), &Patch::Apply(&body))
@@ -79,11 +80,11 @@ impl Subjects {
         Ok(begin)
     }
 
-    /// Makes the namespace in the member too, where the floor's Deployments go.
+    /// Makes the namespace in the first member too, where the floor's Deployments go.
     pub(super) async fn prepare(&self) -> Result<()> {
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
-        Api::<Namespace>::all(self.member.clone())
+        Api::<Namespace>::all(self.members[0].1.clone())
             .patch(&self.namespace, &PatchParams::apply(MANAGER), &Patch::Apply(&namespace))
             .await
             .context("making the bench's namespace in the member")?;
@@ -91,7 +92,7 @@ impl Subjects {
     }
 
     /// Deletes what the bench made, and waits until the hub has let go of it.
-    async fn clear(&self) -> Result<()> {
+    pub(super) async fn clear(&self) -> Result<()> {
         let agents = self.agents();
         agents.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
         floor::clear(self).await?;
@@ -102,20 +103,24 @@ impl Subjects {
     }
 }
 
+/// The label selector of everything that a member makes.
+fn ours() -> watcher::Config {
+    watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PARALLAX))
+}
+
+/// Watches for agents that are Running.
+async fn watch_running(subjects: &Subjects) -> Result<Seen> {
+    Seen::start(subjects.agents(), watcher::Config::default(), |agent: &ParallaxAgent| is_running(agent))
+        .await
+}
+
 /// Applies agents one at a time, each beside a direct apply of a Deployment like its own.
-async fn one_at_a_time(
-    subjects: &Subjects,
-    samples: u16,
-) -> Result<(Vec<Duration>, Vec<Duration>, Vec<Duration>)> {
-    let ours = Seen::start(
-        subjects.deployments(),
-        watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PARALLAX)),
-        |_: &Deployment| true,
-    )
-    .await?;
-    let running =
-        Seen::start(subjects.agents(), watcher::Config::default(), |agent: &ParallaxAgent| is_running(agent))
-            .await?;
+///
+/// # Errors
+/// When a write is refused, or something is not seen within two minutes; so for everything here.
+pub async fn one_at_a_time(subjects: &Subjects, samples: u16) -> Result<SinglesReport> {
+    let ours = Seen::start(subjects.deployments(), ours(), |_: &Deployment| true).await?;
+    let running = watch_running(subjects).await?;
     let direct = floor::watch(subjects).await?;
     let (mut floors, mut there, mut back) = (vec![], vec![], vec![]);
     for i in 0..samples {
@@ -124,48 +129,50 @@ async fn one_at_a_time(
         floors.push(direct.when(&name, LIMIT).await? - begin);
 
         let name = format!("single-{i}");
-        let begin = subjects.apply(&name, 1).await?;
+        let begin = subjects.apply(&name).await?;
         there.push(ours.when(&name, LIMIT).await? - begin);
         back.push(running.when(&name, LIMIT).await? - begin);
     }
-    Ok((floors, there, back))
+    Ok(SinglesReport {
+        floor: percentiles(&floors)?,
+        deployment: percentiles(&there)?,
+        running: percentiles(&back)?,
+    })
+}
+
+/// Applies agents one at a time that every member gets a copy of: until the last member has its Deployment.
+///
+/// # Errors
+/// As [`one_at_a_time`].
+pub async fn over_all_members(subjects: &Subjects, samples: u16) -> Result<WideReport> {
+    let mut watches = vec![];
+    for (_, client) in &subjects.members {
+        let deployments: Api<Deployment> = Api::namespaced(client.clone(), &subjects.namespace);
+        watches.push(Seen::start(deployments, ours(), |_: &Deployment| true).await?);
+    }
+    let running = watch_running(subjects).await?;
+    let (mut there, mut back) = (vec![], vec![]);
+    for i in 0..samples {
+        let name = format!("wide-{i}");
+        let begin = subjects.apply_with(&name, json!({"strategy": "Replicate"})).await?;
+        let mut last = Duration::ZERO;
+        for watch in &watches {
+            last = last.max(watch.when(&name, LIMIT).await? - begin);
+        }
+        there.push(last);
+        back.push(running.when(&name, LIMIT).await? - begin);
+    }
+    Ok(WideReport {
+        members: subjects.members.len(),
+        last_deployment: percentiles(&there)?,
+        running: percentiles(&back)?,
+    })
 }
 
 fn is_running(agent: &ParallaxAgent) -> bool {
     agent.status.as_ref().is_some_and(|status| {
         status.phase == Some(Phase::Running) && status.observed_generation == agent.metadata.generation
     })
-}
-
-/// Everything that needs a member whose Deployments become ready.
-///
-/// # Errors
-/// When a write is refused, or something is not seen within two minutes.
-pub async fn run(subjects: &Subjects, args: &PropagationArgs) -> Result<Report> {
-    subjects.clear().await?;
-    let (floor, there, running) = one_at_a_time(subjects, args.samples).await?;
-    subjects.clear().await?;
-    let burst = burst::run(subjects, args.burst).await?;
-    subjects.clear().await?;
-    Ok(Report {
-        floor_apply: percentiles(&floor)?,
-        apply_to_deployment: percentiles(&there)?,
-        apply_to_running: percentiles(&running)?,
-        burst,
-        status: None,
-        costs: None,
-    })
-}
-
-/// The way back, in a member whose controller manager leaves Deployment status alone.
-///
-/// # Errors
-/// As for [`run`].
-pub async fn run_status(subjects: &Subjects, args: &PropagationArgs) -> Result<StatusReport> {
-    subjects.clear().await?;
-    let report = status::run(subjects, args.samples).await?;
-    subjects.clear().await?;
-    Ok(report)
 }
 
 fn percentiles(sample: &[Duration]) -> Result<Percentiles> {

@@ -5,17 +5,19 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::runtime::watcher;
-use parallax_crds::{ParallaxAgent, labels};
 
 use super::report::BurstReport;
-use super::{LIMIT, Subjects, floor, is_running};
+use super::{LIMIT, Subjects, floor, watch_running};
 use crate::bench::seen::Seen;
 
 /// Requests that the bench itself has under way.
 const CONCURRENCY: usize = 32;
 
-pub(super) async fn run(subjects: &Subjects, count: u16) -> Result<BurstReport> {
+/// Applies `count` Deployments directly and then `count` agents, each as fast as the API server takes them.
+///
+/// # Errors
+/// When a write is refused, or something is not seen within two minutes.
+pub async fn run(subjects: &Subjects, count: u16) -> Result<BurstReport> {
     let direct = floor::watch(subjects).await?;
     let names: Vec<_> = (0..count).map(|i| format!("floor-burst-{i}")).collect();
     let begin = Instant::now();
@@ -27,19 +29,12 @@ pub(super) async fn run(subjects: &Subjects, count: u16) -> Result<BurstReport> 
     let floor = last(&direct, &names, begin).await?;
     floor::clear(subjects).await?;
 
-    let ours = Seen::start(
-        subjects.deployments(),
-        watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PARALLAX)),
-        |_: &Deployment| true,
-    )
-    .await?;
-    let running =
-        Seen::start(subjects.agents(), watcher::Config::default(), |agent: &ParallaxAgent| is_running(agent))
-            .await?;
+    let ours = Seen::start(subjects.deployments(), super::ours(), |_: &Deployment| true).await?;
+    let running = watch_running(subjects).await?;
     let names: Vec<_> = (0..count).map(|i| format!("burst-{i}")).collect();
     let begin = Instant::now();
     stream::iter(&names)
-        .map(|name| subjects.apply(name, 1))
+        .map(|name| subjects.apply(name))
         .buffer_unordered(CONCURRENCY)
         .try_collect::<Vec<_>>()
         .await?;

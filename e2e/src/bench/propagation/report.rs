@@ -10,18 +10,40 @@ use crate::bench::percentile::Percentiles;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// A direct apply of a Deployment in the member, seen by a watch.
-    pub floor_apply: Percentiles,
-    /// An agent applied on the hub, its Deployment seen in the member.
-    pub apply_to_deployment: Percentiles,
-    /// An agent applied on the hub, seen Running there.
-    pub apply_to_running: Percentiles,
+    /// One at a time, in one member.
+    pub singles: SinglesReport,
+    /// One at a time, in every member.
+    pub wide: WideReport,
     /// Many at once.
     pub burst: BurstReport,
     /// The way back.
-    pub status: Option<StatusReport>,
+    pub status: StatusReport,
     /// What it cost.
-    pub costs: Option<Costs>,
+    pub costs: Costs,
+}
+
+/// One at a time, in one member.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SinglesReport {
+    /// A direct apply of a Deployment in the member, seen by a watch.
+    pub floor: Percentiles,
+    /// An agent applied on the hub, its Deployment seen in the member.
+    pub deployment: Percentiles,
+    /// An agent applied on the hub, seen Running there.
+    pub running: Percentiles,
+}
+
+/// One at a time, in every member.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WideReport {
+    /// How many members there are.
+    pub members: usize,
+    /// An agent applied on the hub, its Deployment seen in the last of them.
+    pub last_deployment: Percentiles,
+    /// An agent applied on the hub, seen Running there.
+    pub running: Percentiles,
 }
 
 /// Many at once, in seconds from the first call to the last sighting.
@@ -50,77 +72,86 @@ pub struct StatusReport {
     pub status_return: Percentiles,
 }
 
-/// What the run and an idle spell cost.
+/// What it cost.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Costs {
-    /// Writes of ParallaxAgents from apply to Running, one at a time: the most for one agent.
-    pub writes_single_max: usize,
-    /// The same, over all of them divided by their count.
-    pub writes_single_mean: f64,
-    /// The same for the burst: the most for one agent.
-    pub writes_burst_max: usize,
-    /// The same, over all of them divided by their count.
-    pub writes_burst_mean: f64,
-    /// Seconds of the idle spell.
-    pub idle_seconds: f64,
-    /// Mutating requests of the hub and the members in that spell.
-    pub idle_writes_of_ours: usize,
-    /// `etcd_mvcc_put_total` of the hub's etcd in that spell: Kubernetes' own leases are in it.
-    pub idle_hub_etcd_puts: u64,
-    /// Resident memory of the hub after the idle spell, in MiB.
+    /// From apply to Running, one at a time in one member.
+    pub writes_single: AgentWrites,
+    /// The same in every member.
+    pub writes_wide: AgentWrites,
+    /// The same for many at once.
+    pub writes_burst: AgentWrites,
+    /// While nothing changes.
+    pub idle: Idle,
+}
+
+/// How often one ParallaxAgent was written on the hub, the user's own write included.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct AgentWrites {
+    /// The most for one agent.
+    pub most: usize,
+    /// The mean.
+    pub mean: f64,
+}
+
+/// What a fleet costs in which nothing changes.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Idle {
+    /// For how long it was watched.
+    pub seconds: f64,
+    /// Mutating requests of the hub and the members.
+    pub writes_of_ours: usize,
+    /// `etcd_mvcc_put_total` of the hub's etcd: Kubernetes' own leases are in it.
+    pub hub_etcd_puts: u64,
+    /// Resident memory of the hub, in MiB.
     pub hub_rss_mib: f64,
-    /// Resident memory of the member after the idle spell, in MiB.
+    /// Resident memory of the member, in MiB.
     pub member_rss_mib: f64,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { singles, wide, burst, status, costs } = self;
         let ratio = |a: f64, b: f64| if b > 0.0 { a / b } else { f64::NAN };
         writeln!(f, "one at a time")?;
-        writeln!(f, "  floor: direct apply in the member, seen     {}", self.floor_apply)?;
+        writeln!(f, "  floor: direct apply in the member, seen     {}", singles.floor)?;
+        let times = ratio(singles.deployment.p50, singles.floor.p50);
+        writeln!(f, "  apply on the hub, Deployment in the member  {}", singles.deployment)?;
+        writeln!(f, "                                              = {times:.1} × the floor at p50")?;
+        writeln!(f, "  apply on the hub, Running there             {}", singles.running)?;
+        writeln!(f, "over all {} members, one at a time", wide.members)?;
+        writeln!(f, "  apply on the hub, Deployment in the last    {}", wide.last_deployment)?;
+        writeln!(f, "  apply on the hub, Running there             {}", wide.running)?;
+        writeln!(f, "{} at once", burst.count)?;
+        writeln!(f, "  floor: as many direct applies, all seen     {:.2} s", burst.floor_seconds)?;
+        writeln!(f, "  all applied on the hub                      {:.2} s", burst.applied_seconds)?;
+        let times = ratio(burst.deployments_seconds, burst.floor_seconds);
+        writeln!(f, "  all Deployments in the member               {:.2} s", burst.deployments_seconds)?;
+        writeln!(f, "                                              = {times:.1} × the floor")?;
+        writeln!(f, "  all Running on the hub                      {:.2} s", burst.running_seconds)?;
+        writeln!(f, "status return")?;
+        writeln!(f, "  floor: direct status patch, seen            {}", status.floor)?;
+        let times = ratio(status.status_return.p50, status.floor.p50);
+        writeln!(f, "  Deployment status, shown on the hub         {}", status.status_return)?;
+        writeln!(f, "                                              = {times:.1} × the floor at p50")?;
+        writeln!(f, "writes of one ParallaxAgent from apply to Running, the user's own included")?;
+        for (what, writes) in [
+            ("one at a time", costs.writes_single),
+            ("over all members", costs.writes_wide),
+            ("at once", costs.writes_burst),
+        ] {
+            writeln!(f, "  {what:<43} {:.2}, at most {}", writes.mean, writes.most)?;
+        }
+        let idle = &costs.idle;
+        writeln!(f, "idle for {:.0} s", idle.seconds)?;
+        writeln!(f, "  writes of the hub and the members           {}", idle.writes_of_ours)?;
+        writeln!(f, "  etcd puts on the hub (Kubernetes' leases)   {}", idle.hub_etcd_puts)?;
         writeln!(
             f,
-            "  apply on the hub, Deployment in the member  {}  = {:.1} × the floor at p50",
-            self.apply_to_deployment,
-            ratio(self.apply_to_deployment.p50, self.floor_apply.p50)
-        )?;
-        writeln!(f, "  apply on the hub, Running there             {}", self.apply_to_running)?;
-        let b = &self.burst;
-        writeln!(f, "{} at once", b.count)?;
-        writeln!(f, "  floor: as many direct applies, all seen     {:.2} s", b.floor_seconds)?;
-        writeln!(f, "  all applied on the hub                      {:.2} s", b.applied_seconds)?;
-        writeln!(
-            f,
-            "  all Deployments in the member               {:.2} s  = {:.1} × the floor",
-            b.deployments_seconds,
-            ratio(b.deployments_seconds, b.floor_seconds)
-        )?;
-        writeln!(f, "  all Running on the hub                      {:.2} s", b.running_seconds)?;
-        if let Some(s) = &self.status {
-            writeln!(f, "status return")?;
-            writeln!(f, "  floor: direct status patch, seen            {}", s.floor)?;
-            writeln!(
-                f,
-                "  Deployment status, shown on the hub         {}  = {:.1} × the floor at p50",
-                s.status_return,
-                ratio(s.status_return.p50, s.floor.p50)
-            )?;
-        }
-        if let Some(c) = &self.costs {
-            writeln!(f, "costs")?;
-            writeln!(
-                f,
-                "  writes of a ParallaxAgent, apply to Running: one at a time {:.2} (at most {}), burst {:.2} (at most {})",
-                c.writes_single_mean, c.writes_single_max, c.writes_burst_mean, c.writes_burst_max
-            )?;
-            writeln!(
-                f,
-                "  idle for {:.0} s: {} writes of ours, {} etcd puts on the hub (Kubernetes' own leases)",
-                c.idle_seconds, c.idle_writes_of_ours, c.idle_hub_etcd_puts
-            )?;
-            writeln!(f, "  idle memory: hub {:.1} MiB, member {:.1} MiB", c.hub_rss_mib, c.member_rss_mib)?;
-        }
-        Ok(())
+            "  memory of the hub, of a member              {:.1} MiB, {:.1} MiB",
+            idle.hub_rss_mib, idle.member_rss_mib
+        )
     }
 }

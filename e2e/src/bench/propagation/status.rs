@@ -14,7 +14,12 @@ use super::{LIMIT, MANAGER, Subjects, floor, percentiles};
 use crate::bench::seen::Seen;
 use crate::bench::until::until;
 
-pub(super) async fn run(subjects: &Subjects, samples: u16) -> Result<StatusReport> {
+/// Patches the status of Deployments directly, an agent's and one like it in turn, in a member whose controller
+/// manager leaves it alone.
+///
+/// # Errors
+/// When a write is refused, or something is not seen within two minutes.
+pub async fn run(subjects: &Subjects, samples: u16) -> Result<StatusReport> {
     let there =
         Seen::start(subjects.deployments(), watcher::Config::default(), |_: &Deployment| true).await?;
     let direct = Seen::start(subjects.deployments(), watcher::Config::default(), is_ready).await?;
@@ -31,7 +36,7 @@ pub(super) async fn run(subjects: &Subjects, samples: u16) -> Result<StatusRepor
         floors.push(direct.when(&name, LIMIT).await? - begin);
 
         let name = format!("status-{i}");
-        subjects.apply(&name, 1).await?;
+        subjects.apply(&name).await?;
         there.when(&name, LIMIT).await?;
         settle(subjects, &name).await?;
         let begin = make_ready(subjects, &name).await?;
