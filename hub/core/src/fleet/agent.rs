@@ -109,6 +109,13 @@ pub(super) struct Decision {
 pub(super) struct Row {
     /// What was sent in the current session.
     pub sent: Option<(SpecHash, i32)>,
+    /// What the current session was admitted with, until something else is said of it.
+    pub admitted: Option<(SpecHash, i32)>,
+    /// Removals that were sent in the current session, and whose `Gone` hasn't come.
+    pub removals: u32,
+    /// Of the current session's removals, those that an order followed before their `Gone` came: so many times that
+    /// word may be of the copy before the order.
+    pub overtaken: u32,
     /// The cluster may hold it: something was sent once, maybe by an earlier process.
     pub touched: bool,
     /// What the cluster has persisted.
@@ -121,6 +128,14 @@ pub(super) struct Row {
     /// When it was reported.
     pub reported: Option<Timestamp>,
     pub freshness: Freshness,
+}
+
+impl Row {
+    /// The session is over: what was sent in it is as if it had never been.
+    pub fn session_lost(&mut self) {
+        (self.sent, self.admitted, self.heard) = (None, None, false);
+        (self.removals, self.overtaken) = (0, 0);
+    }
 }
 
 /// What of an order is in the member's API server.

@@ -87,6 +87,8 @@ impl Fleet {
             return;
         }
         row.sent = Some((order.hash, order.replicas));
+        row.admitted = None;
+        row.overtaken += std::mem::take(&mut row.removals);
         row.touched = true;
         if row.persisted == Persisted::Unknown {
             row.persisted = Persisted::Nothing;

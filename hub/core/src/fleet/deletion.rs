@@ -78,8 +78,12 @@ impl Fleet {
         let reference = agent.reference(key);
         if let Some(session) = self.clusters.get(cluster).and_then(|c| c.session.as_ref()) {
             let traceparent = Some(agent.traceparent());
-            let remove = Effect::Remove { session: session.id.clone(), agent: reference, traceparent };
-            self.effects.push_back(remove);
+            self.effects.push_back(Effect::Remove {
+                session: session.id.clone(),
+                agent: reference.clone(),
+                traceparent,
+            });
+            self.removal_sent(cluster, &reference);
             self.wait(key, cluster, Wait::Gone);
         } else if self.tombstones.plant(Tombstone { cluster: cluster.clone(), agent: reference }) {
             self.no_longer_waits(key, cluster, now);

@@ -90,9 +90,10 @@ impl Fleet {
         for key in self.index.get(name).map(|i| i.assigned.clone()).unwrap_or_default() {
             let Some(agent) = self.agents.get_mut(&key) else { continue };
             let Some(row) = agent.rows.get_mut(name) else { continue };
-            let settled = row.result.as_ref().is_some_and(|r| r.outcome != Outcome::Persisted);
-            if let (Some((hash, replicas)), Persisted::Unknown, false) = (row.sent, row.persisted, settled) {
+            // No word on it in this session: it was there already, whatever an earlier session has heard last.
+            if let Some((hash, replicas)) = row.admitted.take() {
                 row.persisted = Persisted::Order(hash, replicas);
+                row.result.take_if(|r| r.outcome != Outcome::Persisted);
                 self.touch(&key);
             }
         }
@@ -124,6 +125,7 @@ impl Fleet {
         {
             row.persisted = Persisted::Order(hash, replicas);
         }
+        row.admitted = None;
         row.result = Some(result);
         self.touch(&key);
     }
@@ -205,8 +207,7 @@ impl Fleet {
         let (assigned, withdrawing) = (index.assigned.iter(), index.withdrawing.iter());
         for key in assigned.chain(withdrawing).chain(&index.deleting) {
             if let Some(row) = self.agents.get_mut(key).and_then(|a| a.rows.get_mut(name)) {
-                row.sent = None;
-                row.heard = false;
+                row.session_lost();
             }
         }
         for key in index.deleting.clone() {

@@ -194,6 +194,7 @@ impl Fleet {
 
         let orders = self.orders_for(name, now);
         let removals = self.removals_for(name);
+        removals.iter().for_each(|agent| self.removal_sent(name, agent));
         self.effects.push_back(Effect::Admit { session: id, epoch: self.config.epoch, orders, removals });
         self.deletions_now_ordered(name);
         if !was_reachable {
@@ -216,6 +217,7 @@ impl Fleet {
             let Some(order) = agent.order(&key, name) else { continue };
             let row = agent.rows.entry(name.clone()).or_default();
             row.sent = Some((order.hash, order.replicas));
+            row.admitted = row.sent;
             row.touched = true;
             orders.push(order);
             self.meant_to_be_there(&key, name, now);
@@ -224,15 +226,11 @@ impl Fleet {
     }
 
     /// Everything that the cluster is known to have to remove: tombstones, deletions, and what the guard let go. A
-    /// new order of the same name says it all.
+    /// tombstone of an older incarnation goes beside the new one's order: the session answers it as soon as the member
+    /// holds the new one, even if it did so before and its word was lost.
     fn removals_for(&self, name: &ClusterName) -> Vec<parallax_crds::AgentRef> {
         let suspended = self.clusters.get(name).is_none_or(super::Cluster::is_suspended);
-        let ordered = |key: &AgentKey| {
-            let agent = self.agents.get(key);
-            !suspended && agent.is_some_and(|a| a.is_orderable() && a.order(key, name).is_some())
-        };
-        let mut removals: std::collections::BTreeSet<_> =
-            self.tombstones.of(name).filter(|agent| !ordered(&agent.key)).cloned().collect();
+        let mut removals: std::collections::BTreeSet<_> = self.tombstones.of(name).cloned().collect();
         let Some(index) = self.index.get(name) else { return removals.into_iter().collect() };
         let demanded = index.deleting.iter().filter(|key| !self.is_held(key, name));
         let passed = index.passed.iter().filter(|_| !suspended);

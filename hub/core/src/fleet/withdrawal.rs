@@ -25,6 +25,7 @@ impl Fleet {
         let row = agent.rows.entry(cluster.clone()).or_default();
         row.touched = true;
         row.sent = None;
+        row.admitted = None;
         row.result = None;
         let new = agent.decision.withdrawing.insert(cluster.clone());
         index.withdrawing.insert(key.clone());
@@ -78,11 +79,46 @@ impl Fleet {
     pub(super) fn remove_by_decision(&mut self, cluster: &ClusterName, key: &AgentKey) {
         let Some(member) = self.clusters.get(cluster).filter(|c| !c.is_suspended()) else { return };
         let (Some(session), Some(agent)) = (&member.session, self.agents.get(key)) else { return };
+        let reference = agent.reference(key);
         self.effects.push_back(Effect::Remove {
             session: session.id.clone(),
-            agent: agent.reference(key),
+            agent: reference.clone(),
             traceparent: Some(agent.traceparent()),
         });
+        self.removal_sent(cluster, &reference);
+    }
+
+    /// The current session was told to remove the agent.
+    pub(super) fn removal_sent(&mut self, cluster: &ClusterName, reference: &AgentRef) {
+        let agent = self.agents.get_mut(&reference.key).filter(|a| a.incarnation == reference.incarnation);
+        if let Some(row) = agent.and_then(|a| a.rows.get_mut(cluster)) {
+            row.removals += 1;
+        }
+    }
+
+    /// Whether `Gone` may be the word on a removal that an order of the same agent followed. It says nothing of what
+    /// that order made, so a removal that is meant now is sent again: the word on that comes after all of it.
+    fn take_overtaken(&mut self, cluster: &ClusterName, reference: &AgentRef, now: Now) -> bool {
+        let AgentRef { key, incarnation } = reference;
+        let Some(agent) = self.agents.get_mut(key).filter(|a| a.incarnation == *incarnation) else {
+            return false;
+        };
+        let Some(row) = agent.rows.get_mut(cluster) else { return false };
+        if row.overtaken == 0 {
+            row.removals = row.removals.saturating_sub(1);
+            return false;
+        }
+        row.overtaken -= 1;
+        match &agent.life {
+            Life::Deleting { waits, .. } if waits.get(cluster) == Some(&Wait::Gone) => {
+                self.demand(key, cluster, now);
+            }
+            Life::Living if self.index.get(cluster).is_some_and(|i| i.passed.contains(key)) => {
+                self.remove_by_decision(cluster, key);
+            }
+            _ => {}
+        }
+        true
     }
 
     /// An administrator's annotation may approve what is held.
@@ -126,6 +162,9 @@ impl Fleet {
 
     /// The cluster has nothing of the agent any longer.
     pub(super) fn gone(&mut self, cluster: &ClusterName, reference: &AgentRef, now: Now) {
+        if self.take_overtaken(cluster, reference, now) {
+            return;
+        }
         let AgentRef { key, incarnation } = reference;
         self.tombstones.lift(&Tombstone { cluster: cluster.clone(), agent: reference.clone() });
         let Some(agent) = self.agents.get_mut(key).filter(|a| a.incarnation == *incarnation) else {

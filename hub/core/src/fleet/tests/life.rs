@@ -1,9 +1,11 @@
 //! An agent's life: applied, edited, scaled, suspended, deleted, made again.
 
+use std::collections::VecDeque;
+
 use parallax_crds::Phase;
 use parallax_crds::agent::{Placement, Strategy};
 
-use super::world::{World, cluster, key};
+use super::world::{Channel, World, cluster, key};
 use crate::fleet::*;
 
 #[test]
@@ -38,9 +40,7 @@ fn the_decision_is_written_beside_the_finalizer_and_orders_wait_for_it() {
     world.log.clear();
     world.apply("x", |_| {});
     // The watch's word alone: the finalizer's write is not answered yet.
-    while world.inbox.get(&super::world::Channel::Agents).is_some_and(|q| !q.is_empty())
-        && world.log.is_empty()
-    {
+    while world.inbox.get(&Channel::Agents).is_some_and(|q| !q.is_empty()) && world.log.is_empty() {
         world.deliver(0);
     }
     assert_eq!(world.count(|e| matches!(e, Effect::AddFinalizer { .. })), 1);
@@ -165,6 +165,81 @@ fn an_agent_made_again_while_its_member_is_away_replaces_the_old_one() {
     assert_ne!(world.incarnation_held("a", "x"), old);
     assert!(world.tombstones.is_empty(), "{:?}", world.tombstones);
     assert_eq!(world.status("x").phase, Some(Phase::Running));
+}
+
+#[test]
+fn a_tombstone_ends_although_the_word_that_a_new_incarnation_replaced_the_old_was_lost() {
+    let mut world = World::with(&["a"]);
+    world.apply("x", |_| {});
+    world.settle();
+    world.cut("a");
+    world.delete("x");
+    world.settle();
+    world.apply("x", |spec| spec.placement = Some(on(&["a"])));
+    world.settle();
+    world.connect("a");
+    // Its Hello is answered with the order; what it answers to that is lost.
+    while world.incarnation_held("a", "x") != world.agents[&key("x")].metadata.uid {
+        assert!(world.deliver(0), "it is never ordered");
+    }
+    world.cut("a");
+    world.settle();
+    assert_eq!(world.tombstones.len(), 1);
+    world.connect("a");
+    world.pass(5);
+    assert!(world.tombstones.is_empty(), "{:?}", world.tombstones);
+    assert_eq!(world.status("x").phase, Some(Phase::Running));
+}
+
+#[test]
+fn an_edit_whose_persistence_was_reported_in_vain_is_synced_when_the_member_is_back() {
+    let mut world = World::with(&["a"]);
+    world.apply("x", |_| {});
+    world.settle();
+    world.log.clear();
+    world.apply("x", |spec| spec.image = Some("other".to_owned()));
+    while world.orders_and_removals() == 0 {
+        assert!(world.deliver(0), "it is never ordered");
+    }
+    world.cut("a");
+    world.connect("a");
+    world.pass(5);
+    let synced = world.status("x").conditions.iter().find(|c| c.type_ == "Synced").unwrap();
+    assert_eq!(synced.status, "True", "{synced:?}");
+    assert_eq!(world.status("x").cluster_summary.as_ref().unwrap().synced, 1);
+}
+
+#[test]
+fn a_deletion_does_not_take_the_word_on_an_earlier_removal_for_its_own() {
+    let mut world = World::with(&["a", "b"]);
+    world.apply("x", |spec| spec.placement = Some(on(&["a"])));
+    world.settle();
+    // All but what members say: that is late.
+    let rest = |world: &mut World| {
+        let pending = |(channel, queue): (&Channel, &VecDeque<Input>)| {
+            !queue.is_empty() && !matches!(channel, Channel::Session(_))
+        };
+        while world.inbox.iter().any(pending) {
+            world.deliver(0);
+        }
+    };
+    world.apply("x", |spec| spec.placement = Some(on(&["b"])));
+    rest(&mut world);
+    assert_eq!(world.held("a", "x"), None);
+    world.apply("x", |spec| spec.placement = Some(on(&["a"])));
+    rest(&mut world);
+    assert_eq!(world.held("a", "x"), Some(1));
+    world.members.get_mut(&cluster("a")).unwrap().lingering = true;
+    world.delete("x");
+    rest(&mut world);
+    // Now the words come: gone, persisted, removing.
+    while world.deliver(0) {}
+    assert!(world.agents.contains_key(&key("x")), "its pods still end in a");
+    world.pods_end("a");
+    world.pass(5);
+    assert!(world.agents.is_empty());
+    assert_eq!((world.held("a", "x"), world.held("b", "x")), (None, None));
+    assert!(world.tombstones.is_empty());
 }
 
 #[test]

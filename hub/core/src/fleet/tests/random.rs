@@ -140,6 +140,8 @@ proptest! {
             prop_assert!(object.metadata.deletion_timestamp.is_none(), "{key} is not let go");
             let decision = object.status.as_ref().unwrap().placement.as_ref().unwrap();
             prop_assert!(decision.withdrawing.is_empty(), "{key}: {decision:?}");
+            let synced = world.status(key.name()).conditions.iter().find(|c| c.type_ == "Synced").unwrap();
+            prop_assert_eq!(&synced.status, "True", "{}: {:?}", key, synced);
             for name in CLUSTERS {
                 let share = decision.targets.iter().find(|t| t.cluster == name).map(|t| t.replicas);
                 let wanted = share.map(|share| if object.spec.suspend { 0 } else { share });

@@ -100,8 +100,11 @@ impl World {
     pub(super) fn remove_there(&mut self, name: &ClusterName, agent: &AgentRef) {
         let member = self.members.get_mut(name).unwrap();
         let holds = member.held.get(&agent.key).is_some_and(|(i, ..)| *i == agent.incarnation);
-        if holds && member.lingering && !member.ending.contains(agent) {
-            member.ending.push(agent.clone());
+        if holds && member.lingering {
+            // A removal that is begun isn't done sooner for being asked for again.
+            if !member.ending.contains(agent) {
+                member.ending.push(agent.clone());
+            }
             return self.say(name, SessionEvent::Result(result(agent, None, Outcome::Removing)));
         }
         if holds {
