@@ -43,15 +43,7 @@ async fn what_the_hub_does_not_know_is_held_until_it_is_approved() -> Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_label_sweeps_nothing_away() -> Result<()> {
     let world = World::alone("label").await?;
-    label(&world, "member-1", json!("fast")).await?;
-    let spec = json!({"type": "claude", "placement": {"clusterSelector": {"matchLabels": {"tier": "fast"}}}});
-    let names: Vec<_> = (0..10).map(|i| format!("agent-{i}")).collect();
-    for name in &names {
-        world.apply(name, spec.clone()).await?;
-    }
-    for name in &names {
-        world.running(name, "1/1").await?;
-    }
+    let names = ten_by_label(&world).await?;
 
     label(&world, "member-1", Value::Null).await?;
     let digest = held_digest(&world, "member-1", &world.namespace).await?;
@@ -75,15 +67,7 @@ async fn an_edited_label_sweeps_nothing_away() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_label_that_is_put_back_releases_what_was_held() -> Result<()> {
     let world = World::alone("label-back").await?;
-    label(&world, "member-1", json!("fast")).await?;
-    let spec = json!({"type": "claude", "placement": {"clusterSelector": {"matchLabels": {"tier": "fast"}}}});
-    let names: Vec<_> = (0..10).map(|i| format!("agent-{i}")).collect();
-    for name in &names {
-        world.apply(name, spec.clone()).await?;
-    }
-    for name in &names {
-        world.running(name, "1/1").await?;
-    }
+    let names = ten_by_label(&world).await?;
     label(&world, "member-1", Value::Null).await?;
     held_digest(&world, "member-1", &world.namespace).await?;
     label(&world, "member-1", json!("fast")).await?;
@@ -96,6 +80,20 @@ async fn a_label_that_is_put_back_releases_what_was_held() -> Result<()> {
         world.agents().delete(name, &DeleteParams::default()).await?;
     }
     world.finish().await
+}
+
+/// Ten agents that run in member-1 because of its label.
+async fn ten_by_label(world: &World) -> Result<Vec<String>> {
+    label(world, "member-1", json!("fast")).await?;
+    let spec = json!({"type": "claude", "placement": {"clusterSelector": {"matchLabels": {"tier": "fast"}}}});
+    let names: Vec<_> = (0..10).map(|i| format!("agent-{i}")).collect();
+    for name in &names {
+        world.apply(name, spec.clone()).await?;
+    }
+    for name in &names {
+        world.running(name, "1/1").await?;
+    }
+    Ok(names)
 }
 
 async fn label(world: &World, cluster: &str, value: Value) -> Result<()> {
