@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod bench;
 pub mod binaries;
+pub mod cargo;
 pub mod cli;
 pub mod client;
 pub mod control_plane;

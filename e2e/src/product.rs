@@ -6,6 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, bail};
 
 use crate::binaries::check_rust;
+use crate::cargo::cargo;
 use crate::manifests::repository;
 use crate::progress::Progress;
 
@@ -36,7 +37,7 @@ impl Product {
         let step = progress
             .long_step("building parallax-hub and parallax-member", "minutes the first time, then seconds");
         let profile = Profile::of(directory);
-        let mut command = tokio::process::Command::new("cargo");
+        let mut command = tokio::process::Command::from(cargo());
         command
             // The whole workspace is named, as by the alias `cargo fleet`: so features are resolved alike, and no
             // dependency is compiled twice.

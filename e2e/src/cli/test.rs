@@ -8,6 +8,7 @@ use tokio::process::Command;
 
 use super::{print, this_binary};
 use crate::binaries::Binaries;
+use crate::cargo::cargo;
 use crate::manifests::repository;
 use crate::product::Product;
 use crate::progress::Progress;
@@ -22,7 +23,7 @@ pub(super) async fn test(filter: Option<String>) -> anyhow::Result<ExitCode> {
         .context("finding programs")??;
     Product::build(&launcher, progress).await?;
 
-    let mut cargo = Command::new("cargo")
+    let mut cargo = Command::from(cargo())
         .args(["test", "--workspace", "--release", "--no-fail-fast"])
         .args(filter)
         // The same cases in every run: a new counterexample is sought on purpose, with another seed.
