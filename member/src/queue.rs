@@ -1,6 +1,7 @@
 //! A work queue of agents: each is worked on by one at a time, and once more when something changed meanwhile.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_crds::AgentKey;
@@ -93,8 +94,8 @@ impl Queue {
         }
     }
 
-    /// The next agent to work on; [`Self::done`] must follow.
-    pub async fn next(&self) -> AgentKey {
+    /// The next agent to work on: it is in work until its turn is dropped.
+    pub async fn next(self: &Arc<Self>) -> Turn {
         loop {
             let until = {
                 let mut state = self.state.lock();
@@ -107,7 +108,7 @@ impl Queue {
                 if let Some(key) = state.ready.pop_front() {
                     state.queued.remove(&key);
                     state.working.insert(key.clone(), false);
-                    return key;
+                    return Turn { queue: Arc::clone(self), key };
                 }
                 state.later.first().map(|(due, _)| *due)
             };
@@ -118,8 +119,7 @@ impl Queue {
         }
     }
 
-    /// An agent's work is over, for better or worse.
-    pub fn done(&self, key: &AgentKey) {
+    fn done(&self, key: &AgentKey) {
         let mut state = self.state.lock();
         if state.working.remove(key) == Some(true) && state.add(key) {
             self.wake.notify_one();
@@ -127,6 +127,26 @@ impl Queue {
         if state.is_idle() {
             self.rest.notify_one();
         }
+    }
+}
+
+/// An agent's turn. It is over when it is dropped: whatever happens in it, a panic too, the agent's next one can come.
+#[must_use]
+pub struct Turn {
+    queue: Arc<Queue>,
+    key: AgentKey,
+}
+
+impl Turn {
+    /// Whose turn it is.
+    pub fn key(&self) -> &AgentKey {
+        &self.key
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.queue.done(&self.key);
     }
 }
 
@@ -140,36 +160,49 @@ mod tests {
 
     #[tokio::test]
     async fn an_agent_is_queued_once_and_worked_on_by_one() {
-        let queue = Queue::default();
+        let queue = Arc::new(Queue::default());
         queue.add(&key("a"));
         queue.add(&key("a"));
         queue.add(&key("b"));
-        assert_eq!(queue.next().await, key("a"));
-        assert_eq!(queue.next().await, key("b"));
+        let [first, second] = [queue.next().await, queue.next().await];
+        assert_eq!([first.key(), second.key()], [&key("a"), &key("b")]);
         queue.add(&key("a"));
         assert_eq!(queue.depth(), 0);
-        queue.done(&key("a"));
-        assert_eq!(queue.next().await, key("a"));
-        queue.done(&key("a"));
-        queue.done(&key("b"));
+        drop(first);
+        let again = queue.next().await;
+        assert_eq!(again.key(), &key("a"));
+        drop((again, second));
+        queue.idle().await;
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_ends_in_a_panic_is_over() {
+        let queue = Arc::new(Queue::default());
+        queue.add(&key("a"));
+        let turn = queue.next().await;
+        queue.add(&key("a"));
+        let work = tokio::spawn(async move { panic!("{} can't be worked on", turn.key()) });
+        assert!(work.await.is_err_and(|error| error.is_panic()));
+        assert_eq!(queue.depth(), 1, "what changed meanwhile is looked at");
+        drop(queue.next().await);
         queue.idle().await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn pauses_double_and_are_forgotten_when_it_went_well() {
-        let queue = Queue::default();
+        let queue = Arc::new(Queue::default());
         let mut waited = Vec::new();
         for _ in 0..3 {
             let began = Instant::now();
             queue.retry(&key("a"), 0.0);
-            queue.done(&queue.next().await);
+            drop(queue.next().await);
             waited.push(began.elapsed().as_millis());
         }
         assert_eq!(waited, [250, 500, 1000]);
         queue.settled(&key("a"));
         let began = Instant::now();
         queue.retry(&key("a"), 0.0);
-        queue.next().await;
+        drop(queue.next().await);
         assert_eq!(began.elapsed().as_millis(), 250);
     }
 }

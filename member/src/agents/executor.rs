@@ -23,25 +23,13 @@ pub async fn run(agents: Arc<Agents>, shutdown: CancellationToken) {
             biased;
             () = shutdown.cancelled() => break,
             Some(_) = work.join_next(), if !work.is_empty() => {}
-            key = agents.queue.next(), if work.len() < WORKERS => {
-                let turn = Turn { agents: Arc::clone(&agents), key };
-                work.spawn(async move { turn.agents.reconcile(&turn.key).await });
+            turn = agents.queue.next(), if work.len() < WORKERS => {
+                let agents = Arc::clone(&agents);
+                work.spawn(async move { agents.reconcile(turn.key()).await });
             }
         }
     }
     let _ = tokio::time::timeout(GRACE, async { while work.join_next().await.is_some() {} }).await;
-}
-
-/// An agent's turn; it ends whatever happens in it.
-struct Turn {
-    agents: Arc<Agents>,
-    key: AgentKey,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.agents.queue.done(&self.key);
-    }
 }
 
 impl Agents {

@@ -63,7 +63,7 @@ pub struct Agents {
     index: Mutex<Index>,
     orders: Mutex<orders::Orders>,
     queue: Arc<Queue>,
-    statuses: Queue,
+    statuses: Arc<Queue>,
     conflicts: conflicts::Conflicts,
     /// Objects that stay different after a write: what was wanted and what came of it.
     stubborn: Mutex<HashMap<(ChildKind, AgentKey), (u64, u64)>>,
@@ -88,7 +88,7 @@ impl Agents {
             index: Mutex::default(),
             orders: Mutex::default(),
             queue: Arc::default(),
-            statuses: Queue::default(),
+            statuses: Arc::default(),
             conflicts: conflicts::Conflicts::default(),
             stubborn: Mutex::default(),
             about: Mutex::new(about),

@@ -29,12 +29,9 @@ pub async fn run(agents: Arc<Agents>, shutdown: CancellationToken) {
             biased;
             () = shutdown.cancelled() => return,
             Some(_) = work.join_next(), if !work.is_empty() => {}
-            key = agents.statuses.next(), if work.len() < WRITERS => {
+            turn = agents.statuses.next(), if work.len() < WRITERS => {
                 let agents = Arc::clone(&agents);
-                work.spawn(async move {
-                    agents.write_status(&key).await;
-                    agents.statuses.done(&key);
-                });
+                work.spawn(async move { agents.write_status(turn.key()).await });
             }
         }
     }
