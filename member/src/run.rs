@@ -169,7 +169,9 @@ impl Started {
         let mut watches = JoinSet::new();
         caches.not_ready("the first lists are not complete");
         tokio::select! {
-            () = store::watch::start(&client, &agents, &mut watches) => {}
+            listed = store::watch::start(&client, &agents, &mut watches) => {
+                listed.map_err(|_| MemberError::Halted("a watch"))?;
+            }
             () = shutdown.cancelled() => return Ok(()),
         }
         caches.ready();

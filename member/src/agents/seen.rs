@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kube::api::ObjectMeta;
 use parallax_crds::{AgentAssignment, AgentKey};
 
 use super::Agents;
@@ -37,9 +38,8 @@ impl Agents {
     }
 
     /// An assignment that the watch saw go.
-    pub fn assignment_deleted(&self, object: &AgentAssignment) {
-        let key = key_of(&object.metadata);
-        let gone = self.index.lock().drop_assignment(&key, &End::of(&object.metadata));
+    pub fn assignment_deleted(&self, meta: &ObjectMeta) {
+        let gone = self.index.lock().drop_assignment(&key_of(meta), &End::of(meta));
         if let Some(gone) = gone {
             self.assignment_gone(&gone);
         }

@@ -45,6 +45,13 @@ impl<T: Versioned> Kept<T> {
         Some(self.live.replace(Arc::new(new)))
     }
 
+    /// A listing has the object of that UID.
+    pub fn listed(&mut self, uid: &str, listing: u32) {
+        if self.live.as_ref().is_some_and(|live| live.uid() == uid) {
+            self.listing = listing;
+        }
+    }
+
     /// The object of that UID went at that version; what was there, if it was that one and no later.
     pub fn remove(&mut self, uid: &str, version: u64) -> Option<Arc<T>> {
         let ours = self.live.as_ref().is_some_and(|live| live.uid() == uid && live.version() <= version);

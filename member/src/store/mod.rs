@@ -179,6 +179,13 @@ impl Index {
         Some((old, slot.assignment.live()?.clone()))
     }
 
+    /// A listing has the assignment of that UID, but not in a form that can be read.
+    pub fn keep_assignment(&mut self, key: &AgentKey, uid: &str) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.assignment.listed(uid, self.listings.assignments);
+        }
+    }
+
     /// An assignment is gone; what was there.
     pub fn drop_assignment(&mut self, key: &AgentKey, end: &End<'_>) -> Option<Arc<Assignment>> {
         let gone = self.slots.get_mut(key)?.assignment.remove(end.uid, end.version)?;

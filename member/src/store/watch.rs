@@ -25,9 +25,16 @@ use crate::agents::Agents;
 const PAGE: u32 = 100;
 
 /// Starts all watches in `tasks`; returns once every one has listed what there is.
-pub async fn start(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) {
+///
+/// # Errors
+/// When one has ended before: what it watches is not known, and nothing may be done by what isn't there.
+pub async fn start(
+    client: &Client,
+    agents: &Arc<Agents>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), oneshot::error::RecvError> {
     let ours = || config().labels(&format!("{MANAGED_BY}={MANAGED_BY_PARALLAX}"));
-    let all = [
+    let watches = [
         assignments(client, agents, tasks),
         children(ChildKind::Deployment, client, agents, ours(), tasks),
         children(ChildKind::Service, client, agents, ours(), tasks),
@@ -35,10 +42,14 @@ pub async fn start(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()
         namespaces(client, agents, tasks),
         nodes(client, agents, tasks),
     ];
-    for filled in all {
-        // A watch ends only with the process.
-        let _ = filled.await;
+    all(watches).await
+}
+
+async fn all<const N: usize>(lists: [oneshot::Receiver<()>; N]) -> Result<(), oneshot::error::RecvError> {
+    for filled in lists {
+        filled.await?;
     }
+    Ok(())
 }
 
 fn config() -> Config {
@@ -48,34 +59,29 @@ fn config() -> Config {
 fn assignments(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
     let api = Api::<DeserializeGuard<AgentAssignment>>::all(client.clone());
     let agents = Arc::clone(agents);
-    follow(api, config(), "AgentAssignments", tasks, move |event| {
-        // One that can't be read must not stop the others.
-        let read = |guarded: DeserializeGuard<AgentAssignment>| match guarded.0 {
-            Ok(object) => Some(object),
+    follow(api, config(), "AgentAssignments", tasks, move |event| assignment(&agents, event))
+}
+
+/// What becomes of an assignment. One that can't be read stops no other one, and stays what it last was.
+fn assignment(agents: &Agents, event: Event<DeserializeGuard<AgentAssignment>>) {
+    match event {
+        Event::Init => agents.with_index(super::Index::list_assignments),
+        Event::Apply(object) | Event::InitApply(object) => match object.0 {
+            Ok(object) => agents.assignment_seen(object),
             Err(invalid) => {
                 let key = key_of(&invalid.metadata);
                 tracing::error!(agent = %key, "an AgentAssignment can't be read and is left alone: {}", invalid.error);
-                None
+                let uid = invalid.metadata.uid.as_deref().unwrap_or_default();
+                agents.with_index(|index| index.keep_assignment(&key, uid));
             }
-        };
-        match event {
-            Event::Init => agents.with_index(super::Index::list_assignments),
-            Event::Apply(object) | Event::InitApply(object) => {
-                if let Some(object) = read(object) {
-                    agents.assignment_seen(object);
-                }
-            }
-            Event::Delete(object) => {
-                if let Some(object) = read(object) {
-                    agents.assignment_deleted(&object);
-                }
-            }
-            Event::InitDone => {
-                let gone = agents.with_index(super::Index::sweep_assignments);
-                gone.iter().for_each(|gone| agents.assignment_gone(gone));
-            }
+        },
+        // Its metadata says all that its end does.
+        Event::Delete(object) => agents.assignment_deleted(object.meta()),
+        Event::InitDone => {
+            let gone = agents.with_index(super::Index::sweep_assignments);
+            gone.iter().for_each(|gone| agents.assignment_gone(gone));
         }
-    })
+    }
 }
 
 fn children(
@@ -157,7 +163,8 @@ fn nodes(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> ones
     })
 }
 
-/// Hands the events of a watch on, until the task is aborted; the receiver hears of the first complete list.
+/// Hands the events of a watch on, until the task is aborted; the receiver hears of the first complete list, and the
+/// task ends when nobody waits for that any more.
 fn follow<K>(
     api: Api<K>,
     config: Config,
@@ -172,21 +179,150 @@ where
     tasks.spawn(async move {
         let mut filled = Some(filled);
         let mut events = pin!(watcher(api, config).default_backoff());
-        while let Some(event) = events.next().await {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = given_up(&mut filled) => return,
+                event = events.next() => event,
+            };
             match event {
-                Ok(event) => {
+                Some(Ok(event)) => {
                     let listed = matches!(event, Event::InitDone);
                     on(event);
-                    if listed && let Some(filled) = filled.take() {
-                        // Nobody waits any more when the process is stopping.
-                        let _ = filled.send(());
+                    if listed
+                        && let Some(filled) = filled.take()
+                        && filled.send(()).is_err()
+                    {
+                        return;
                     }
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     tracing::warn!("watching {what}: {}; trying again", explain_watch(&error));
                 }
+                None => return,
             }
         }
     });
     receiver
+}
+
+/// Returns when nobody waits for the first list any more; never, once it was told.
+async fn given_up(filled: &mut Option<oneshot::Sender<()>>) {
+    match filled {
+        Some(filled) => filled.closed().await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use kube::Config as Connection;
+    use parallax_crds::AgentKey;
+    use parallax_crds::link::ClusterReport;
+    use parallax_proto::session::{MemberLink, MemberLinkConfig};
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::agents::{Settings, Uplink};
+    use crate::metrics::Metrics;
+    use crate::store::Versioned as _;
+
+    /// A client of an API server that isn't there.
+    fn client() -> Client {
+        Client::try_from(Connection::new("http://127.0.0.1:1".parse().unwrap())).unwrap()
+    }
+
+    fn agents() -> Arc<Agents> {
+        let config = MemberLinkConfig {
+            cluster_uid: "uid".to_owned(),
+            boot_id: "boot".to_owned(),
+            member_version: "1".to_owned(),
+            hub_uid: None,
+            max_epoch: 0,
+            seed: 1,
+        };
+        let link = Arc::new(Mutex::new(MemberLink::new(config, Duration::ZERO)));
+        let settings = Settings { own_namespace: "parallax-system".to_owned(), create_namespaces: false };
+        let metrics = Metrics::new(&parallax_platform::Metrics::new("member", "1"));
+        let uplink = Uplink { link, wake: Arc::new(Notify::new()) };
+        Agents::new(client(), settings, ClusterReport::default(), uplink, metrics)
+    }
+
+    fn object(version: u64, spec: &Value) -> DeserializeGuard<AgentAssignment> {
+        let metadata =
+            json!({"namespace": "team", "name": "a", "uid": "u1", "resourceVersion": version.to_string()});
+        let object = json!({
+            "apiVersion": "parallax.io/v1alpha1", "kind": "AgentAssignment", "metadata": metadata, "spec": spec,
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn good(version: u64) -> DeserializeGuard<AgentAssignment> {
+        let spec = json!({
+            "agent": {"namespace": "team", "name": "a", "incarnation": "i1"},
+            "hub": "hub",
+            "hash": "0".repeat(64),
+            "replicas": 1,
+            "template": {"type": "claude", "image": "example/claude:1"},
+        });
+        let object = object(version, &spec);
+        assert!(object.0.is_ok(), "{object:?}");
+        object
+    }
+
+    fn unreadable(version: u64) -> DeserializeGuard<AgentAssignment> {
+        let object = object(version, &json!("of another version"));
+        assert!(object.0.is_err());
+        object
+    }
+
+    fn known(agents: &Agents) -> Option<u64> {
+        let key = AgentKey::new("team", "a");
+        agents.with_index(|index| index.assignment(&key)).map(|assignment| assignment.version())
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_assignment_that_cannot_be_read_is_seen() {
+        let agents = agents();
+        assignment(&agents, Event::Apply(good(1)));
+        assignment(&agents, Event::Apply(unreadable(2)));
+        assert_eq!(known(&agents), Some(1), "it stays what it was");
+        assignment(&agents, Event::Delete(unreadable(3)));
+        assert_eq!(known(&agents), None);
+    }
+
+    #[tokio::test]
+    async fn an_assignment_that_a_list_has_is_there_whether_it_can_be_read_or_not() {
+        let agents = agents();
+        assignment(&agents, Event::Apply(good(1)));
+        assignment(&agents, Event::Init);
+        assignment(&agents, Event::InitApply(unreadable(2)));
+        assignment(&agents, Event::InitDone);
+        assert_eq!(known(&agents), Some(1));
+        assignment(&agents, Event::Init);
+        assignment(&agents, Event::InitDone);
+        assert_eq!(known(&agents), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_whose_first_list_nobody_waits_for_ends() {
+        let mut tasks = JoinSet::new();
+        let nodes = Api::<SlimNode>::all_with(client(), &ApiResource::erase::<NodeObject>(&()));
+        drop(follow(nodes, config(), "Nodes", &mut tasks, |_| {}));
+        let ended = tokio::time::timeout(Duration::from_secs(60), tasks.join_next()).await;
+        assert!(ended.is_ok_and(|ended| ended.is_some_and(|ended| ended.is_ok())));
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_ends_before_its_first_list_is_not_taken_for_an_empty_one() {
+        let mut tasks = JoinSet::new();
+        let nodes = Api::<SlimNode>::all_with(client(), &ApiResource::erase::<NodeObject>(&()));
+        let filled = follow(nodes, config(), "Nodes", &mut tasks, |_| panic!("a defect"));
+        assert!(all([filled]).await.is_err());
+    }
 }
