@@ -25,6 +25,7 @@ use parallax_proto::v1::enrollment_server::EnrollmentServer;
 use parallax_proto::v1::fleet_server::FleetServer;
 use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -186,11 +187,12 @@ impl Hub {
         // Nobody listens any more only when the hub stops.
         let _ = inputs.send(Input::TombstonesLoaded(tombstones)).await;
         let listed = CancellationToken::new();
-        self.watch(&inputs, ready, &listed);
+        let mut watches = self.watch(&inputs, ready, &listed);
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             _ = &mut thinking => return Err(HubError::Halted { part: "the fleet's state machine" }),
+            _ = watches.join_next() => return Err(HubError::Halted { part: "a watch" }),
             () = listed.cancelled() => {}
         }
 
@@ -222,11 +224,12 @@ impl Hub {
                 .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()),
         );
         tracing::info!("ready: members are let in");
-        // Both end when the hub stops. One that ends before would leave a process that looks well and does nothing.
+        // All end when the hub stops. One that ends before would leave a process that looks well and does nothing.
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
             _ = &mut thinking => return Err(HubError::Halted { part: "the fleet's state machine" }),
+            _ = watches.join_next() => return Err(HubError::Halted { part: "a watch" }),
             ended = &mut serving => {
                 tracing::error!(?ended, "members are no longer let in");
                 return Err(HubError::Halted { part: "the listener for members" });
@@ -283,15 +286,16 @@ impl Hub {
     }
 
     /// Follows both kinds; `listed` is cancelled once both are known whole.
-    fn watch(&self, inputs: &mpsc::Sender<Input>, ready: Ready, listed: &CancellationToken) {
+    fn watch(&self, inputs: &mpsc::Sender<Input>, ready: Ready, listed: &CancellationToken) -> JoinSet<()> {
         let Ready { agents, clusters, .. } = ready;
         let (agents_listed, clusters_listed) = (CancellationToken::new(), CancellationToken::new());
         let seen = (agents_listed.clone(), clusters_listed.clone());
-        tokio::spawn(watch::follow::<ParallaxAgent>(self.client.clone(), inputs.clone(), move || {
+        let mut watches = JoinSet::new();
+        watches.spawn(watch::follow::<ParallaxAgent>(self.client.clone(), inputs.clone(), move || {
             agents.ready();
             seen.0.cancel();
         }));
-        tokio::spawn(watch::follow::<MemberCluster>(self.client.clone(), inputs.clone(), move || {
+        watches.spawn(watch::follow::<MemberCluster>(self.client.clone(), inputs.clone(), move || {
             clusters.ready();
             seen.1.cancel();
         }));
@@ -301,5 +305,6 @@ impl Hub {
             clusters_listed.cancelled().await;
             listed.cancel();
         });
+        watches
     }
 }

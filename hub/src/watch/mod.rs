@@ -72,10 +72,16 @@ pub async fn follow<K: Watched>(client: Client, inputs: mpsc::Sender<Input>, com
     let mut known = Known::default();
     let mut complete = Some(complete);
     let mut troubled = false;
-    while let Some(event) = stream.next().await {
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = inputs.closed() => return,
+            event = stream.next() => event,
+        };
         let event = match event {
-            Ok(event) => event,
-            Err(error) => {
+            None => return,
+            Some(Ok(event)) => event,
+            Some(Err(error)) => {
                 // The stream backs off and goes on by itself; one line until it is well again.
                 if !std::mem::replace(&mut troubled, true) {
                     tracing::warn!(%kind, error = explain_watch(&error), "the watch is interrupted; what is known stays in force, and it is tried again");
@@ -142,5 +148,24 @@ fn readable<K: Resource<DynamicType = ()>>(object: DeserializeGuard<K>) -> Optio
             );
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_has_nothing_to_tell_ends_too_when_nobody_listens_any_more() {
+        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, kube::Error>>()
+        });
+        let (inputs, listener) = mpsc::channel(1);
+        let watch = tokio::spawn(follow::<ParallaxAgent>(Client::new(silent, "default"), inputs, || {}));
+        tokio::task::yield_now().await;
+        drop(listener);
+        assert!(tokio::time::timeout(Duration::from_secs(3600), watch).await.is_ok_and(|end| end.is_ok()));
     }
 }
