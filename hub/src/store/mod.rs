@@ -4,7 +4,7 @@
 pub mod ca;
 pub mod join_tokens;
 #[cfg(test)]
-mod one_object;
+pub mod one_object;
 pub mod state;
 pub mod tombstones;
 

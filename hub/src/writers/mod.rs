@@ -5,8 +5,10 @@ mod call;
 mod finalizer;
 mod patches;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client};
@@ -176,7 +178,8 @@ impl Writers {
         let client = self.client.clone();
         let answers = self.answers.clone();
         self.tasks.spawn(async move {
-            let state = match call::read::<CustomResourceDefinition>(&client, None, AGENT_CRD).await {
+            let read = call::read::<CustomResourceDefinition>(&client, None, AGENT_CRD);
+            let state = match whatever_happens(read).await.unwrap_or_else(Err) {
                 Ok(meta) if meta.deletion_timestamp.is_some() => CrdState::Going,
                 Ok(_) => CrdState::Live,
                 Err(WriteOutcome::NotFound) => CrdState::Going,
@@ -203,13 +206,20 @@ impl Writers {
         self.tasks.spawn(async move {
             // Never closed; were it, the bound would be gone and nothing else.
             let _slot = slots.acquire_owned().await;
-            let outcome = call.await;
+            let outcome = whatever_happens(call).await.unwrap_or_else(|failed| failed);
             metrics.write_ended(kind, word(&outcome));
             report(&write, &outcome);
             // Nobody listens any more: the hub is stopping.
             let _ = answers.send(Input::Written { write, outcome }).await;
         });
     }
+}
+
+/// What a call says, or that it panicked: without an answer, the fleet would wait for it for ever.
+async fn whatever_happens<T>(call: impl Future<Output = T>) -> Result<T, WriteOutcome> {
+    AssertUnwindSafe(call).catch_unwind().await.map_err(|_| {
+        WriteOutcome::Failed("it panicked, which is a defect of the hub: report the log".to_owned())
+    })
 }
 
 async fn patch_cluster(
@@ -259,5 +269,27 @@ fn report(write: &Write, outcome: &WriteOutcome) {
         WriteOutcome::Failed(message) => {
             tracing::warn!(?write, %message, "a write failed and will be tried again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sessions::Registry;
+    use crate::store::one_object;
+
+    #[tokio::test]
+    async fn a_write_that_panics_is_answered() {
+        let (answers, mut answered) = mpsc::channel(1);
+        let client = one_object::server();
+        let metrics =
+            Metrics::register(&parallax_platform::Metrics::new("hub", "1"), &Arc::new(Registry::default()));
+        let config_maps = Api::namespaced(client.clone(), "parallax-system");
+        let writers = Writers::new(client, config_maps, answers, metrics, TaskTracker::new());
+        writers.other(Kind("epoch"), Write::Epoch, async { panic!("a defect") });
+        let answer = answered.recv().await;
+        let failed =
+            matches!(&answer, Some(Input::Written { write: Write::Epoch, outcome: WriteOutcome::Failed(_) }));
+        assert!(failed, "{answer:?}");
     }
 }
