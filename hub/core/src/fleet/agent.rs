@@ -47,12 +47,29 @@ pub(super) struct Agent {
     /// As it is stored, as far as is known.
     pub status: Option<ParallaxAgentStatus>,
     pub writing: Option<Box<ParallaxAgentStatus>>,
+    /// What people are told of the last status that was sent, once it is known to be stored.
+    pub untold: Option<Untold>,
     /// When the wish, or anything ready, last changed, and for how long it hadn't before that instant.
     pub quiet: (Duration, Duration),
     /// When its status changes by time alone.
     pub timer: Option<Duration>,
     /// Which clusters have told what since the last edit.
     pub tellers: Tellers,
+}
+
+/// What a status that was sent means to people.
+#[derive(Debug)]
+pub(super) struct Untold {
+    pub status: Box<ParallaxAgentStatus>,
+    pub events: Vec<Tiding>,
+}
+
+/// An Event to be.
+#[derive(Debug)]
+pub(super) struct Tiding {
+    pub warning: bool,
+    pub reason: &'static str,
+    pub message: String,
 }
 
 /// A resolved spec on its way.
@@ -199,6 +216,7 @@ impl Agent {
             elsewhere: BTreeSet::new(),
             status,
             writing: None,
+            untold: None,
             quiet,
             timer: None,
             tellers: Tellers::default(),

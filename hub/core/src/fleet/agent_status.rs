@@ -5,7 +5,7 @@ use std::time::Duration;
 use parallax_crds::agent::Freshness;
 use parallax_crds::{AgentKey, ClusterName, ParallaxAgentStatus, Phase};
 
-use super::agent::{Agent, Life, Row, version};
+use super::agent::{Agent, Life, Row, Tiding, Untold, version};
 use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, Timer, WriteOutcome};
 use crate::aggregate::{
     AggregateInput, ClusterInput, MAX_ROWS, PLACED, Significance, Word, aggregate, significance,
@@ -59,7 +59,7 @@ impl Fleet {
             return self.decision_issued(key, now);
         }
         let events = transitions(agent.status.as_ref(), &status);
-        let subject = Subject::Agent { key: key.clone(), uid: agent.uid.clone() };
+        agent.untold = (!events.is_empty()).then(|| Untold { status: Box::new(status.clone()), events });
         agent.writing = Some(Box::new(status.clone()));
         self.effects.push_back(Effect::WriteAgentStatus {
             key: key.clone(),
@@ -67,11 +67,18 @@ impl Fleet {
             status: Box::new(status),
             traceparent: agent.traceparent(),
         });
-        for (warning, reason, message) in events {
+        self.decision_issued(key, now);
+    }
+
+    /// The status that was sent last is stored: people are told what it means, once.
+    pub(super) fn tell(&mut self, key: &AgentKey) {
+        let Some(agent) = self.agents.get_mut(key) else { return };
+        let Some(untold) = agent.untold.take() else { return };
+        let subject = Subject::Agent { key: key.clone(), uid: agent.uid.clone() };
+        for Tiding { warning, reason, message } in untold.events {
             let (subject, reason) = (subject.clone(), reason.to_owned());
             self.effects.push_back(Effect::Event { subject, warning, reason, message });
         }
-        self.decision_issued(key, now);
     }
 
     /// The decision is stored, or on its way: orders may follow.
@@ -103,6 +110,7 @@ impl Fleet {
                     agent.status = written.map(|status| *status);
                 }
                 self.statuses.done(&whose, now.mono);
+                self.tell(key);
                 self.touch(key);
             }
             WriteOutcome::NotFound => self.statuses.done(&whose, now.mono),
@@ -198,11 +206,9 @@ fn input<'a>(
 }
 
 /// What people are told of a change of status: transitions only.
-fn transitions(
-    before: Option<&ParallaxAgentStatus>,
-    after: &ParallaxAgentStatus,
-) -> Vec<(bool, &'static str, String)> {
+fn transitions(before: Option<&ParallaxAgentStatus>, after: &ParallaxAgentStatus) -> Vec<Tiding> {
     let mut events = Vec::new();
+    let mut tell = |warning, reason, message| events.push(Tiding { warning, reason, message });
     let targets =
         |s: &ParallaxAgentStatus| s.placement.as_ref().map(|p| p.targets.clone()).unwrap_or_default();
     let (old, new) = (before.map(targets).unwrap_or_default(), targets(after));
@@ -210,7 +216,7 @@ fn transitions(
         let shares: Vec<_> = new.iter().take(10).map(|t| format!("{}: {}", t.cluster, t.replicas)).collect();
         let more =
             if new.len() > 10 { format!(" and {} more clusters", new.len() - 10) } else { String::new() };
-        events.push((false, "Placed", format!("placed on {}{more}", shares.join(", "))));
+        tell(false, "Placed", format!("placed on {}{more}", shares.join(", ")));
     }
     let condition = |s: &ParallaxAgentStatus, type_: &str| {
         s.conditions.iter().find(|c| c.type_ == type_).map(|c| (c.status.clone(), c.message.clone()))
@@ -220,15 +226,15 @@ fn transitions(
         && status == "False"
         && before.and_then(|s| condition(s, PLACED)).is_none_or(|(old, _)| old != "False")
     {
-        events.push((true, "Unplaceable", message));
+        tell(true, "Unplaceable", message);
     }
     let phase = before.and_then(|s| s.phase);
     if after.phase != phase {
         let summary = after.replica_summary.clone().unwrap_or_default();
         let ready = condition(after, crate::aggregate::READY).map(|(_, message)| message).unwrap_or_default();
         match after.phase {
-            Some(Phase::Running) => events.push((false, "Running", format!("{summary} replicas are ready"))),
-            Some(Phase::Failed) => events.push((true, "Failed", ready)),
+            Some(Phase::Running) => tell(false, "Running", format!("{summary} replicas are ready")),
+            Some(Phase::Failed) => tell(true, "Failed", ready),
             _ => {}
         }
     }

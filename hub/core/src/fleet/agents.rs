@@ -55,6 +55,9 @@ impl Fleet {
         agent.finalizer = has_finalizer(&object);
         agent.object = object;
         let finalizer = agent.finalizer;
+        // The answer to the write may be late, or lost.
+        let stored =
+            agent.untold.as_ref().is_some_and(|untold| agent.status.as_ref() == Some(&*untold.status));
         if edited {
             agent.resolve(&self.defaults);
             self.dirty.insert(key.clone(), true);
@@ -63,6 +66,9 @@ impl Fleet {
             // Somebody else's status: everything that it should say is said again.
             self.replan.insert(key.clone());
             self.touch(key);
+        }
+        if stored {
+            self.tell(key);
         }
         self.follow_life(key, deleted, finalizer, now);
     }

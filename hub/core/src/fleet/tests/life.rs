@@ -282,9 +282,49 @@ fn an_agent_that_nobody_can_take_says_so_once() {
     world.apply("x", |spec| spec.placement = Some(on(&["nowhere"])));
     world.pass(30);
     assert_eq!(world.status("x").phase, Some(Phase::Pending));
-    let unplaceable = |e: &Effect| matches!(e, Effect::Event { reason, .. } if reason == "Unplaceable");
-    assert_eq!(world.count(unplaceable), 1);
+    assert_eq!(told(&world, "Unplaceable"), 1);
     assert_eq!(world.agent_writes(), 1);
+}
+
+fn told(world: &World, what: &str) -> usize {
+    world.count(|e| matches!(e, Effect::Event { reason, .. } if reason == what))
+}
+
+#[test]
+fn nobody_is_told_of_a_decision_before_it_is_stored() {
+    let mut world = World::with(&["a"]);
+    world.log.clear();
+    world.apply("x", |_| {});
+    while world.agent_writes() == 0 {
+        assert!(world.deliver(0), "it is never written");
+    }
+    assert_eq!(told(&world, "Placed"), 0);
+    // The API server refuses it.
+    let object = world.agents.get_mut(&key("x")).unwrap();
+    let write = Write::AgentStatus(key("x"), object.metadata.uid.clone().unwrap());
+    object.status = None;
+    world
+        .inbox
+        .get_mut(&Channel::Agents)
+        .unwrap()
+        .retain(|input| !matches!(input, Input::AgentSeen(object) if object.status.is_some()));
+    let refused = Input::Written { write: write.clone(), outcome: WriteOutcome::Failed("503".to_owned()) };
+    world.inbox.insert(Channel::Writes(write), VecDeque::from([refused]));
+    world.settle();
+    assert_eq!((world.agent_writes(), told(&world, "Placed")), (1, 0));
+    world.pass(10);
+    assert_eq!((told(&world, "Placed"), told(&world, "Running")), (1, 1));
+}
+
+#[test]
+fn people_are_told_once_of_a_decision_although_the_answer_to_its_write_was_lost() {
+    let mut world = World::with(&["a"]);
+    world.log.clear();
+    // The finalizer's and the status's.
+    world.faults.extend([true, true]);
+    world.apply("x", |_| {});
+    world.pass(10);
+    assert_eq!((told(&world, "Placed"), told(&world, "Running")), (1, 1), "{:#?}", world.log);
 }
 
 fn on(names: &[&str]) -> Placement {
