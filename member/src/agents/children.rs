@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use super::Agents;
 use super::persist::Then;
 use crate::failure::{Failure, within};
+use crate::queue::Turn;
 use crate::store::{Assignment, Child, ChildKind, Versioned as _};
 
 /// What became of one object.
@@ -31,19 +32,23 @@ enum Made {
 
 /// How far an assignment came.
 struct Brought {
-    sync: Sync,
-    then: Then,
+    /// What became of it; none when it goes on in another turn.
+    verdict: Option<(Sync, Then)>,
     /// The Deployment was written.
     written: bool,
 }
 
 impl Agents {
-    /// Brings the objects of an assignment to what it orders, as far as that goes now.
-    pub(super) async fn apply(&self, assignment: &Assignment) -> Then {
+    /// Brings the objects of an assignment to what it orders, as far as that goes now and the turn may last.
+    pub(super) async fn apply(&self, assignment: &Assignment, turn: &mut Turn) -> Then {
         let stage = self.stage(Stage::AssignmentApply, &assignment.agent.key, assignment.traceparent());
-        let Brought { sync, then, written } =
-            self.bring_about(assignment).instrument(stage.span().clone()).await;
+        let Brought { verdict, written } =
+            self.bring_about(assignment, turn).instrument(stage.span().clone()).await;
         let key = &assignment.agent.key;
+        if written && let Some(slot) = self.index.lock().slot_mut(key) {
+            slot.applied = Some(Instant::now());
+        }
+        let Some((sync, then)) = verdict else { return Then::Nothing };
         if let Some(slot) = self.index.lock().slot_mut(key) {
             if let Sync::Blocked { reason, message } = &sync
                 && slot.sync.as_ref().is_none_or(|(_, _, before)| *before != sync)
@@ -56,15 +61,12 @@ impl Agents {
                 }
             }
             slot.sync = Some((assignment.uid().into(), assignment.generation(), sync));
-            if written {
-                slot.applied = Some(Instant::now());
-            }
         }
         self.refresh(key);
         then
     }
 
-    async fn bring_about(&self, assignment: &Assignment) -> Brought {
+    async fn bring_about(&self, assignment: &Assignment, turn: &mut Turn) -> Brought {
         let Some(cluster) = self.cluster.get() else {
             return blocked(
                 "NotEnrolled",
@@ -88,10 +90,15 @@ impl Agents {
         if written {
             self.tell_applied(&valid);
         }
-        let service = self.child(ChildKind::Service, &valid, service).await;
+        let service = if self.is_right(ChildKind::Service, &valid, &service) {
+            Made::Right(false)
+        } else if turn.may_linger() {
+            self.child(ChildKind::Service, &valid, service).await
+        } else {
+            return Brought { verdict: None, written };
+        };
         let made = [(ChildKind::Deployment, deployment), (ChildKind::Service, service)];
-        let (sync, then) = self.verdict(&valid.agent.key, made);
-        Brought { sync, then, written }
+        Brought { verdict: Some(self.verdict(&valid.agent.key, made)), written }
     }
 
     fn tell_applied(&self, valid: &Valid<'_>) {
@@ -130,6 +137,14 @@ impl Agents {
             }
         }
         verdict
+    }
+
+    /// Whether an object is known to be as ordered, so that nothing has to be asked or written.
+    fn is_right(&self, kind: ChildKind, valid: &Valid<'_>, desired: &Value) -> bool {
+        let known = self.index.lock().child(&valid.agent.key, kind);
+        known.is_some_and(|live| {
+            live.is_ours(valid.owner_uid) && !live.terminating && difference(desired, &live.json()).is_none()
+        })
     }
 
     async fn child(&self, kind: ChildKind, valid: &Valid<'_>, desired: Value) -> Made {
@@ -299,7 +314,7 @@ fn gone(kind: ChildKind, key: &AgentKey) -> Failure {
 
 fn blocked(reason: &str, message: impl Into<String>) -> Brought {
     let sync = Sync::Blocked { reason: reason.to_owned(), message: message.into() };
-    Brought { sync, then: Then::Nothing, written: false }
+    Brought { verdict: Some((sync, Then::Nothing)), written: false }
 }
 
 /// Tells values apart within this process.

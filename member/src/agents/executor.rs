@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parallax_crds::AgentKey;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Agents;
 use super::persist::Then;
+use crate::queue::Turn;
 
 /// Agents that are worked on at the same time.
-const WORKERS: usize = 16;
+const WORKERS: usize = 24;
+/// Of these, how many may be at what others don't wait for. An API server makes some tens of Services a second (each
+/// takes an address from a shared range) and hundreds of Deployments.
+pub(super) const LINGERING: usize = 8;
 /// How long work that has begun may take after a shutdown.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -25,7 +28,7 @@ pub async fn run(agents: Arc<Agents>, shutdown: CancellationToken) {
             Some(_) = work.join_next(), if !work.is_empty() => {}
             turn = agents.queue.next(), if work.len() < WORKERS => {
                 let agents = Arc::clone(&agents);
-                work.spawn(async move { agents.reconcile(turn.key()).await });
+                work.spawn(async move { agents.reconcile(turn).await });
             }
         }
     }
@@ -34,13 +37,14 @@ pub async fn run(agents: Arc<Agents>, shutdown: CancellationToken) {
 
 impl Agents {
     /// Carries out what is ordered of an agent, then makes its objects what its assignment says.
-    async fn reconcile(&self, key: &AgentKey) {
+    async fn reconcile(&self, mut turn: Turn) {
         let began = Instant::now();
+        let key = &turn.key().clone();
         self.metrics.waiting.set(i64::try_from(self.queue.depth()).unwrap_or(i64::MAX));
         let persisted = self.persist(key).await;
         let assignment = self.index.lock().assignment(key).filter(|a| !a.deleting());
         let applied = match assignment {
-            Some(assignment) => self.apply(&assignment).await,
+            Some(assignment) => self.apply(&assignment, &mut turn).await,
             None => Then::Nothing,
         };
         let again = persisted == Then::Retry || applied == Then::Retry;
