@@ -122,11 +122,14 @@ pub async fn one_at_a_time(subjects: &Subjects, samples: u16) -> Result<SinglesR
     let ours = Seen::start(subjects.deployments(), ours(), |_: &Deployment| true).await?;
     let running = watch_running(subjects).await?;
     let direct = floor::watch(subjects).await?;
+    let settled = floor::watch_available(subjects).await?;
     let (mut floors, mut there, mut back) = (vec![], vec![], vec![]);
     for i in 0..samples {
         let name = format!("floor-{i}");
         let begin = floor::apply(subjects, &name).await?;
         floors.push(direct.when(&name, LIMIT).await? - begin);
+        // Or what the controllers do with the one would be measured with the other.
+        settled.when(&name, LIMIT).await?;
 
         let name = format!("single-{i}");
         let begin = subjects.apply(&name).await?;

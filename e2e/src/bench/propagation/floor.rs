@@ -18,6 +18,14 @@ pub(super) async fn watch(subjects: &Subjects) -> Result<Seen> {
     Seen::start(subjects.deployments(), watcher::Config::default().labels(LABEL), |_: &Deployment| true).await
 }
 
+/// Watches the floor's Deployments for the one replica that each is to have.
+pub(super) async fn watch_available(subjects: &Subjects) -> Result<Seen> {
+    let available = |deployment: &Deployment| {
+        deployment.status.as_ref().is_some_and(|status| status.available_replicas == Some(1))
+    };
+    Seen::start(subjects.deployments(), watcher::Config::default().labels(LABEL), available).await
+}
+
 /// Applies a Deployment, and says when the call began.
 pub(super) async fn apply(subjects: &Subjects, name: &str) -> Result<Instant> {
     let labels = json!({"parallax-bench": "floor", "floor": name});
