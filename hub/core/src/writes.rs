@@ -124,6 +124,13 @@ impl<K: Ord + Clone> WriteQueue<K> {
         }
     }
 
+    /// Whether a write of the key waits or is in flight, and none has failed before.
+    #[must_use]
+    pub fn is_first_try(&self, key: &K) -> bool {
+        (self.waiting.contains_key(key) || self.in_flight.contains_key(key))
+            && !self.failures.contains_key(key)
+    }
+
     /// How many writes are in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {

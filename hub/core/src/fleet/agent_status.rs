@@ -18,6 +18,11 @@ impl Fleet {
     pub(super) fn look_at_dirty(&mut self, now: Now) {
         while let Some((key, user)) = self.dirty.pop_first() {
             let Some(agent) = self.agents.get(&key) else { continue };
+            // Two writes of one object at once make the API server do one of them twice, and orders wait for the
+            // finalizer's: its answer leads back here.
+            if agent.life == Life::Living && !agent.finalizer && self.finalizers.is_first_try(&key) {
+                continue;
+            }
             // Beyond the rows that are shown, working out the whole status for each report would cost more than it tells.
             if agent.rows.len() > MAX_ROWS && agent.decision.issued && !user {
                 self.statuses.want(StatusOf::Agent(key), Urgency::Soon, now.mono);

@@ -171,6 +171,9 @@ impl Fleet {
     }
 
     pub(super) fn finalizer_added(&mut self, key: &AgentKey, uid: &str, outcome: &WriteOutcome, now: Now) {
+        if self.agents.contains_key(key) {
+            self.dirty.insert(key.clone(), true);
+        }
         match outcome {
             WriteOutcome::Ok(stored) => {
                 self.finalizers.done(key, now.mono);

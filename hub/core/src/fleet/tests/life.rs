@@ -35,7 +35,7 @@ fn an_agent_over_five_clusters_takes_no_more_writes() {
 }
 
 #[test]
-fn the_decision_is_written_beside_the_finalizer_and_orders_wait_for_it() {
+fn the_finalizer_is_written_first_and_the_decision_beside_the_orders() {
     let mut world = World::with(&["a"]);
     world.log.clear();
     world.apply("x", |_| {});
@@ -44,7 +44,7 @@ fn the_decision_is_written_beside_the_finalizer_and_orders_wait_for_it() {
         world.deliver(0);
     }
     assert_eq!(world.count(|e| matches!(e, Effect::AddFinalizer { .. })), 1);
-    assert_eq!(world.agent_writes(), 1);
+    assert_eq!(world.agent_writes(), 0);
     assert_eq!(world.orders_and_removals(), 0);
     world.settle();
     assert_eq!(world.held("a", "x"), Some(1));
