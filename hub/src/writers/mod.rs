@@ -164,6 +164,7 @@ impl Writers {
         self.other(Kind("epoch"), Write::Epoch, async move {
             match state::raise_epoch(&api, to).await {
                 Ok(true) => {
+                    tracing::warn!(epoch = to, "members have obeyed a higher epoch than this hub's record had: a backup was restored, or a second hub runs on the record; going on above it");
                     metrics.epoch(to);
                     WriteOutcome::Ok(String::new())
                 }

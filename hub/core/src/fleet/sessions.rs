@@ -131,7 +131,8 @@ impl Fleet {
         if seen > u64::try_from(limit).unwrap_or(0) {
             let message = format!(
                 "the member has obeyed epoch {seen} of this hub, more than 24 h ahead of the hub's clock: set the clock \
-                 right, or delete the ConfigMap parallax-member-state in the member if that epoch was a mistake"
+                 right; or, if that epoch was a mistake, delete the ConfigMap parallax-member-state in the member's cluster \
+                 and restart the member"
             );
             return self.refuse(name, "EpochAhead", message, now);
         }
@@ -145,6 +146,7 @@ impl Fleet {
     pub(super) fn epoch_written(&mut self, outcome: &WriteOutcome, now: Now) {
         let Some(to) = self.raising.take() else { return };
         if matches!(outcome, WriteOutcome::Ok(_)) {
+            self.tell_of_rollback(to);
             self.config.epoch = self.config.epoch.max(to);
             self.hellos.extend(self.joining.keys().cloned());
         } else {
@@ -154,6 +156,20 @@ impl Fleet {
                 self.at(now.mono + PIN_AGAIN, Timer::Joining(name));
             }
         }
+    }
+
+    /// On the cluster whose member knew better than the hub's own record.
+    fn tell_of_rollback(&mut self, to: u64) {
+        let knew =
+            self.joining.iter().find(|(_, joining)| joining.hello.max_epoch_seen.checked_add(1) == Some(to));
+        let Some(name) = knew.map(|(name, _)| name.clone()) else { return };
+        let message = format!(
+            "its member has obeyed epoch {} of this hub, whose record had {}: a backup of the hub was restored, or a second \
+             hub runs on the record. The hub goes on with {to}; what it doesn't know stays where it is",
+            to - 1,
+            self.config.epoch
+        );
+        self.cluster_event(&name, true, "HubRolledBack", message);
     }
 
     pub(super) fn cluster_pinned(&mut self, name: &ClusterName, outcome: &WriteOutcome) {

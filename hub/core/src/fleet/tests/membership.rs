@@ -155,6 +155,8 @@ fn a_member_that_obeyed_a_higher_epoch_raises_the_hubs() {
     world.pass(5);
     assert_eq!((world.epoch, world.fleet.epoch()), (8, 8));
     assert!(world.log.iter().any(|e| matches!(e, Effect::Admit { epoch: 8, .. })));
+    let told = |e: &Effect| matches!(e, Effect::Event { reason, .. } if reason == "HubRolledBack");
+    assert_eq!(world.count(told), 1);
 }
 
 #[test]
