@@ -14,7 +14,7 @@ use parallax_hub_core::fleet::{Effect, Fleet, Hello, Input, Now, SessionEvent, S
 use parallax_platform::{Events, Stage};
 use parallax_proto::driver::Clock;
 use parallax_proto::driver::hub::Addressed;
-use parallax_proto::session::{HelloFacts, HubEvent, HubSession, HubSessionConfig, limits};
+use parallax_proto::session::{CloseReason, HelloFacts, HubEvent, HubSession, HubSessionConfig, limits};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -136,7 +136,12 @@ impl Brain {
             HubEvent::Closed(reason) => {
                 let cause = reason.to_string();
                 if !memory.introduced.remove(&session) {
-                    tracing::info!(cluster = %session.cluster, session = session.number, %cause, "a stream ended before its member introduced itself");
+                    if let CloseReason::Refused { reason, message } = reason {
+                        self.metrics.answered("refuse");
+                        tracing::warn!(cluster = %session.cluster, session = session.number, %reason, %message, "refused");
+                    } else {
+                        tracing::info!(cluster = %session.cluster, session = session.number, %cause, "a stream ended before its member introduced itself");
+                    }
                     return None;
                 }
                 self.metrics.session_ended();

@@ -77,7 +77,7 @@ impl Carrier for Courier {
     fn refused(&self, reason: &str, message: &str) {
         self.metrics.connected.set(0);
         if self.is_news(message) {
-            tracing::error!(reason, "the hub refuses this member: {message}");
+            tracing::error!(reason, "no session with the hub until somebody acts: {message}");
         }
     }
 

@@ -317,7 +317,10 @@ impl HubSession {
             Stage::Closing { .. } | Stage::Closed => {}
             _ if now >= self.heard.saturating_add(silence) => self.end(CloseReason::Silent),
             Stage::Open(open) if now >= open.ends => {
-                self.bye("the member's certificate ends: renew it", now);
+                self.bye(
+                    "the member's certificate has ended: enroll it again with a token of `parallax-hub token CLUSTER --reset`",
+                    now,
+                );
             }
             Stage::Open(open) if now >= open.said.saturating_add(open.config.heartbeat) => {
                 open.said = now;
