@@ -91,6 +91,10 @@ pub struct PlacementDecision {
     /// Every matching cluster gets `replicas` (Replicate over more than 1,000 clusters).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all_matching: bool,
+    /// The decision was lost and is made up for by what clusters hold; some have not told yet, and nothing is removed
+    /// until they have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
     /// The clusters and their shares, by name; at most 1,000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "atomic"))]

@@ -29,6 +29,8 @@ pub struct Blocked {
     pub unknown: usize,
     /// Held because they are too many.
     pub many: usize,
+    /// Held because the decision that removes them was made without knowing where all copies are.
+    pub unsure: usize,
     /// The first few, "namespace/name".
     pub named: Vec<String>,
 }
@@ -37,7 +39,11 @@ impl Blocked {
     /// A CamelCase word for the condition.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        if self.unknown > 0 { "UnknownAgents" } else { "TooManyRemovals" }
+        match (self.unknown, self.many) {
+            (0, 0) => "DecisionLost",
+            (0, _) => "TooManyRemovals",
+            _ => "UnknownAgents",
+        }
     }
 
     /// What the condition says.
@@ -52,7 +58,15 @@ impl Blocked {
             let and = if text.is_empty() { "" } else { "; " };
             let _ = write!(text, "{and}{} would lose the cluster within ten minutes", agents(self.many));
         }
-        let more = (self.unknown + self.many).saturating_sub(self.named.len());
+        if self.unsure > 0 {
+            let and = if text.is_empty() { "" } else { "; " };
+            let _ = write!(
+                text,
+                "{and}{} with a lost status.placement would lose the cluster while others have not told what they hold",
+                agents(self.unsure)
+            );
+        }
+        let more = (self.unknown + self.many + self.unsure).saturating_sub(self.named.len());
         let _ = write!(text, ": {}", self.named.join(", "));
         if more > 0 {
             let _ = write!(text, " and {more} more");
@@ -74,23 +88,34 @@ fn agents(count: usize) -> String {
 /// The guard of one cluster.
 #[derive(Debug, Clone, Default)]
 pub struct PruneGuard {
-    unknown: BTreeMap<AgentKey, Incarnation>,
+    /// With the replicas that the cluster has of them.
+    unknown: BTreeMap<AgentKey, (Incarnation, i32)>,
     /// Of the unknown, those that the current session hasn't confirmed yet.
     remembered: BTreeSet<AgentKey>,
     asked: BTreeMap<AgentKey, Incarnation>,
     held: BTreeMap<AgentKey, Incarnation>,
+    unsure: BTreeMap<AgentKey, Incarnation>,
     passed: VecDeque<Duration>,
 }
 
 impl PruneGuard {
-    /// The cluster holds an agent that the hub knows nothing of.
-    pub fn hold_unknown(&mut self, agent: AgentRef) {
+    /// The cluster holds so many replicas of an agent that the hub knows nothing of.
+    pub fn hold_unknown(&mut self, agent: AgentRef, replicas: i32) {
         self.remembered.remove(&agent.key);
-        self.unknown.insert(agent.key, agent.incarnation);
+        self.unknown.insert(agent.key, (agent.incarnation, replicas));
+    }
+
+    /// A decision wants an agent removed that other clusters may hold too, nobody knows: not before they have told,
+    /// and it is asked again.
+    pub fn hold_unsure(&mut self, agent: AgentRef) {
+        self.asked.remove(&agent.key);
+        self.held.remove(&agent.key);
+        self.unsure.insert(agent.key, agent.incarnation);
     }
 
     /// A decision wants an agent removed; [`Self::judge`] says whether it may.
     pub fn ask(&mut self, agent: AgentRef) {
+        self.unsure.remove(&agent.key);
         if self.held.get(&agent.key) != Some(&agent.incarnation) {
             self.held.remove(&agent.key);
             self.asked.insert(agent.key, agent.incarnation);
@@ -101,16 +126,17 @@ impl PruneGuard {
     pub fn clear(&mut self, key: &AgentKey) -> bool {
         self.asked.remove(key);
         let unknown = self.unknown.remove(key).is_some();
-        self.held.remove(key).is_some() || unknown
+        let unsure = self.unsure.remove(key).is_some();
+        self.held.remove(key).is_some() || unknown || unsure
     }
 
-    /// Whether the agent was held as unknown; it no longer is, since the hub knows it now.
-    pub fn recognise(&mut self, agent: &AgentRef) -> bool {
-        let known = self.unknown.get(&agent.key) == Some(&agent.incarnation);
-        if known {
-            self.unknown.remove(&agent.key);
-        }
-        known
+    /// The replicas of an agent that was held as unknown; it no longer is, since the hub knows it now.
+    pub fn recognise(&mut self, agent: &AgentRef) -> Option<i32> {
+        let (_, replicas) =
+            self.unknown.get(&agent.key).filter(|(incarnation, _)| *incarnation == agent.incarnation)?;
+        let replicas = *replicas;
+        self.unknown.remove(&agent.key);
+        Some(replicas)
     }
 
     /// A new session begins: what the cluster holds is learnt anew.
@@ -129,7 +155,8 @@ impl PruneGuard {
     /// Whether a removal of this agent waits here.
     #[must_use]
     pub fn holds(&self, key: &AgentKey) -> bool {
-        self.unknown.contains_key(key) || self.asked.contains_key(key) || self.held.contains_key(key)
+        [&self.asked, &self.held, &self.unsure].iter().any(|set| set.contains_key(key))
+            || self.unknown.contains_key(key)
     }
 
     /// Whether something is to be judged.
@@ -157,22 +184,30 @@ impl PruneGuard {
     /// What is held, if anything is.
     #[must_use]
     pub fn blocked(&self) -> Option<Blocked> {
-        if self.unknown.is_empty() && self.held.is_empty() {
+        if self.unknown.is_empty() && self.held.is_empty() && self.unsure.is_empty() {
             return None;
         }
+        let unknown = self.unknown.iter().map(|(key, (incarnation, _))| ("unknown", key, incarnation));
+        let many = self.held.iter().map(|(key, incarnation)| ("many", key, incarnation));
+        let unsure = self.unsure.iter().map(|(key, incarnation)| ("unsure", key, incarnation));
         let mut hasher = Sha256::new();
-        for (kind, set) in [("unknown", &self.unknown), ("many", &self.held)] {
-            for (key, incarnation) in set {
-                hasher.update(format!("{kind} {key} {incarnation}\n"));
-            }
+        for (kind, key, incarnation) in unknown.chain(many).chain(unsure) {
+            hasher.update(format!("{kind} {key} {incarnation}\n"));
         }
         let mut digest = String::new();
         for byte in &hasher.finalize()[..8] {
             let _ = write!(digest, "{byte:02x}");
         }
-        let named =
-            self.unknown.keys().chain(self.held.keys()).take(NAMED).map(ToString::to_string).collect();
-        Some(Blocked { digest, unknown: self.unknown.len(), many: self.held.len(), named })
+        let named = self
+            .unknown
+            .keys()
+            .chain(self.held.keys())
+            .chain(self.unsure.keys())
+            .take(NAMED)
+            .map(ToString::to_string)
+            .collect();
+        let (unknown, many, unsure) = (self.unknown.len(), self.held.len(), self.unsure.len());
+        Some(Blocked { digest, unknown, many, unsure, named })
     }
 
     /// An administrator approves what `digest` stands for. Everything that is held may go, if that is exactly
@@ -181,8 +216,11 @@ impl PruneGuard {
         if self.blocked()?.digest != digest {
             return None;
         }
-        let mut all = std::mem::take(&mut self.unknown);
+        let unknown = std::mem::take(&mut self.unknown);
+        let mut all: BTreeMap<_, _> =
+            unknown.into_iter().map(|(key, (incarnation, _))| (key, incarnation)).collect();
         all.append(&mut self.held);
+        all.append(&mut self.unsure);
         Some(refs(all))
     }
 }
@@ -245,9 +283,9 @@ mod tests {
     #[test]
     fn only_the_digest_of_exactly_what_is_held_approves_it() {
         let mut guard = PruneGuard::default();
-        guard.hold_unknown(agent(1));
+        guard.hold_unknown(agent(1), 1);
         let digest = guard.blocked().unwrap().digest;
-        guard.hold_unknown(agent(2));
+        guard.hold_unknown(agent(2), 1);
         assert_eq!(guard.approve(&digest), None);
         assert_eq!(guard.approve(""), None);
         let digest = guard.blocked().unwrap().digest;
@@ -267,7 +305,7 @@ mod tests {
     #[test]
     fn the_listing_is_bounded() {
         let mut guard = PruneGuard::default();
-        (0..1000).for_each(|n| guard.hold_unknown(agent(n)));
+        (0..1000).for_each(|n| guard.hold_unknown(agent(n), 1));
         let blocked = guard.blocked().unwrap();
         assert_eq!(blocked.named.len(), NAMED);
         assert!(blocked.message().contains("and 990 more"), "{}", blocked.message());

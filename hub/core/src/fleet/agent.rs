@@ -39,6 +39,7 @@ pub(super) struct Agent {
     /// Newest last.
     pub generations: Vec<(i64, SpecHash)>,
     pub decision: Decision,
+    pub record: Record,
     /// Why it is decided so; kept until the status says it.
     pub explanation: Option<Box<Explanation>>,
     pub rows: BTreeMap<ClusterName, Row>,
@@ -104,6 +105,17 @@ pub(super) enum Wait {
     Tombstone,
     /// The prune guard holds the removal.
     Held,
+}
+
+/// Whether it is written where the agent may be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Record {
+    /// It is, or the agent was never placed.
+    Kept,
+    /// It may have been, and isn't any more.
+    Lost,
+    /// It was lost, and is made up for by what clusters hold; some haven't told yet.
+    Partial,
 }
 
 /// Where the replicas are to be.
@@ -193,6 +205,13 @@ impl Agent {
             status.as_ref().and_then(|s| s.placement.as_ref()).map(Decision::stored).unwrap_or_default();
         let generation = object.metadata.generation.unwrap_or(0);
         let quiet = (now, remembered_quiet(status.as_ref(), generation, PROGRESS_DEADLINE));
+        // An agent that is new has neither a finalizer nor a predecessor's incarnation.
+        let known = has_finalizer(&object) || annotation(labels::INCARNATION).is_some();
+        let record = match status.as_ref().and_then(|s| s.placement.as_ref()) {
+            Some(stored) if stored.incomplete => Record::Partial,
+            None if known => Record::Lost,
+            _ => Record::Kept,
+        };
         let stored = status.as_ref().map(|s| s.clusters.as_slice()).unwrap_or_default();
         let freshness =
             |name: &ClusterName| stored.iter().find(|row| row.name == name.as_str()).map(|row| row.freshness);
@@ -211,6 +230,7 @@ impl Agent {
             template: resolved(&object, defaults),
             generations: Vec::new(),
             decision,
+            record,
             explanation: None,
             rows,
             elsewhere: BTreeSet::new(),
@@ -312,7 +332,7 @@ impl Decision {
     }
 
     /// As it is stored; none for an agent that was never placed.
-    pub fn to_store(&self) -> Option<PlacementDecision> {
+    pub fn to_store(&self, record: Record) -> Option<PlacementDecision> {
         let target = |(cluster, replicas): (&ClusterName, &i32)| PlacementTarget {
             cluster: cluster.to_string(),
             replicas: *replicas,
@@ -320,6 +340,7 @@ impl Decision {
         Some(PlacementDecision {
             generation: self.generation?,
             all_matching: self.all_matching,
+            incomplete: record == Record::Partial,
             targets: if self.all_matching { Vec::new() } else { self.targets.iter().map(target).collect() },
             withdrawing: self.withdrawing.iter().map(ToString::to_string).collect(),
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use parallax_crds::agent::Freshness;
 use parallax_crds::{AgentKey, ClusterName, ParallaxAgentStatus, Phase};
 
-use super::agent::{Agent, Life, Row, Tiding, Untold, version};
+use super::agent::{Agent, Life, Record, Row, Tiding, Untold, version};
 use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, Timer, WriteOutcome};
 use crate::aggregate::{
     AggregateInput, ClusterInput, MAX_ROWS, PLACED, Significance, Word, aggregate, significance,
@@ -29,6 +29,10 @@ impl Fleet {
                 continue;
             }
             let deleting = agent.life != Life::Living;
+            // Nothing is said of it before it is known where it runs.
+            if agent.record == Record::Lost && !deleting {
+                continue;
+            }
             let Some(next) = self.aggregated(&key, now) else { continue };
             let Some(agent) = self.agents.get_mut(&key) else { continue };
             let previous = agent.writing.as_deref().or(agent.status.as_ref());
@@ -135,7 +139,7 @@ impl Fleet {
         let rows: Vec<_> =
             agent.rows.iter().map(|(name, row)| input(agent, name, row, self.clusters.get(name))).collect();
         let reference = agent.reference(key);
-        let decision = agent.decision.to_store();
+        let decision = agent.decision.to_store(agent.record);
         let previous = agent.writing.as_deref().or(agent.status.as_ref());
         let result = aggregate(
             &AggregateInput {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parallax_crds::{AgentKey, ParallaxAgent};
 
-use super::agent::{Agent, Life, has_finalizer, identity, version};
+use super::agent::{Agent, Life, Record, has_finalizer, identity, version};
 use super::{Effect, Fleet, Now, StatusOf};
 use crate::tombstones::Tombstone;
 use crate::writes::Urgency;
@@ -26,11 +26,13 @@ impl Fleet {
         }
         for cluster in &agent.decision.withdrawing {
             self.index.entry(cluster.clone()).or_default().withdrawing.insert(key.clone());
-            self.guards.entry(cluster.clone()).or_default().ask(agent.reference(&key));
-            self.asked.insert(cluster.clone());
+            self.ask_guard(cluster, agent.record, agent.reference(&key));
         }
         let deleted = agent.object.metadata.deletion_timestamp.is_some();
         let finalizer = agent.finalizer;
+        if agent.record != Record::Kept {
+            self.unrecorded.insert(key.clone());
+        }
         self.agents.insert(key.clone(), agent);
         // What the clusters were thought to hold without an owner may be this one's.
         self.recognise(&key, now);
@@ -125,13 +127,16 @@ impl Fleet {
                 }
                 Life::Released { kept: false } => {}
                 _ if may_hold && self.is_connected(&cluster) && !self.tombstones.contains(&tombstone) => {
-                    self.guards.entry(cluster.clone()).or_default().hold_unknown(reference.clone());
+                    let share =
+                        agent.decision.targets.get(&cluster).map_or(0, |share| agent.replicas(*share));
+                    self.guards.entry(cluster.clone()).or_default().hold_unknown(reference.clone(), share);
                 }
                 _ => {}
             }
             self.touch_cluster(&cluster, now);
         }
         self.replan.remove(key);
+        self.unrecorded.remove(key);
         self.dirty.remove(key);
         self.crd.waiting.remove(key);
         self.statuses.forget(&StatusOf::Agent(key.clone()));
@@ -154,16 +159,20 @@ impl Fleet {
 
     /// An agent has come (back): clusters that were thought to hold it without an owner hold this one's.
     fn recognise(&mut self, key: &AgentKey, now: Now) {
-        let Some(agent) = self.agents.get_mut(key) else { return };
-        let reference = agent.reference(key);
+        let Some(agent) = self.agents.get(key) else { return };
+        let (reference, lost) = (agent.reference(key), agent.record == Record::Lost);
         let mut holding = Vec::new();
         for (cluster, guard) in &mut self.guards {
-            if guard.recognise(&reference) {
-                agent.elsewhere.insert(cluster.clone());
-                holding.push(cluster.clone());
+            if let Some(replicas) = guard.recognise(&reference) {
+                holding.push((cluster.clone(), replicas));
             }
         }
-        for cluster in holding {
+        for (cluster, replicas) in holding {
+            if lost {
+                self.take_in(key, &cluster, (None, replicas), now);
+            } else if let Some(agent) = self.agents.get_mut(key) {
+                agent.elsewhere.insert(cluster.clone());
+            }
             self.touch_cluster(&cluster, now);
         }
     }

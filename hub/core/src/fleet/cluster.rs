@@ -24,6 +24,8 @@ pub(super) struct Cluster {
     /// `spec.clusterUID`, or what was just written there.
     pub pinned: Option<String>,
     pub session: Option<Session>,
+    /// It has told what it holds since this process began.
+    pub told: bool,
     /// When the last session was lost; none before the first.
     pub lost: Option<Duration>,
     /// Why the last session ended.
@@ -82,6 +84,7 @@ impl Cluster {
             status_version: version(object.metadata.resource_version.as_deref()),
             pinned: object.spec.cluster_uid.clone(),
             session: None,
+            told: false,
             lost: None,
             cause: None,
             unreachable: false,

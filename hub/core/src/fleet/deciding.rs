@@ -11,7 +11,11 @@ use crate::placement::{Request, place};
 impl Fleet {
     /// Places one agent anew, orders what it gains and asks for the removal of what it loses.
     pub(super) fn decide(&mut self, key: &AgentKey, now: Now) {
-        let Some(agent) = self.agents.get_mut(key).filter(|a| a.life == Life::Living) else { return };
+        let living = self.agents.get(key).is_some_and(|a| a.life == Life::Living);
+        if !living || !self.may_be_placed(key) {
+            return;
+        }
+        let Some(agent) = self.agents.get_mut(key) else { return };
         let spec = &agent.object.spec;
         let request = Request {
             key,
@@ -20,9 +24,7 @@ impl Fleet {
             placement: spec.placement.as_ref(),
         };
         // A decision that only says "all matching" lists nobody: it is made anew from the fleet.
-        let listed = agent.decision.generation.is_some()
-            && !(agent.decision.all_matching && agent.decision.targets.is_empty());
-        let placed = place(&request, &self.facts, listed.then_some(&agent.decision.targets));
+        let placed = place(&request, &self.facts, Some(&agent.decision.targets));
 
         let replicate = spec.placement.as_ref().is_some_and(|p| p.strategy == Strategy::Replicate);
         let generation = Some(agent.generation());

@@ -36,10 +36,12 @@ impl Fleet {
 
     /// The deletion is a user's wish: every cluster that may hold the agent has to let go of it.
     fn begin_deletion(&mut self, key: &AgentKey, now: Now) {
+        let suspected = self.suspected(key);
         let Some(agent) = self.agents.get_mut(key) else { return };
         if !matches!(agent.life, Life::Deleting { confirmed: false, .. }) {
             return;
         }
+        agent.elsewhere.extend(suspected);
         agent.life = Life::Deleting { confirmed: true, waits: BTreeMap::new() };
         let reference = agent.reference(key);
         let untouched = |cluster: &ClusterName| agent.rows.get(cluster).is_some_and(|row| !row.touched);

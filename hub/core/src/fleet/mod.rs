@@ -2,7 +2,7 @@
 //!
 //! Each file is one concern of the same [`Fleet`]: [`agents`] what the hub's API server says of agents, [`deciding`]
 //! placement and orders, [`sessions`] members that come, [`session_events`] what they say, [`withdrawal`] removals and the prune
-//! guard, [`deletion`] finalizers and tombstones, [`clusters`] what the API server says of MemberClusters,
+//! guard, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were lost, [`clusters`] what the API server says of MemberClusters,
 //! [`agent_status`] and [`cluster_status`] what is written back, [`settling`] the order in which all of that is done.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,6 +26,7 @@ mod deciding;
 mod deletion;
 mod effect;
 mod input;
+mod recovery;
 mod session_events;
 mod sessions;
 mod settling;
@@ -82,6 +83,8 @@ pub struct Fleet {
     facts: Vec<ClusterFacts>,
     /// Agents to place anew.
     replan: BTreeSet<AgentKey>,
+    /// Agents whose decision was lost, and isn't made up for yet.
+    unrecorded: BTreeSet<AgentKey>,
     /// Guards to judge.
     asked: BTreeSet<ClusterName>,
     /// Hellos to look at again.
@@ -155,6 +158,7 @@ impl Fleet {
             crd: CrdCheck::default(),
             facts: Vec::new(),
             replan: BTreeSet::new(),
+            unrecorded: BTreeSet::new(),
             asked: BTreeSet::new(),
             hellos: BTreeSet::new(),
             dirty: BTreeMap::new(),

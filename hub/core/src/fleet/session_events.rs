@@ -4,7 +4,7 @@ use parallax_crds::cluster::NodeCounts;
 use parallax_crds::link::{AgentReport, ClusterReport, Held, MemberEvent, OrderResult, Outcome};
 use parallax_crds::{AgentRef, ClusterName};
 
-use super::agent::{Life, Persisted, Wait};
+use super::agent::{Life, Persisted, Record, Wait};
 use super::{Effect, Fleet, GRACE, Now, SessionEvent, SessionId, Subject, Timer};
 use crate::tombstones::Tombstone;
 
@@ -17,6 +17,7 @@ impl Fleet {
         match event {
             SessionEvent::Unclaimed(held) => {
                 held.into_iter().for_each(|held| self.unclaimed(name, held, now));
+                self.told(name);
                 self.look_for_approval(name, now);
                 self.touch_cluster(name, now);
             }
@@ -44,7 +45,7 @@ impl Fleet {
             return self.remove_there(name, reference);
         }
         let Some(agent) = self.agents.get_mut(key).filter(|a| a.incarnation == reference.incarnation) else {
-            self.guards.entry(name.clone()).or_default().hold_unknown(reference);
+            self.guards.entry(name.clone()).or_default().hold_unknown(reference, held.replicas);
             return;
         };
         match &agent.life {
@@ -54,9 +55,15 @@ impl Fleet {
                 row.touched = true;
                 row.persisted = Persisted::Order(held.hash, held.replicas);
             }
+            Life::Living if agent.record != Record::Kept && !held.removing => {
+                self.take_in(key, name, (Some(held.hash), held.replicas), now);
+            }
             Life::Living => {
                 agent.elsewhere.insert(name.clone());
-                self.withdraw(&reference.key, name, now);
+                // Withdrawn with the first decision, if there is none yet.
+                if agent.record != Record::Lost {
+                    self.withdraw(key, name, now);
+                }
             }
             Life::Deleting { confirmed: false, .. } => {
                 agent.elsewhere.insert(name.clone());
@@ -74,7 +81,7 @@ impl Fleet {
                 self.remove_there(name, reference);
             }
             Life::Released { kept: true } => {
-                self.guards.entry(name.clone()).or_default().hold_unknown(reference);
+                self.guards.entry(name.clone()).or_default().hold_unknown(reference, held.replicas);
             }
         }
     }
@@ -258,6 +265,7 @@ impl Fleet {
             }
         }
         self.facts_changed(true);
+        self.look_at_unrecorded();
     }
 
     pub(super) fn touch_agents_of(&mut self, name: &ClusterName) {

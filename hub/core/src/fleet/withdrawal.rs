@@ -2,7 +2,7 @@
 
 use parallax_crds::{AgentKey, AgentRef, ClusterName};
 
-use super::agent::{Life, Wait};
+use super::agent::{Life, Record, Wait};
 use super::{Effect, Fleet, Now};
 use crate::tombstones::Tombstone;
 
@@ -34,11 +34,23 @@ impl Fleet {
             self.effects.push_back(Effect::Forget { session: session.id.clone(), agent: key.clone() });
         }
         if new || !index.passed.contains(key) {
-            self.guards.entry(cluster.clone()).or_default().ask(agent.reference(key));
-            self.asked.insert(cluster.clone());
+            let (record, reference) = (agent.record, agent.reference(key));
+            self.ask_guard(cluster, record, reference);
+            self.touch_cluster(cluster, now);
         }
         self.touch(key);
         self.count_cluster(cluster, now);
+    }
+
+    /// Whether the guard lets the removal go is said when all of this round are known.
+    pub(super) fn ask_guard(&mut self, cluster: &ClusterName, record: Record, agent: AgentRef) {
+        let guard = self.guards.entry(cluster.clone()).or_default();
+        if record == Record::Partial {
+            guard.hold_unsure(agent);
+        } else {
+            guard.ask(agent);
+            self.asked.insert(cluster.clone());
+        }
     }
 
     /// Lets the guard judge everything that was asked of one cluster.
@@ -168,7 +180,7 @@ impl Fleet {
         let AgentRef { key, incarnation } = reference;
         self.tombstones.lift(&Tombstone { cluster: cluster.clone(), agent: reference.clone() });
         let Some(agent) = self.agents.get_mut(key).filter(|a| a.incarnation == *incarnation) else {
-            if self.guards.get_mut(cluster).is_some_and(|guard| guard.recognise(reference)) {
+            if self.guards.get_mut(cluster).is_some_and(|guard| guard.recognise(reference).is_some()) {
                 self.touch_cluster(cluster, now);
             }
             return;

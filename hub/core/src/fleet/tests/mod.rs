@@ -6,4 +6,5 @@ mod guarded;
 mod life;
 mod membership;
 mod random;
+mod recovery;
 mod world;

@@ -19,6 +19,7 @@ enum Step {
     SuspendCluster(u8, bool),
     Flap(u8, u8),
     RestartHub,
+    WipeStatus(u8),
     Fail(u8, bool),
     Pass(u8),
     Deliver(u8, u8),
@@ -42,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (member.clone(), any::<bool>()).prop_map(|(m, s)| Step::SuspendCluster(m, s)),
         1 => (member, agent).prop_map(|(m, a)| Step::Flap(m, a)),
         1 => Just(Step::RestartHub),
+        1 => (0..AGENTS).prop_map(Step::WipeStatus),
         2 => (1..4_u8, any::<bool>()).prop_map(|(n, stored)| Step::Fail(n, stored)),
         2 => (0..60_u8).prop_map(Step::Pass),
         8 => (any::<u8>(), 1..8_u8).prop_map(|(n, times)| Step::Deliver(n, times)),
@@ -91,6 +93,7 @@ fn play(world: &mut World, step: &Step) {
         Step::SuspendCluster(m, suspended) => world.edit_cluster(member(m), |c| c.spec.suspended = suspended),
         Step::Flap(m, n) => world.report(&cluster(member(m)), &key(&agent(n)), 0),
         Step::RestartHub => world.start_hub(),
+        Step::WipeStatus(n) => world.wipe_and_start_hub(&agent(n)),
         Step::Fail(n, stored) => world.faults.extend((0..n).map(|_| stored)),
         Step::Pass(seconds) => world.pass(u64::from(seconds)),
         Step::Deliver(n, times) => (0..times).for_each(|t| {

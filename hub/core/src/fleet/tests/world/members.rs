@@ -152,9 +152,7 @@ impl World {
             })
             .filter(|h| !wanted.contains_key(&h.agent.key) && !removals.contains(&h.agent))
             .collect();
-        if !unclaimed.is_empty() {
-            self.say(name, SessionEvent::Unclaimed(unclaimed));
-        }
+        self.say(name, SessionEvent::Unclaimed(unclaimed));
         self.say(name, SessionEvent::Synced);
         for (key, (_, _, replicas)) in held {
             self.report(name, &key, replicas);

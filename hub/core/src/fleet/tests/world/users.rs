@@ -41,6 +41,16 @@ impl World {
         self.send(Channel::Agents, seen);
     }
 
+    /// Somebody empties an agent's status while no hub runs; the next one is started.
+    pub fn wipe_and_start_hub(&mut self, name: &str) {
+        let version = self.version();
+        if let Some(object) = self.agents.get_mut(&key(name)) {
+            object.status = None;
+            object.metadata.resource_version = Some(version);
+        }
+        self.start_hub();
+    }
+
     pub fn delete(&mut self, name: &str) {
         let key = key(name);
         let version = self.version();
