@@ -80,6 +80,8 @@ pub struct AgentReport {
     pub replicas: i32,
     /// Of these, ready and of `hash`.
     pub ready: i32,
+    /// All that are ready, of whatever hash: at least `ready`, and more while an update replaces pods.
+    pub serving: i32,
     /// The order is applied to every object.
     pub synced: bool,
     /// A CamelCase word for why it isn't Running; empty when it is.

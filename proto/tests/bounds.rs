@@ -48,6 +48,7 @@ fn report(n: usize, ready: i32) -> AgentReport {
         desired: 1,
         replicas: 1,
         ready,
+        serving: ready,
         synced: true,
         reason: String::new(),
         message: "é".repeat(3000),

@@ -12,8 +12,10 @@ pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
 pub struct ClusterPhase {
     /// Replicas that it was ordered to run.
     pub wanted: i32,
-    /// Replicas that are ready there by its last word.
+    /// Replicas of what it runs that are ready there by its last word.
     pub ready: i32,
+    /// All that are ready there, those that an update has yet to replace among them: at least `ready`.
+    pub serving: i32,
     /// It runs the current generation.
     pub current: bool,
     /// It can't get there without help: its own phase is Failed, or it rejected the order.
@@ -82,6 +84,7 @@ pub struct PhaseVerdict {
 /// * Failed: nothing is ready, and it has stopped moving.
 /// * Pending: nothing is ready yet.
 ///
+/// Ready is a pod of any generation: during an update the old ones count as something, though not as all.
 /// It has stopped moving when every cluster that lags has failed, or when it was quiet for the deadline.
 #[must_use]
 pub fn phase(facts: &PhaseFacts<'_>) -> PhaseVerdict {
@@ -97,15 +100,16 @@ fn table(facts: &PhaseFacts<'_>, deadline_over: bool) -> (Phase, Movement) {
         return (Phase::Terminating, Movement::Moving);
     }
     let ready: i64 = facts.clusters.iter().filter(|c| c.fresh).map(|c| i64::from(c.ready)).sum();
+    let serves = facts.clusters.iter().any(|c| c.fresh && c.serving > 0);
     let lags = facts.clusters.iter().any(ClusterPhase::lags);
     if facts.desired <= 0 || (ready == i64::from(facts.desired) && !lags) {
         return (Phase::Running, Movement::Settled);
     }
-    if ready <= 0 && out_of_sight(facts.clusters) {
+    if !serves && out_of_sight(facts.clusters) {
         return (last_known(facts.last), Movement::Unreachable);
     }
     let all_failed = lags && facts.clusters.iter().filter(|c| c.lags()).all(|c| c.failed);
-    match (ready > 0, all_failed, deadline_over) {
+    match (serves, all_failed, deadline_over) {
         (true, true, _) => (Phase::Running, Movement::AllFailed),
         (true, false, true) => (Phase::Running, Movement::DeadlineOver),
         (true, false, false) => (Phase::Scaling, Movement::Moving),
@@ -118,7 +122,7 @@ fn table(facts: &PhaseFacts<'_>, deadline_over: bool) -> (Phase, Movement) {
 /// All that the agent had was in clusters whose session is lost.
 fn out_of_sight(clusters: &[ClusterPhase]) -> bool {
     let mut assigned = clusters.iter().filter(|c| c.wanted > 0).peekable();
-    let had_something = clusters.iter().any(|c| !c.fresh && c.ready > 0);
+    let had_something = clusters.iter().any(|c| !c.fresh && c.serving > 0);
     had_something || (assigned.peek().is_some() && assigned.all(|c| !c.fresh))
 }
 

@@ -15,7 +15,7 @@ pub fn transition(old: Option<&AgentReport>, new: &AgentReport) -> Option<Member
         // Taking the predecessor away is a step on the way, not a fault.
         return event(new.reason != "ReplacingPredecessor", &new.reason, new.message.clone());
     }
-    if new.phase == Phase::Failed && (old.phase != Phase::Failed || old.reason != new.reason) {
+    if fails(new) && (!fails(old) || old.reason != new.reason) {
         let colon = if new.message.is_empty() { "" } else { ": " };
         return event(true, "PodFailed", format!("{}{colon}{}", new.reason, new.message));
     }
@@ -26,6 +26,14 @@ pub fn transition(old: Option<&AgentReport>, new: &AgentReport) -> Option<Member
         return event(false, "RolledOut", format!("{} of {} replicas are ready", new.ready, new.desired));
     }
     None
+}
+
+/// Pods fail, and none that is wanted is ready. While those of an earlier template serve, the agent hasn't failed, but
+/// its update doesn't get through.
+fn fails(report: &AgentReport) -> bool {
+    let moving = matches!(report.phase, Phase::Scaling | Phase::Running);
+    let trouble = report.synced && !matches!(report.reason.as_str(), "" | "Progressing");
+    report.phase == Phase::Failed || (moving && trouble && report.ready == 0 && report.serving > 0)
 }
 
 #[cfg(test)]
@@ -41,6 +49,7 @@ mod tests {
             desired: 2,
             replicas: 2,
             ready: 2,
+            serving: 2,
             synced,
             reason: reason.into(),
             message: "why".into(),
@@ -72,5 +81,19 @@ mod tests {
         for same in [&running, &failed, &conflict] {
             assert_eq!(told(same, same), None);
         }
+    }
+
+    #[test]
+    fn an_update_whose_pods_fail_is_told_of_while_the_old_ones_serve() {
+        let updating = AgentReport { ready: 0, ..report(Phase::Scaling, true, "Progressing") };
+        let failing = AgentReport { ready: 0, ..report(Phase::Scaling, true, "ImagePullBackOff") };
+        let stuck = AgentReport { phase: Phase::Running, ..failing.clone() };
+        assert_eq!(
+            told(&updating, &failing),
+            Some((true, "PodFailed".into(), "ImagePullBackOff: why".into()))
+        );
+        assert_eq!(told(&failing, &stuck), None, "once is enough");
+        let partly = AgentReport { ready: 1, ..failing };
+        assert_eq!(told(&updating, &partly), None, "some of the new ones are ready");
     }
 }

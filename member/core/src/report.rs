@@ -1,5 +1,7 @@
 //! The one truth about an agent in this cluster.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::assignment::AgentAssignmentStatus;
 use parallax_crds::conditions::{self, Wanted};
@@ -56,9 +58,11 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
         Some(d) if hash.is_some() => d.ready,
         _ => 0,
     };
+    // Pods of an earlier template serve until their successors are ready.
+    let serving = ours.map_or(0, |d| d.ready.max(0));
     let settled = ours.is_some_and(|d| d.observed && d.hash == facts.hash);
     let trouble = ours.and_then(|d| if settled { worst(d, facts.pods) } else { None });
-    let phase = phase(facts, ours, ready, settled, trouble.as_ref());
+    let phase = phase(facts, ours, (ready, serving), settled, trouble.as_ref());
     let (reason, message) = why(facts, phase, ready, trouble);
     AgentReport {
         agent: facts.agent.clone(),
@@ -67,6 +71,7 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
         desired: facts.replicas,
         replicas: ours.map_or(0, |d| d.replicas),
         ready,
+        serving,
         synced: *facts.sync == Sync::Applied,
         reason,
         message,
@@ -77,16 +82,16 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
 fn phase(
     facts: &Facts<'_>,
     ours: Option<&DeploymentFacts>,
-    ready: i32,
+    (ready, serving): (i32, i32),
     settled: bool,
     trouble: Option<&Trouble>,
 ) -> Phase {
     let stuck = ours.is_some_and(|d| d.deadline_exceeded.is_some());
     if facts.deleting {
         Phase::Terminating
-    } else if settled && (facts.replicas == 0 || ready == facts.replicas || (ready > 0 && stuck)) {
+    } else if settled && (facts.replicas == 0 || ready == facts.replicas || (serving > 0 && stuck)) {
         Phase::Running
-    } else if ready > 0 {
+    } else if serving > 0 {
         Phase::Scaling
     } else if trouble.is_some_and(|t| t.failing) {
         Phase::Failed
@@ -97,8 +102,11 @@ fn phase(
 
 /// What is worst about the Deployment's newest pods; one that waits longer than it may counts as failing.
 fn worst(deployment: &DeploymentFacts, pods: &[&PodFacts]) -> Option<Trouble> {
-    let newest = pods.iter().max_by_key(|p| p.created).map(|p| p.template.as_str());
-    let pods = pods.iter().filter(|p| Some(p.template.as_str()) == newest);
+    // Creation is told in whole seconds: where templates have pods of the same one, any of them may be the newest.
+    let last = pods.iter().map(|p| p.created).max();
+    let newest: BTreeSet<&str> =
+        pods.iter().filter(|p| Some(p.created) == last).map(|p| p.template.as_str()).collect();
+    let pods = pods.iter().filter(|p| newest.contains(p.template.as_str()));
     let refused = deployment.replica_failure.as_ref().map(|(reason, message)| Trouble {
         failing: false,
         reason: reason.clone(),

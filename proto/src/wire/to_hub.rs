@@ -119,13 +119,17 @@ pub(crate) fn report(status: v1::Status) -> Result<AgentReport, Malformed> {
             return malformed("status.payload.phase", "is not one that this version knows");
         }
     };
+    let ready = count("status.payload.ready_replicas", payload.ready_replicas)?;
+    let serving = count("status.payload.serving_replicas", payload.serving_replicas)?;
     Ok(AgentReport {
         agent: agent(status.key.as_ref(), &status.incarnation)?,
         hash: optional_hash(&status.hash)?,
         phase,
         desired: count("status.payload.desired_replicas", payload.desired_replicas)?,
         replicas: count("status.payload.replicas", payload.replicas)?,
-        ready: count("status.payload.ready_replicas", payload.ready_replicas)?,
+        ready,
+        // A member that doesn't know the field leaves it out.
+        serving: serving.max(ready),
         synced: payload.synced,
         reason: reason(payload.reason)?,
         message: message(payload.message)?,
@@ -153,6 +157,7 @@ pub(crate) fn status(report: &AgentReport, boot_id: &str, seq: u64) -> v1::Statu
             desired_replicas: report.desired.max(0),
             replicas: report.replicas.max(0),
             ready_replicas: report.ready.max(0),
+            serving_replicas: report.serving.max(0),
             synced: report.synced,
             reason: clip(&report.reason, REASON_BYTES),
             message: clip(&report.message, MESSAGE_BYTES),
@@ -197,3 +202,6 @@ pub(crate) fn event_message(event: &MemberEvent) -> v1::Event {
         message: clip(&event.message, MESSAGE_BYTES),
     }
 }
+
+#[cfg(test)]
+mod tests;

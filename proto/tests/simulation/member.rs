@@ -158,6 +158,7 @@ fn report(held: &Held) -> AgentReport {
         desired: held.replicas,
         replicas: held.replicas,
         ready: held.replicas,
+        serving: held.replicas,
         synced: true,
         reason: String::new(),
         message: String::new(),

@@ -35,7 +35,10 @@ pub(super) struct Facts<'a> {
     pub(super) previous: Option<&'a ParallaxAgentStatus>,
     pub(super) movement: Movement,
     pub(super) desired: i32,
+    /// Ready at the current generation.
     pub(super) ready: i32,
+    /// Something is ready, of whatever generation.
+    pub(super) serves: bool,
     /// The clusters with a share, the worst first.
     pub(super) targets: &'a [Row<'a>],
 }
@@ -165,7 +168,12 @@ impl Facts<'_> {
             Movement::Moving => saying(
                 Some(true),
                 PROGRESS,
-                format!("{} of {} replicas are ready at the current generation", self.ready, self.desired),
+                format!(
+                    "{} of {} replicas are ready at the current generation{}",
+                    self.ready,
+                    self.desired,
+                    self.meanwhile()
+                ),
             ),
             Movement::AllFailed => saying(
                 Some(false),
@@ -185,13 +193,19 @@ impl Facts<'_> {
         match self.movement {
             _ if self.input.deleting => saying(Some(false), TERMINATING, "the agent is being deleted"),
             Movement::AllFailed | Movement::DeadlineOver => {
-                let missing = format!("{} of {} replicas are ready", self.ready, self.desired);
+                let missing =
+                    format!("{} of {} replicas are ready{}", self.ready, self.desired, self.meanwhile());
                 let message = if ready.2.is_empty() { missing } else { format!("{missing}; {}", ready.2) };
                 (Some(true), ready.1, message)
             }
             Movement::Unreachable => (None, ready.1, ready.2),
             Movement::Settled | Movement::Moving => saying(Some(false), "NotDegraded", ""),
         }
+    }
+
+    /// Nothing of the current generation is ready, and yet it isn't down.
+    fn meanwhile(&self) -> &'static str {
+        if self.ready == 0 && self.serves { ", while earlier ones serve" } else { "" }
     }
 
     fn before(&self, type_: &str) -> Option<&Condition> {

@@ -133,8 +133,16 @@ pub fn aggregate(
         deadline: input.deadline,
         last: previous.and_then(|status| status.phase),
     });
-    let facts =
-        conditions::Facts { input, previous, movement: verdict.movement, desired, ready, targets: &targets };
+    let serves = targets.iter().any(|row| row.is_fresh() && row.serving > 0);
+    let facts = conditions::Facts {
+        input,
+        previous,
+        movement: verdict.movement,
+        desired,
+        ready,
+        serves,
+        targets: &targets,
+    };
 
     let now = Time(whole_seconds(now));
     let before = previous.map(|status| status.conditions.as_slice()).unwrap_or_default();

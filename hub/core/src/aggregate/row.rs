@@ -43,6 +43,8 @@ pub(super) struct Row<'a> {
     pub(super) phase: Phase,
     pub(super) replicas: i32,
     pub(super) ready: i32,
+    /// As `ready`, and those of earlier hashes with it.
+    pub(super) serving: i32,
     pub(super) observed: Option<i64>,
     pub(super) freshness: Freshness,
     /// It runs the current generation.
@@ -76,7 +78,7 @@ impl<'a> Row<'a> {
             if result.outcome == Outcome::Rejected {
                 rejected = true;
                 // Its last good version stays, with the phase that it has.
-                row.phase = if row.ready > 0 { row.phase } else { Phase::Failed };
+                row.phase = if row.serving > 0 { row.phase } else { Phase::Failed };
             }
         }
         if cluster.wanted.is_none() || input.deleting {
@@ -94,6 +96,7 @@ impl<'a> Row<'a> {
             phase: Phase::Pending,
             replicas: 0,
             ready: 0,
+            serving: 0,
             observed: None,
             freshness: cluster.freshness,
             current: false,
@@ -109,6 +112,7 @@ impl<'a> Row<'a> {
                 phase: report.phase,
                 replicas: report.replicas.max(0),
                 ready: report.ready.max(0),
+                serving: report.serving.max(0),
                 observed: generation,
                 reason: &report.reason,
                 message: &report.message,
@@ -119,6 +123,7 @@ impl<'a> Row<'a> {
                 phase: shown.phase,
                 replicas: shown.replicas,
                 ready: shown.ready_replicas,
+                serving: shown.ready_replicas.max(i32::from(serves(shown))),
                 observed: shown.observed_generation,
                 reason: shown.reason.as_deref().unwrap_or_default(),
                 message: shown.message.as_deref().unwrap_or_default(),
@@ -137,6 +142,7 @@ impl<'a> Row<'a> {
         Some(ClusterPhase {
             wanted: self.wanted?,
             ready: self.ready,
+            serving: self.serving,
             current: self.current,
             failed: self.failed,
             fresh: self.is_fresh(),
@@ -189,6 +195,12 @@ impl<'a> Row<'a> {
         }
         row
     }
+}
+
+/// Whether something is ready where this row was shown. It doesn't count pods of earlier hashes, but its phase tells of
+/// them.
+fn serves(shown: &ClusterRow) -> bool {
+    shown.replicas > 0 && matches!(shown.phase, Phase::Running | Phase::Scaling)
 }
 
 fn unsynced(cluster: &ClusterInput<'_>, current: bool) -> Option<Unsynced> {

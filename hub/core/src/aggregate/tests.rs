@@ -76,11 +76,20 @@ impl Member {
             desired: self.wanted.unwrap_or(0),
             replicas: self.wanted.unwrap_or(0).max(ready),
             ready,
+            serving: ready,
             synced: true,
             reason: reason.into(),
             message: if reason.is_empty() { String::new() } else { format!("about {reason}") },
             traceparent: None,
         });
+        self
+    }
+
+    /// Beside what is ready, so many of an earlier hash are.
+    fn and_earlier(mut self, earlier: i32) -> Self {
+        let report = self.report.as_mut().unwrap();
+        report.serving = report.ready + earlier;
+        report.replicas = report.replicas.max(report.serving);
         self
     }
 

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn ready(wanted: i32, ready: i32) -> ClusterPhase {
-    ClusterPhase { wanted, ready, current: true, failed: false, fresh: true }
+    ClusterPhase { wanted, ready, serving: ready, current: true, failed: false, fresh: true }
 }
 
 impl ClusterPhase {
@@ -13,6 +13,11 @@ impl ClusterPhase {
 
     fn lost(self) -> Self {
         Self { fresh: false, ..self }
+    }
+
+    /// Beside what is ready, so many of an earlier hash are.
+    fn and_earlier(self, earlier: i32) -> Self {
+        Self { serving: self.ready + earlier, ..self }
     }
 
     fn old(self) -> Self {
@@ -136,10 +141,43 @@ fn it_says_when_time_alone_changes_it() {
     assert_eq!(phase(&facts(1, &[ready(1, 0).failed()])).changes_after, None);
 }
 
+#[test]
+fn while_earlier_replicas_serve_an_update_is_scaling_and_at_its_end_running() {
+    let roll = |a: ClusterPhase, b: ClusterPhase| verdict(2, &[a, b]);
+    let (scaling, running) = ((Phase::Scaling, Movement::Moving), (Phase::Running, Movement::Settled));
+    assert_eq!(roll(ready(1, 1).old(), ready(1, 1).old()), scaling, "nobody has begun");
+    assert_eq!(roll(ready(1, 0).and_earlier(1), ready(1, 0).and_earlier(1)), scaling, "nothing new is ready");
+    assert_eq!(roll(ready(1, 1).and_earlier(1), ready(1, 0).and_earlier(1)), scaling);
+    assert_eq!(roll(ready(1, 1).and_earlier(1), ready(1, 1)), running, "the old one has yet to end");
+}
+
+#[test]
+fn an_update_that_stops_short_is_running_while_earlier_replicas_serve_and_failed_without() {
+    let stuck = |earlier| [ready(1, 0).and_earlier(earlier).failed()];
+    assert_eq!(verdict(1, &stuck(1)), (Phase::Running, Movement::AllFailed));
+    assert_eq!(verdict(1, &stuck(0)), (Phase::Failed, Movement::AllFailed));
+    assert_eq!(late(1, &[ready(1, 0).and_earlier(1)]), (Phase::Running, Movement::DeadlineOver));
+}
+
+#[test]
+fn earlier_replicas_out_of_reach_count_for_nothing_and_are_remembered() {
+    let lost = [ready(1, 0).and_earlier(1).lost(), ready(1, 0)];
+    assert_eq!(verdict(2, &lost).1, Movement::Unreachable);
+    let one = [ready(1, 0).and_earlier(1).lost(), ready(1, 1)];
+    assert_eq!(verdict(2, &one), (Phase::Scaling, Movement::Moving));
+}
+
 fn any_cluster() -> impl Strategy<Value = ClusterPhase> {
-    (0i32..4, 0i32..4, any::<(bool, bool, bool)>()).prop_map(|(wanted, ready, (current, failed, fresh))| {
-        ClusterPhase { wanted, ready, current, failed, fresh }
-    })
+    (0i32..4, 0i32..4, 0i32..3, any::<(bool, bool, bool)>()).prop_map(
+        |(wanted, ready, earlier, (current, failed, fresh))| ClusterPhase {
+            wanted,
+            ready,
+            serving: ready + earlier,
+            current,
+            failed,
+            fresh,
+        },
+    )
 }
 
 fn any_phase() -> impl Strategy<Value = Option<Phase>> {
@@ -166,7 +204,7 @@ proptest! {
         let quiet = Duration::from_secs(quiet);
         let facts = PhaseFacts { deleting, desired, clusters: &clusters, quiet, deadline: PROGRESS_DEADLINE, last };
         let verdict = phase(&facts);
-        let something_ready = clusters.iter().any(|c| c.fresh && c.ready > 0);
+        let something_ready = clusters.iter().any(|c| c.fresh && c.serving > 0);
 
         prop_assert_eq!(verdict.phase == Phase::Terminating, deleting);
         if !deleting && verdict.movement != Movement::Unreachable && desired > 0 {

@@ -76,6 +76,15 @@ fn trouble_of_the_old_template_is_forgotten_once_the_new_one_has_pods() {
 }
 
 #[test]
+fn trouble_of_a_new_pod_made_in_the_same_second_as_an_old_one_is_told() {
+    let old = pod("old", 2, None);
+    let new = pod("new", 2, Some((true, "ImagePullBackOff")));
+    for pods in [[old.clone(), new.clone()], [new, old]] {
+        assert_eq!(told(1, Some(&deployment(2, 1, 1)), &pods).reason, "ImagePullBackOff");
+    }
+}
+
+#[test]
 fn a_missed_deadline_is_failed_only_with_nothing_ready() {
     let late = DeploymentFacts { deadline_exceeded: Some("took too long".into()), ..deployment(2, 2, 0) };
     let r = told(2, Some(&late), &[]);
@@ -106,7 +115,7 @@ fn zero_replicas_are_running() {
 fn the_predecessors_pods_are_not_the_agents() {
     let other = DeploymentFacts { incarnation: Some(Incarnation::new("u-0")), ..deployment(2, 2, 2) };
     let r = told(2, Some(&other), &[]);
-    assert_eq!((r.phase, r.ready, r.replicas, r.hash), (Phase::Pending, 0, 0, None));
+    assert_eq!((r.phase, r.ready, r.serving, r.replicas, r.hash), (Phase::Pending, 0, 0, 0, None));
 }
 
 #[test]
@@ -126,7 +135,7 @@ fn until_the_deployment_is_observed_the_counts_are_about_what_ran_before() {
     let r = report(&facts);
     assert_eq!((r.hash, r.ready, r.phase), (Some(hash(0)), 2, Phase::Scaling));
     let r = report(&Facts { previous: None, ..facts });
-    assert_eq!((r.hash, r.ready, r.phase), (None, 0, Phase::Pending));
+    assert_eq!((r.hash, r.ready, r.serving, r.phase), (None, 0, 2, Phase::Scaling), "of which, nobody knows");
 }
 
 #[test]
@@ -156,7 +165,54 @@ fn a_status_that_says_the_same_is_the_same_at_any_time() {
     assert_eq!(first.conditions.len(), 2);
 }
 
+/// The counts of a Deployment through a rollout of its only replica: replicas, updated, ready.
+const ROLL: [(i32, i32, i32); 4] = [(1, 0, 1), (2, 1, 1), (2, 1, 2), (1, 1, 1)];
+
+#[test]
+fn through_an_update_the_old_pod_counts_as_serving_and_not_as_ready() {
+    let unobserved = DeploymentFacts { observed: false, ..deployment(1, 1, 1) };
+    let mut steps = vec![told(1, Some(&unobserved), &[])];
+    steps.extend(
+        ROLL.map(|(replicas, updated, ready)| told(1, Some(&deployment(replicas, updated, ready)), &[])),
+    );
+    let phases: Vec<Phase> = steps.iter().map(|r| r.phase).collect();
+    let (moving, done) = (Phase::Scaling, Phase::Running);
+    assert_eq!(phases, [moving, moving, moving, done, done]);
+    let counts: Vec<(i32, i32)> = steps.iter().map(|r| (r.ready, r.serving)).collect();
+    assert_eq!(counts, [(0, 1), (0, 1), (0, 1), (1, 2), (1, 1)]);
+}
+
+#[test]
+fn an_update_that_cannot_start_leaves_the_agent_serving_and_says_why() {
+    let pods = [pod("old", 1, None), pod("new", 2, Some((true, "ImagePullBackOff")))];
+    let stuck = deployment(2, 1, 1);
+    let r = told(1, Some(&stuck), &pods);
+    assert_eq!((r.phase, r.ready, r.serving), (Phase::Scaling, 0, 1));
+    assert_eq!((r.reason.as_str(), r.message.as_str()), ("ImagePullBackOff", "why"));
+    let late = DeploymentFacts { deadline_exceeded: Some("took too long".into()), ..stuck };
+    let r = told(1, Some(&late), &pods);
+    assert_eq!((r.phase, r.reason.as_str()), (Phase::Running, "ImagePullBackOff"));
+    let ready = status(&r, 1, None, &Time("2026-01-01T00:00:00Z".parse().unwrap()));
+    assert_eq!(ready.conditions.iter().find(|c| c.type_ == "Ready").unwrap().status, "False");
+}
+
 proptest! {
+    #[test]
+    fn while_a_pod_of_the_agent_is_ready_no_report_says_that_nothing_is(
+        wanted in 1..6_i32, replicas in 0..6_i32, updated in 0..6_i32, ready in 0..6_i32,
+        observed: bool, other_hash: bool, late: bool, failing: bool,
+    ) {
+        let mut d = deployment(replicas, updated.min(replicas), ready.min(replicas));
+        d.observed = observed;
+        d.deadline_exceeded = late.then(|| "took too long".to_owned());
+        if other_hash { d.hash = Some(hash(2)); }
+        let pods: Vec<PodFacts> = failing.then(|| pod("new", 2, Some((true, "CrashLoopBackOff")))).into_iter().collect();
+        let r = told(wanted, Some(&d), &pods);
+        prop_assert_eq!(r.serving, ready.min(replicas));
+        prop_assert!(r.ready <= r.serving && r.serving <= r.replicas);
+        prop_assert_eq!(matches!(r.phase, Phase::Running | Phase::Scaling), r.serving > 0);
+    }
+
     #[test]
     fn no_report_counts_more_ready_than_exist_or_is_running_with_less_than_wanted_and_no_deadline(
         wanted in 0..6_i32, replicas in 0..6_i32, updated in 0..6_i32, ready in 0..6_i32, observed: bool, other_hash: bool,

@@ -246,6 +246,73 @@ fn an_older_generation_is_scaling_while_it_serves() {
 }
 
 #[test]
+fn while_an_update_replaces_pods_the_old_ones_serve_and_only_the_new_ones_count() {
+    let updating = |ready: i32, earlier: i32| {
+        let mut fixture = over(&[Member {
+            generation: Some(2),
+            ..member("a", 2).says(Phase::Scaling, ready, "Progressing").and_earlier(earlier)
+        }]);
+        fixture.generation = 2;
+        fixture.decided()
+    };
+    let mut status = over(&[member("a", 2).ready()]).first();
+    for (ready, earlier, summary, progress) in [
+        (0, 2, "0/2", "0 of 2 replicas are ready at the current generation, while earlier ones serve"),
+        (1, 2, "1/2", "1 of 2 replicas are ready at the current generation"),
+        (1, 1, "1/2", "1 of 2 replicas are ready at the current generation"),
+    ] {
+        status = updating(ready, earlier).then(&status, 2_000);
+        assert_eq!((status.phase, status.replica_summary.as_deref()), (Some(Phase::Scaling), Some(summary)));
+        assert_eq!(condition(&status, PROGRESSING), ("True", "Progressing", progress));
+        assert_eq!(brief(&status, READY), ("False", "Progressing"));
+        assert_eq!(brief(&status, DEGRADED).0, "False");
+    }
+    assert_eq!(updating(2, 1).then(&status, 3_000).phase, Some(Phase::Running), "the last old one may end");
+}
+
+#[test]
+fn an_update_that_does_not_get_through_is_running_and_degraded_past_the_deadline() {
+    let mut fixture = over(&[Member {
+        generation: Some(2),
+        ..member("a", 1).says(Phase::Scaling, 0, "ImagePullBackOff").and_earlier(1)
+    }]);
+    fixture.generation = 2;
+    let fixture = fixture.decided();
+    let before = over(&[member("a", 1).ready()]).first();
+    let moving = fixture.then(&before, 2_000);
+    assert_eq!((moving.phase, brief(&moving, READY)), (Some(Phase::Scaling), ("False", "ImagePullBackOff")));
+    let stuck = fixture.quiet(600).then(&moving, 2_600);
+    assert_eq!(stuck.phase, Some(Phase::Running));
+    assert_eq!(
+        condition(&stuck, DEGRADED),
+        (
+            "True",
+            "ImagePullBackOff",
+            "0 of 1 replicas are ready, while earlier ones serve; a: about ImagePullBackOff"
+        )
+    );
+}
+
+#[test]
+fn an_order_rejected_in_mid_update_leaves_what_serves_running() {
+    let updating = member("a", 1).says(Phase::Scaling, 0, "Progressing").and_earlier(1);
+    let status = over(&[updating.answers(Outcome::Rejected, "QuotaTooSmall")]).first();
+    assert_eq!((status.phase, row(&status, "a").phase), (Some(Phase::Running), Phase::Scaling));
+}
+
+#[test]
+fn a_hub_that_restarts_in_mid_update_still_knows_that_something_serves() {
+    for phase in [Phase::Scaling, Phase::Running] {
+        let before = over(&[member("a", 1).says(phase, 0, "ImagePullBackOff").and_earlier(1)]).first();
+        assert_eq!(before.phase, Some(Phase::Scaling));
+        let restarted = over(&[Member { persisted: Some(true), ..member("a", 1).unheard() }]);
+        assert_eq!(restarted.then(&before, 2_000), before);
+    }
+    let pending = over(&[member("a", 1).says(Phase::Pending, 0, "ContainerCreating")]).first();
+    assert_eq!(over(&[member("a", 1).unheard()]).then(&pending, 2_000).phase, Some(Phase::Pending));
+}
+
+#[test]
 fn a_restarted_hub_shows_what_was_known_and_counts_it_as_fresh_as_it_was() {
     let before =
         over(&[member("a", 2).ready(), member("b", 1).says(Phase::Failed, 0, "CrashLoopBackOff")]).first();

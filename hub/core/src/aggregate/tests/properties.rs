@@ -25,7 +25,7 @@ fn any_freshness() -> impl Strategy<Value = Freshness> {
 }
 
 fn any_member() -> impl Strategy<Value = Member> {
-    let report = prop::option::of((any_phase(), 0i32..5, any_reason(), any::<bool>(), 1i64..4));
+    let report = prop::option::of((any_phase(), 0i32..5, 0i32..3, any_reason(), any::<bool>(), 1i64..4));
     let outcomes = vec![Outcome::Persisted, Outcome::Rejected, Outcome::Waiting, Outcome::Removing];
     let result = prop::option::of((prop::sample::select(outcomes), any_reason()));
     (
@@ -38,8 +38,8 @@ fn any_member() -> impl Strategy<Value = Member> {
     )
         .prop_map(|(wanted, persisted, report, result, heard, freshness)| {
             let mut member = Member { wanted, heard, freshness, ..member("x", 0) };
-            if let Some((phase, ready, reason, synced, generation)) = report {
-                member = member.says(phase, ready, reason);
+            if let Some((phase, ready, earlier, reason, synced, generation)) = report {
+                member = member.says(phase, ready, reason).and_earlier(earlier);
                 member.generation = Some(generation);
                 member.report.as_mut().unwrap().synced = synced;
             }
@@ -133,6 +133,18 @@ proptest! {
             prop_assert_eq!(condition.observed_generation, Some(fixture.generation));
         }
         prop_assert!(status.clusters.len() <= MAX_ROWS);
+    }
+
+    #[test]
+    fn nothing_is_pending_or_failed_where_something_serves(before in any_fixture(), fixture in any_fixture()) {
+        let status = fixture.then(&before.first(), 2_000);
+        let serves = |member: &Member| {
+            let ready = member.report.as_ref().is_some_and(|report| report.serving > 0);
+            ready && member.wanted.is_some() && member.freshness == Freshness::Fresh
+        };
+        if fixture.members.iter().any(serves) {
+            prop_assert!(!matches!(status.phase, Some(Phase::Pending | Phase::Failed)), "{:?}", status.phase);
+        }
     }
 
     #[test]

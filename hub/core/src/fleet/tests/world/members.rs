@@ -89,6 +89,7 @@ impl World {
             desired: replicas,
             replicas,
             ready,
+            serving: ready,
             synced: true,
             reason: String::new(),
             message: String::new(),

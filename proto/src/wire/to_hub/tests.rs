@@ -1,0 +1,70 @@
+//! Reports on the wire and off it again, as bytes.
+
+#![allow(clippy::unwrap_used)]
+
+use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash};
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::*;
+
+fn any_phase() -> impl Strategy<Value = Phase> {
+    prop::sample::select(vec![
+        Phase::Pending,
+        Phase::Running,
+        Phase::Scaling,
+        Phase::Failed,
+        Phase::Terminating,
+    ])
+}
+
+fn any_report() -> impl Strategy<Value = AgentReport> {
+    let hash = prop::option::of(any::<[u8; 16]>());
+    let counts = (0..=i32::MAX, 0..=i32::MAX, 0..=i32::MAX, 0..=i32::MAX);
+    let trace = prop::option::of(Just("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()));
+    (hash, any_phase(), counts, any::<bool>(), "[A-Za-z]{0,32}", ".{0,64}", trace).prop_map(
+        |(hash, phase, (desired, replicas, one, other), synced, reason, message, traceparent)| AgentReport {
+            agent: AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("u-1") },
+            hash: hash.map(|bytes| SpecHash::from_bytes(&bytes).unwrap()),
+            phase,
+            desired,
+            replicas,
+            ready: one.min(other),
+            serving: one.max(other),
+            synced,
+            reason,
+            message,
+            traceparent,
+        },
+    )
+}
+
+fn sent(status: &v1::Status) -> v1::Status {
+    v1::Status::decode(status.encode_to_vec().as_slice()).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn a_report_arrives_as_it_was_sent(report_sent in any_report(), seq: u64) {
+        let status = sent(&status(&report_sent, "boot", seq));
+        prop_assert_eq!((status.boot_id.as_str(), status.seq), ("boot", seq));
+        prop_assert_eq!(report(status), Ok(report_sent));
+    }
+
+    #[test]
+    fn of_a_member_that_does_not_say_what_serves_that_does_which_is_ready(report_sent in any_report()) {
+        let mut older = status(&report_sent, "boot", 1);
+        older.payload.as_mut().unwrap().serving_replicas = 0;
+        let expected = AgentReport { serving: report_sent.ready, ..report_sent };
+        prop_assert_eq!(report(sent(&older)), Ok(expected));
+    }
+}
+
+#[test]
+fn a_negative_count_is_malformed() {
+    let payload =
+        v1::StatusPayload { phase: v1::Phase::Pending.into(), serving_replicas: -1, ..Default::default() };
+    let key = key_message(&AgentKey::new("team", "writer"));
+    let status = v1::Status { key, incarnation: "u-1".into(), payload: Some(payload), ..Default::default() };
+    assert_eq!(report(status).unwrap_err().field, "status.payload.serving_replicas");
+}
