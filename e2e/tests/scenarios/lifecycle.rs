@@ -1,23 +1,29 @@
 //! Apply, edit, scale, delete; drift.
 
-use anyhow::Result;
+use std::pin::pin;
+
+use anyhow::{Context as _, Result, bail};
+use futures::TryStreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{DeleteParams, Patch, PatchParams};
-use parallax_crds::labels;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, Patch, PatchParams, WatchEvent, WatchParams};
+use parallax_crds::{ParallaxAgent, Phase, labels};
 use serde_json::json;
 
-use crate::world::{World, uid};
+use crate::world::{World, agent_condition, uid};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_is_applied_edited_scaled_and_deleted() -> Result<()> {
     let world = World::calm("lifecycle").await?;
     world.apply("writer", json!({"type": "claude", "replicas": 2})).await?;
-    world.running("writer", "2/2").await?;
+    let before = world.running("writer", "2/2").await?;
     world.shared_out("writer", &[1, 1]).await?;
 
-    world
-        .apply("writer", json!({"type": "claude", "replicas": 2, "image": "parallax.test/writer:2"}))
-        .await?;
+    let (phases, _) = tokio::try_join!(
+        phases_until_runs(&world, &before, "parallax.test/writer:2"),
+        world.apply("writer", json!({"type": "claude", "replicas": 2, "image": "parallax.test/writer:2"})),
+    )?;
+    assert!(phases.iter().all(serves), "{phases:?}");
     for member in 0..2 {
         world
             .eventually("the new image is rolled out", || async {
@@ -48,6 +54,35 @@ async fn an_agent_is_applied_edited_scaled_and_deleted() -> Result<()> {
     world.gone_from_hub("writer").await?;
     world.gone_from_member(0, "writer").await?;
     world.gone_from_member(1, "writer").await?;
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_an_update_waits_for_its_image_the_old_pod_serves_and_the_phase_says_so() -> Result<()> {
+    let world = World::calm("update").await?;
+    let spec = |image: &str| json!({"type": "claude", "replicas": 1, "image": image});
+    world.apply("patient", spec("parallax.test/patient:1")).await?;
+    let before = world.running("patient", "1/1").await?;
+
+    let update = async {
+        world.apply("patient", spec("fleet.test/missing:1")).await?;
+        let waiting = world
+            .agent_until("patient", "the update waits for its image", |agent| {
+                agent_condition(agent, "Ready").is_some_and(|(_, reason, _)| reason == "ImagePullBackOff")
+            })
+            .await?;
+        let status = waiting.status.clone().unwrap_or_default();
+        assert_eq!(status.replica_summary.as_deref(), Some("0/1"), "of the new image, nothing is ready");
+        let (progressing, _, message) = agent_condition(&waiting, "Progressing").context("no Progressing")?;
+        assert_eq!(progressing, "True");
+        assert!(message.ends_with("while earlier ones serve"), "{message}");
+        world.apply("patient", spec("parallax.test/patient:2")).await
+    };
+    let (phases, _) =
+        tokio::try_join!(phases_until_runs(&world, &before, "parallax.test/patient:2"), update)?;
+    assert!(phases.iter().all(serves), "{phases:?}");
+    assert!(phases.contains(&Phase::Scaling), "{phases:?}");
+    world.running("patient", "1/1").await?;
     world.finish().await
 }
 
@@ -145,6 +180,36 @@ async fn an_assignment_that_somebody_deletes_in_a_member_comes_back() -> Result<
         .await?;
     world.running("ordered", "2/2").await?;
     world.finish().await
+}
+
+/// Every phase that is written from this version of the agent on, until it runs this image.
+async fn phases_until_runs(world: &World, from: &ParallaxAgent, image: &str) -> Result<Vec<Phase>> {
+    // Almost as long as the client allows.
+    let params = WatchParams::default().fields(&format!("metadata.name={}", from.name_any())).timeout(290);
+    let version = from.resource_version().context("no resourceVersion")?;
+    let agents = world.agents();
+    let mut events = pin!(agents.watch(&params, &version).await?);
+    let mut phases = vec![];
+    while let Some(event) = events.try_next().await? {
+        let agent = match event {
+            WatchEvent::Modified(agent) => agent,
+            WatchEvent::Bookmark(_) => continue,
+            other => bail!("after {phases:?}, the watch shows {other:?}"),
+        };
+        let status = agent.status.unwrap_or_default();
+        phases.extend(status.phase);
+        if agent.spec.image.as_deref() == Some(image)
+            && status.observed_generation == agent.metadata.generation
+            && status.phase == Some(Phase::Running)
+        {
+            return Ok(phases);
+        }
+    }
+    bail!("it doesn't run {image} after {phases:?}")
+}
+
+fn serves(phase: &Phase) -> bool {
+    matches!(phase, Phase::Running | Phase::Scaling)
 }
 
 fn image(deployment: &Deployment) -> Option<&str> {
