@@ -52,7 +52,8 @@ async fn a_port_in_use_is_one_clear_line_and_exit_code_1() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_superseded_join_token_is_refused_in_both_logs() -> Result<()> {
-    let world = World::calm("token").await?;
+    // A second member in the cluster would have a say in others' agents.
+    let world = World::alone("token").await?;
     let record = world.fleet().record();
     let session = world.fleet().hub_endpoints()?.session;
     let binaries = Product::build(env!("CARGO_BIN_EXE_fleet").as_ref(), Progress::Silent).await?;
