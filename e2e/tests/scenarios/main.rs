@@ -6,10 +6,17 @@
 mod away;
 mod bad_input;
 mod deletion;
+mod epochs;
+mod identity;
 mod lifecycle;
+mod log;
+mod namespaces;
 mod one_cluster;
 mod placement;
+mod pretender;
 mod prune_guard;
 mod restarts;
+mod stand_in;
 mod surfaces;
+mod versions;
 mod world;

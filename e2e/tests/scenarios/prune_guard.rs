@@ -1,11 +1,13 @@
 //! What the hub doesn't know, and what an edited label would sweep away, is held until somebody approves.
 
 use anyhow::{Context as _, Result};
-use kube::api::{DeleteParams, Patch, PatchParams};
-use parallax_crds::labels;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use parallax_crds::{ParallaxAgent, Phase, labels};
 use parallax_e2e::Component;
 use serde_json::{Value, json};
 
+use crate::stand_in::StandIn;
 use crate::world::{World, condition};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,6 +81,61 @@ async fn a_label_that_is_put_back_releases_what_was_held() -> Result<()> {
     for name in &names {
         world.agents().delete(name, &DeleteParams::default()).await?;
     }
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_holds_mass_deletions_waits_for_an_approval() -> Result<()> {
+    let world = World::alone("mass").await?;
+    world.fleet().kill("hub", Component::ParallaxHub).await?;
+    let hub = StandIn::hub(&world, "--hold-mass-deletions")?;
+    let spec = json!({"type": "claude", "placement": {"clusters": ["member-1"]}});
+    let mut names: Vec<_> = (0..12).map(|i| format!("agent-{i}")).collect();
+    for name in &names {
+        world.apply(name, spec.clone()).await?;
+    }
+    for name in &names {
+        world.running(name, "1/1").await?;
+    }
+
+    // One is no mass.
+    let alone = names.remove(0);
+    world.delete(&alone).await?;
+    world.gone_from_hub(&alone).await?;
+    world.gone_from_member(0, &alone).await?;
+
+    for name in &names {
+        world.delete(name).await?;
+    }
+    world
+        .cluster_until("member-1", "all that is left is held", |c| {
+            condition(c, "PruneBlocked").is_some_and(|(status, message)| {
+                status == "True" && message.contains("7 agents would lose the cluster")
+            })
+        })
+        .await?;
+    world
+        .eventually("the few that pass are gone, the others say that they are on their way", || async {
+            let left = world.agents().list(&ListParams::default()).await?.items;
+            let phase = |a: &ParallaxAgent| a.status.as_ref().and_then(|s| s.phase);
+            Ok(left.len() == 7 && left.iter().all(|agent| phase(agent) == Some(Phase::Terminating)))
+        })
+        .await?;
+    for agent in world.agents().list(&ListParams::default()).await? {
+        let name = agent.name_any();
+        assert!(world.deployments(0).get_opt(&name).await?.is_some(), "{name} was removed");
+        assert!(world.assignments(0).get(&name).await?.metadata.deletion_timestamp.is_none(), "{name}");
+    }
+
+    let digest = held_digest(&world, "member-1", &world.namespace).await?;
+    approve(&world, "member-1", &digest).await?;
+    for name in &names {
+        world.gone_from_hub(name).await?;
+        world.gone_from_member(0, name).await?;
+    }
+    released(&world, "member-1").await?;
+    hub.kill().await;
+    world.fleet().restart("hub", Component::ParallaxHub).await?;
     world.finish().await
 }
 

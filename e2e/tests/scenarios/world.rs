@@ -13,10 +13,13 @@ use kube::{Api, Client, ResourceExt as _};
 use parallax_crds::agent::Freshness;
 use parallax_crds::{AgentAssignment, MemberCluster, ParallaxAgent, Phase, labels};
 use parallax_e2e::audit::AuditEvent;
+use parallax_e2e::layout::Layout;
 use parallax_e2e::testing::{self, TestNamespace};
 use parallax_e2e::{Component, Fleet, FleetOptions};
 use serde_json::{Value, json};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::log::Log;
 
 /// Generous: a busy machine is no failure.
 pub const LIMIT: Duration = Duration::from_secs(120);
@@ -81,6 +84,27 @@ impl World {
 
     pub fn fleet(&self) -> &Fleet {
         self.fleet
+    }
+
+    /// What a component of the fleet says from now on.
+    pub fn log(&self, cluster: &str, component: Component) -> Result<Log> {
+        Ok(Log::from_now(Layout::new(self.fleet.directory())?.log(cluster, component)))
+    }
+
+    /// Waits until a MemberCluster's condition has this status and reason, and returns its message.
+    pub async fn cluster_says(
+        &self,
+        cluster: &str,
+        type_: &str,
+        status: &str,
+        reason: &str,
+    ) -> Result<String> {
+        let is =
+            |c: &MemberCluster| cluster_condition(c, type_).filter(|(s, r, _)| s == status && r == reason);
+        let what = format!("{cluster} has {type_}={status}, {reason}");
+        let found = self.cluster_until(cluster, &what, |c| is(c).is_some()).await?;
+        let (.., message) = is(&found).with_context(|| format!("a moment ago, {what}"))?;
+        Ok(message)
     }
 
     pub fn agents(&self) -> Api<ParallaxAgent> {
@@ -247,6 +271,15 @@ impl World {
         Ok(all)
     }
 
+    /// Waits until a member's own record of an agent is the last that it has to write: it writes one a second at most.
+    pub async fn recorded(&self, member: usize, name: &str, ready: i32) -> Result<()> {
+        self.eventually(&format!("member-{}'s assignment {name} has caught up", member + 1), || async {
+            let status = self.assignments(member).get(name).await?.status.unwrap_or_default();
+            Ok(status.phase == Some(Phase::Running) && status.ready_replicas == ready)
+        })
+        .await
+    }
+
     /// What the hub's or a member's own service account has written in a cluster since `mark` events.
     pub fn writes_since(&self, cluster: &str, account: &str, mark: usize) -> Result<Vec<AuditEvent>> {
         let mut events = self.fleet().audit(cluster)?;
@@ -316,6 +349,15 @@ where
 pub fn condition(cluster: &MemberCluster, type_: &str) -> Option<(String, String)> {
     let conditions = &cluster.status.as_ref()?.conditions;
     conditions.iter().find(|c| c.type_ == type_).map(|c| (c.status.clone(), c.message.clone()))
+}
+
+/// Status, reason and message of a MemberCluster's condition.
+pub fn cluster_condition(cluster: &MemberCluster, type_: &str) -> Option<(String, String, String)> {
+    let conditions = &cluster.status.as_ref()?.conditions;
+    conditions
+        .iter()
+        .find(|c| c.type_ == type_)
+        .map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
 }
 
 /// Status, reason and message of an agent's condition.
