@@ -11,10 +11,10 @@ use super::persist::Then;
 use crate::queue::Turn;
 
 /// Agents that are worked on at the same time.
-const WORKERS: usize = 24;
+const WORKERS: usize = 32;
 /// Of these, how many may be at what others don't wait for. An API server makes some tens of Services a second (each
 /// takes an address from a shared range) and hundreds of Deployments.
-pub(super) const LINGERING: usize = 8;
+pub(super) const LINGERING: usize = 16;
 /// How long work that has begun may take after a shutdown.
 const GRACE: Duration = Duration::from_secs(5);
 
