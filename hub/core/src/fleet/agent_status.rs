@@ -6,6 +6,7 @@ use parallax_crds::agent::Freshness;
 use parallax_crds::{AgentKey, ClusterName, ParallaxAgentStatus, Phase};
 
 use super::agent::{Agent, Life, Record, Row, Tiding, Untold, version};
+use super::settling::replace;
 use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, Timer, WriteOutcome};
 use crate::aggregate::{
     AggregateInput, ClusterInput, MAX_ROWS, PLACED, Significance, Word, aggregate, significance,
@@ -161,13 +162,7 @@ impl Fleet {
             agent.quiet = (now.mono, Duration::ZERO);
         }
         let due = result.changes_after.map(|after| now.mono + after);
-        if due != agent.timer {
-            if let Some(old) = agent.timer.take() {
-                self.timers.remove(&(old, Timer::Agent(key.clone())));
-            }
-            agent.timer = due;
-            self.timers.extend(due.map(|at| (at, Timer::Agent(key.clone()))));
-        }
+        replace(&mut self.timers, &mut agent.timer, due, || Timer::Agent(key.clone()));
         Some(result.status)
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use parallax_crds::{AgentKey, ParallaxAgent};
 
 use super::agent::{Agent, Life, Record, has_finalizer, identity, version};
-use super::{Effect, Fleet, Now, StatusOf};
+use super::settling::replace;
+use super::{Effect, Fleet, Now, StatusOf, Timer};
 use crate::tombstones::Tombstone;
 use crate::writes::Urgency;
 
@@ -105,7 +106,8 @@ impl Fleet {
     /// Forgets an agent whose object is no longer there. Its clusters keep what the hub has not seen deleted.
     fn agent_gone_as(&mut self, key: &AgentKey, now: Now) {
         self.stop_orders(key);
-        let Some(agent) = self.agents.remove(key) else { return };
+        let Some(mut agent) = self.agents.remove(key) else { return };
+        replace(&mut self.timers, &mut agent.timer, None, || Timer::Agent(key.clone()));
         let reference = agent.reference(key);
         for cluster in agent.holders() {
             if let Some(index) = self.index.get_mut(&cluster) {

@@ -38,6 +38,10 @@ pub(super) struct Cluster {
     pub kubernetes_version: Option<String>,
     pub member_version: Option<String>,
     pub certificate: Option<CertificateInfo>,
+    /// When its end is looked at.
+    pub certificate_timer: Option<Duration>,
+    /// When a second cluster with this identity is spoken of no longer.
+    pub copy_timer: Option<Duration>,
     /// As it is stored, as far as is known.
     pub status: Option<MemberClusterStatus>,
     pub writing: Option<Box<MemberClusterStatus>>,
@@ -93,6 +97,8 @@ impl Cluster {
             kubernetes_version: status.as_ref().and_then(|s| s.kubernetes_version.clone()),
             member_version: status.as_ref().and_then(|s| s.member_version.clone()),
             certificate: status.as_ref().and_then(|s| s.certificate.clone()),
+            certificate_timer: None,
+            copy_timer: None,
             status,
             writing: None,
             object,

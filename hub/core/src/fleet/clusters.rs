@@ -7,7 +7,8 @@ use parallax_crds::{ClusterName, MemberCluster, MemberClusterStatus};
 
 use super::agent::version;
 use super::cluster::Cluster;
-use super::{Effect, Fleet, Now, StatusOf, Subject};
+use super::settling::replace;
+use super::{Effect, Fleet, Now, StatusOf, Subject, Timer};
 use crate::tombstones::Tombstone;
 use crate::writes::Urgency;
 
@@ -27,6 +28,7 @@ impl Fleet {
                     self.cluster_gone(&name, now);
                 }
                 self.clusters.insert(name.clone(), Cluster::new(object, uid));
+                self.await_certificate(&name, now);
                 self.facts_changed(false);
                 self.touch_cluster(&name, now);
             }
@@ -74,6 +76,7 @@ impl Fleet {
             self.resume(name, now);
         }
         if edited || foreign || before != after {
+            self.await_certificate(name, now);
             self.touch_cluster(name, now);
         }
     }
@@ -82,9 +85,9 @@ impl Fleet {
     /// its agents are placed as for a cluster that is gone.
     pub(super) fn cluster_gone(&mut self, name: &ClusterName, now: Now) {
         self.end_session(name, "Detached", now);
-        if self.clusters.remove(name).is_none() {
-            return;
-        }
+        self.await_copy(name, None);
+        let Some(mut cluster) = self.clusters.remove(name) else { return };
+        replace(&mut self.timers, &mut cluster.certificate_timer, None, || Timer::Certificate(name.clone()));
         self.hellos.insert(name.clone());
         self.guards.remove(name);
         self.asked.remove(name);

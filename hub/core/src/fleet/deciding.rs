@@ -124,6 +124,6 @@ impl Fleet {
 
     /// Members haven't had the time yet to come back to a hub that has just started.
     pub(super) fn is_starting(&self) -> bool {
-        self.timers.iter().any(|(_, timer)| *timer == super::Timer::Started)
+        self.start == super::Start::UnderWay
     }
 }

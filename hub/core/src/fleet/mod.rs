@@ -68,8 +68,7 @@ pub struct Fleet {
     config: Config,
     defaults: FleetDefaults,
     effects: VecDeque<Effect>,
-    /// When the first input came: the hub's start.
-    started: Option<Duration>,
+    start: Start,
     lists: Lists,
     agents: BTreeMap<AgentKey, Agent>,
     clusters: BTreeMap<ClusterName, Cluster>,
@@ -93,7 +92,18 @@ pub struct Fleet {
     dirty: BTreeMap<AgentKey, bool>,
     statuses: WriteQueue<StatusOf>,
     finalizers: WriteQueue<AgentKey>,
-    timers: BTreeSet<(Duration, Timer)>,
+    timers: Timers,
+}
+
+/// How far the hub's start is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Nothing has come yet.
+    Ahead,
+    /// Members have not had the time yet to come back.
+    UnderWay,
+    /// They had.
+    Over,
 }
 
 /// Whose status.
@@ -102,6 +112,9 @@ enum StatusOf {
     Cluster(ClusterName),
     Agent(AgentKey),
 }
+
+/// By when they are due.
+type Timers = BTreeSet<(Duration, Timer)>;
 
 /// What happens by time alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,6 +127,8 @@ enum Timer {
     Joining(ClusterName),
     /// A certificate ends.
     Certificate(ClusterName),
+    /// Nobody has used a second copy of an identity for long enough.
+    Copied(ClusterName),
     /// An agent's progress deadline.
     Agent(AgentKey),
     /// The CRD is to be read again.
@@ -146,7 +161,7 @@ impl Fleet {
             config,
             defaults,
             effects: VecDeque::new(),
-            started: None,
+            start: Start::Ahead,
             lists: Lists::default(),
             agents: BTreeMap::new(),
             clusters: BTreeMap::new(),
@@ -164,14 +179,14 @@ impl Fleet {
             dirty: BTreeMap::new(),
             statuses: WriteQueue::new(WRITES_IN_FLIGHT),
             finalizers: WriteQueue::new(WRITES_IN_FLIGHT),
-            timers: BTreeSet::new(),
+            timers: Timers::new(),
         }
     }
 
     /// Takes in one thing that happened. Poll for effects until there are none afterwards.
     pub fn handle(&mut self, input: Input, now: Now) {
-        if self.started.is_none() {
-            self.started = Some(now.mono);
+        if self.start == Start::Ahead {
+            self.start = Start::UnderWay;
             self.timers.insert((now.mono + GRACE, Timer::Started));
         }
         match input {

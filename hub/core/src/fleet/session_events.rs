@@ -5,7 +5,7 @@ use parallax_crds::link::{AgentReport, ClusterReport, Held, MemberEvent, OrderRe
 use parallax_crds::{AgentRef, ClusterName};
 
 use super::agent::{Life, Persisted, Record, Wait};
-use super::{Effect, Fleet, GRACE, Now, SessionEvent, SessionId, Subject, Timer};
+use super::{Effect, Fleet, GRACE, Now, SessionEvent, SessionId, Start, Subject, Timer};
 use crate::tombstones::Tombstone;
 
 impl Fleet {
@@ -245,6 +245,7 @@ impl Fleet {
 
     /// Members have had the time to come back: whoever isn't there is unreachable.
     pub(super) fn start_is_over(&mut self, now: Now) {
+        self.start = Start::Over;
         let absent: Vec<_> = self
             .clusters
             .iter()

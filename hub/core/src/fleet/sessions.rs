@@ -19,6 +19,10 @@ const TAKEOVER: Duration = Duration::from_secs(5);
 const PIN_AGAIN: Duration = Duration::from_secs(2);
 /// When a member may come again while too many resync.
 const BUSY: Duration = Duration::from_secs(2);
+/// Refused: a second cluster uses the identity of one whose session is up.
+const DUPLICATE: &str = "DuplicateIdentity";
+/// How long that is shown after the last attempt. One that is refused comes again within a minute.
+const COPY_QUIET: Duration = Duration::from_mins(5);
 
 impl Fleet {
     pub(super) fn hello(&mut self, session: SessionId, hello: Hello, now: Now) {
@@ -60,7 +64,7 @@ impl Fleet {
                      enroll it under a name of its own",
                     hello.cluster_uid
                 );
-                return self.refuse(name, "DuplicateIdentity", message, now);
+                return self.refuse(name, DUPLICATE, message, now);
             }
             match joining.takeover {
                 None => {
@@ -113,6 +117,7 @@ impl Fleet {
 
     fn refuse(&mut self, name: &ClusterName, reason: &'static str, message: String, now: Now) {
         let Some(joining) = self.joining.remove(name) else { return };
+        self.await_copy(name, (reason == DUPLICATE).then_some(now.mono + COPY_QUIET));
         if let Some(cluster) = self.clusters.get_mut(name) {
             let refusal = Some((reason, message.clone()));
             if cluster.refusal != refusal {
@@ -122,6 +127,15 @@ impl Fleet {
             }
         }
         self.effects.push_back(Effect::Refuse { session: joining.session, reason, message });
+    }
+
+    /// The second cluster has given up: it doesn't stand on the MemberCluster for the rest of the true one's session.
+    pub(super) fn copy_is_quiet(&mut self, name: &ClusterName, now: Now) {
+        let Some(cluster) = self.clusters.get_mut(name) else { return };
+        cluster.copy_timer = None;
+        if cluster.refusal.take_if(|(reason, _)| *reason == DUPLICATE).is_some() {
+            self.touch_cluster(name, now);
+        }
     }
 
     /// A member has obeyed a higher epoch of this hub than the stored one: a backup was restored. Within reason the
@@ -203,9 +217,7 @@ impl Fleet {
             serial: hello.certificate_serial,
             not_after: Time(hello.certificate_not_after),
         });
-        if let Ok(left) = Duration::try_from(hello.certificate_not_after.duration_since(now.wall)) {
-            self.at(now.mono + left, Timer::Certificate(name.clone()));
-        }
+        self.await_certificate(name, now);
         self.guards.entry(name.clone()).or_default().relearn();
 
         let orders = self.orders_for(name, now);

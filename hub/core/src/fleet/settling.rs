@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Fleet, Now, StatusOf, Timer, Write, WriteOutcome};
+use parallax_crds::ClusterName;
+
+use super::{Fleet, Now, StatusOf, Timer, Timers, Write, WriteOutcome};
 use crate::fleet::Effect;
 
 /// How many agents are placed anew per input, so that one edited label doesn't hold up every session.
@@ -63,6 +65,22 @@ impl Fleet {
         self.timers.insert((when, timer));
     }
 
+    /// The certificate's end is waited for: that of the latest one only, however often the member comes back.
+    pub(super) fn await_certificate(&mut self, name: &ClusterName, now: Now) {
+        let Some(cluster) = self.clusters.get_mut(name) else { return };
+        let left = cluster
+            .certificate_ends()
+            .and_then(|ends| Duration::try_from(ends.duration_since(now.wall)).ok());
+        let due = left.map(|left| now.mono + left);
+        replace(&mut self.timers, &mut cluster.certificate_timer, due, || Timer::Certificate(name.clone()));
+    }
+
+    /// Says for some minutes longer, or no longer, that a second cluster uses this one's identity.
+    pub(super) fn await_copy(&mut self, name: &ClusterName, until: Option<Duration>) {
+        let Some(cluster) = self.clusters.get_mut(name) else { return };
+        replace(&mut self.timers, &mut cluster.copy_timer, until, || Timer::Copied(name.clone()));
+    }
+
     fn fire_timers(&mut self, now: Now) {
         while let Some((when, timer)) = self.timers.first().cloned() {
             if when > now.mono {
@@ -75,7 +93,13 @@ impl Fleet {
                 Timer::Joining(name) => {
                     self.hellos.insert(name);
                 }
-                Timer::Certificate(name) => self.touch_cluster(&name, now),
+                Timer::Certificate(name) => {
+                    if let Some(cluster) = self.clusters.get_mut(&name) {
+                        cluster.certificate_timer = None;
+                    }
+                    self.touch_cluster(&name, now);
+                }
+                Timer::Copied(name) => self.copy_is_quiet(&name, now),
                 Timer::Agent(key) => {
                     if let Some(agent) = self.agents.get_mut(&key).filter(|a| a.timer == Some(when)) {
                         agent.timer = None;
@@ -87,4 +111,20 @@ impl Fleet {
             }
         }
     }
+}
+
+/// Sets a timer of which there is one at a time, or none: `set` is when the earlier one is due.
+pub(super) fn replace(
+    timers: &mut Timers,
+    set: &mut Option<Duration>,
+    due: Option<Duration>,
+    timer: impl Fn() -> Timer,
+) {
+    if due == *set {
+        return;
+    }
+    if let Some(earlier) = std::mem::replace(set, due) {
+        timers.remove(&(earlier, timer()));
+    }
+    timers.extend(due.map(|at| (at, timer())));
 }

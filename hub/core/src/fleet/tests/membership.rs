@@ -3,7 +3,7 @@
 use parallax_crds::Phase;
 use parallax_crds::agent::Freshness;
 
-use super::world::{World, cluster};
+use super::world::{World, cluster, key};
 use crate::fleet::*;
 
 fn running() -> World {
@@ -132,6 +132,79 @@ fn a_copied_identity_is_refused_while_the_true_one_goes_on() {
     assert!(world.members[&cluster("b")].admitted);
     let connected = world.condition_of("b", "Connected").unwrap();
     assert_eq!((connected.status.as_str(), connected.reason.as_str()), ("True", "DuplicateIdentity"));
+}
+
+#[test]
+fn a_copied_identity_is_forgotten_some_minutes_after_its_last_attempt() {
+    let mut world = running();
+    let reason = |world: &World| world.condition_of("b", "Connected").unwrap().reason.clone();
+    for _ in 0..3 {
+        world.connect_as("b", "stranger", 0);
+        world.pass(4 * 60);
+        assert_eq!(reason(&world), "DuplicateIdentity");
+    }
+    let told = |e: &Effect| matches!(e, Effect::Event { reason, .. } if reason == "DuplicateIdentity");
+    assert_eq!(world.count(told), 1);
+    world.pass(2 * 60);
+    assert_eq!(reason(&world), "SessionUp");
+    assert!(world.members[&cluster("b")].admitted);
+    world.log.clear();
+    world.pass(3600);
+    assert_eq!(world.writes(), 0, "{:#?}", world.log);
+}
+
+#[test]
+fn a_member_that_comes_back_again_and_again_costs_no_memory() {
+    let mut world = running();
+    world.pass(60);
+    let idle = world.fleet.timers.len();
+    for _ in 0..1000 {
+        let member = world.members.get_mut(&cluster("b")).unwrap();
+        member.renewed += jiff::SignedDuration::from_secs(1);
+        world.cut("b");
+        world.connect("b");
+        world.pass(10);
+    }
+    world.pass(60);
+    assert_eq!(world.fleet.timers.len(), idle, "{:?}", world.fleet.timers);
+}
+
+#[test]
+fn timers_of_agents_and_clusters_go_with_them() {
+    let mut world = running();
+    world.pass(60);
+    let idle = world.fleet.timers.len();
+    world.make_cluster("c", &[]);
+    world.connect("c");
+    world.pass(5);
+    assert_eq!(world.fleet.timers.len(), idle + 1, "{:?}", world.fleet.timers);
+    world.members.get_mut(&cluster("b")).unwrap().lingering = true;
+    world.apply("y", |spec| spec.replicas = 9);
+    world.pass(5);
+    world.report(&cluster("a"), &key("y"), 0);
+    world.settle();
+    assert_eq!(world.fleet.timers.len(), idle + 2, "{:?}", world.fleet.timers);
+    world.delete("y");
+    world.delete_cluster("c");
+    world.pass(46);
+    world.pods_end("b");
+    world.pass(46);
+    assert_eq!(world.fleet.timers.len(), idle, "{:?}", world.fleet.timers);
+}
+
+#[test]
+fn a_certificate_that_ends_while_its_member_is_away_is_told_by_a_restarted_hub() {
+    let mut world = running();
+    let member = world.members.get_mut(&cluster("b")).unwrap();
+    // Soon after the present.
+    member.renewed = jiff::SignedDuration::from_secs(1_700_000_000 - 1_800_000_000 + 2000);
+    world.connect("b");
+    world.pass(10);
+    assert_eq!(world.condition_of("b", "CertificateValid").unwrap().status, "True");
+    world.start_hub();
+    world.connect("a");
+    world.pass(2000);
+    assert_eq!(world.condition_of("b", "CertificateValid").unwrap().reason, "Expired");
 }
 
 #[test]

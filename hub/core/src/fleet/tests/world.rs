@@ -31,6 +31,8 @@ pub enum Channel {
 #[derive(Debug, Default)]
 pub struct Member {
     pub uid: String,
+    /// What its certificate has more of validity than the first one had.
+    pub renewed: jiff::SignedDuration,
     pub session: Option<u64>,
     pub held: BTreeMap<AgentKey, (Incarnation, SpecHash, i32)>,
     /// Removals are begun, and pods end only at [`World::pods_end`].

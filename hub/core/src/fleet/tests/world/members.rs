@@ -17,6 +17,7 @@ impl World {
         self.sessions += 1;
         let session = SessionId { cluster: cluster(name), number: self.sessions };
         let member = self.members.get_mut(&session.cluster).unwrap();
+        let renewed = member.renewed;
         if member.session.is_none() || member.uid == uid {
             member.session = Some(session.number);
             member.admitted = false;
@@ -29,7 +30,7 @@ impl World {
             max_epoch_seen,
             member_version: "1".to_owned(),
             certificate_serial: "01".to_owned(),
-            certificate_not_after: Timestamp::from_second(1_800_000_000).unwrap(),
+            certificate_not_after: Timestamp::from_second(1_800_000_000).unwrap() + renewed,
         };
         self.send(Channel::Session(session.cluster.clone()), Input::Hello { session, hello });
     }
