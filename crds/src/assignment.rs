@@ -1,12 +1,10 @@
 //! AgentAssignment: the hub's order to one cluster, kept in that cluster and written only by its member.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{EnvVar, LocalObjectReference, Phase, PullPolicy, Resources};
+use crate::agent::{AgentRuntime, Phase};
 use crate::schema;
 
 /// What the hub ordered. Complete: the member needs nothing else to run the agent.
@@ -64,61 +62,12 @@ pub struct AssignedAgent {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentTemplate {
-    /// The agent's type.
-    #[serde(rename = "type")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = schema::DNS_LABEL))]
-    pub agent_type: String,
-    /// What the agent can do.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 64),
-        inner(length(min = 1, max = 63), regex(pattern = schema::LABEL_VALUE)),
-        extend("x-kubernetes-list-type" = "set")
-    )]
-    pub capabilities: Vec<String>,
-    /// The agent's role, if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256), regex(pattern = schema::TEXT))]
-    pub role: Option<String>,
+    /// The agent's spec, as far as it is a cluster's business.
+    #[serde(flatten)]
+    pub runtime: AgentRuntime,
     /// The image, always set.
     #[schemars(length(min = 1, max = 512), regex(pattern = schema::IMAGE))]
     pub image: String,
-    /// When the image is pulled; absent: Kubernetes' own default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_pull_policy: Option<PullPolicy>,
-    /// Secrets of the agent's namespace for pulling the image.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    pub image_pull_secrets: Vec<LocalObjectReference>,
-    /// The entrypoint; empty: the image's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 16),
-        inner(length(max = 4096), regex(pattern = schema::TEXT)),
-        extend("x-kubernetes-list-type" = "atomic")
-    )]
-    pub command: Vec<String>,
-    /// The arguments; empty: the image's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 64),
-        inner(length(max = 4096), regex(pattern = schema::TEXT)),
-        extend("x-kubernetes-list-type" = "atomic")
-    )]
-    pub args: Vec<String>,
-    /// The user's environment, after the agent's own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    pub env: Vec<EnvVar>,
-    /// Requests and limits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-    /// Labels that a node must have.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "schema::node_selector")]
-    pub node_selector: BTreeMap<String, String>,
 }
 
 /// The local truth.

@@ -80,6 +80,7 @@ mod tests {
 
     use super::*;
     use crate::AgentTemplate;
+    use crate::agent::AgentRuntime;
 
     #[test]
     fn the_order_of_fields_does_not_matter() {
@@ -102,10 +103,12 @@ mod tests {
     #[test]
     fn the_hash_of_a_template_stays_what_it_is() {
         let template = AgentTemplate {
-            agent_type: "claude".to_owned(),
-            capabilities: vec!["code_review".to_owned()],
+            runtime: AgentRuntime {
+                agent_type: "claude".to_owned(),
+                capabilities: vec!["code_review".to_owned()],
+                ..AgentRuntime::default()
+            },
             image: "ghcr.io/parallax/agent-claude:0.1.0".to_owned(),
-            ..AgentTemplate::default()
         };
         assert_eq!(SpecHash::of(&template).unwrap().to_string(), "dde846be99c529772156a2864a2b3975");
     }

@@ -75,7 +75,7 @@ fn row(agent: &ParallaxAgent) -> [String; 5] {
         .collect();
     [
         agent.metadata.name.clone().unwrap_or_default(),
-        agent.spec.agent_type.clone(),
+        agent.spec.runtime.agent_type.clone(),
         status.phase.map_or_else(|| "-".to_owned(), |phase| format!("{phase:?}")),
         status.replica_summary.unwrap_or_else(|| "-".to_owned()),
         clusters.join(", "),

@@ -47,22 +47,8 @@ pub enum ResolveError {
 /// [`ResolveError::NoImage`] where the type isn't built in and `image` is absent (the CRD refuses that too).
 pub fn resolve(spec: &ParallaxAgentSpec, defaults: &FleetDefaults) -> Result<Resolved, ResolveError> {
     // Taken apart without `..`: a new field must be decided on here.
-    let ParallaxAgentSpec {
-        agent_type,
-        capabilities,
-        role,
-        image,
-        image_pull_policy,
-        image_pull_secrets,
-        command,
-        args,
-        env,
-        resources,
-        node_selector,
-        replicas: _,
-        suspend: _,
-        placement: _,
-    } = spec;
+    let ParallaxAgentSpec { runtime, image, replicas: _, suspend: _, placement: _ } = spec;
+    let agent_type = &runtime.agent_type;
     let image = match image {
         Some(image) => image.clone(),
         None if BUILT_IN_TYPES.contains(&agent_type.as_str()) => {
@@ -72,19 +58,7 @@ pub fn resolve(spec: &ParallaxAgentSpec, defaults: &FleetDefaults) -> Result<Res
             return Err(ResolveError::NoImage { agent_type: agent_type.clone() });
         }
     };
-    let template = AgentTemplate {
-        agent_type: agent_type.clone(),
-        capabilities: capabilities.clone(),
-        role: role.clone(),
-        image,
-        image_pull_policy: *image_pull_policy,
-        image_pull_secrets: image_pull_secrets.clone(),
-        command: command.clone(),
-        args: args.clone(),
-        env: env.clone(),
-        resources: resources.clone(),
-        node_selector: node_selector.clone(),
-    };
+    let template = AgentTemplate { runtime: runtime.clone(), image };
     let canonical = serde_json::to_value(&template)?;
     let hash = SpecHash::of(&canonical)?;
     let json = Bytes::from(serde_json::to_vec(&canonical)?);

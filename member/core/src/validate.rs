@@ -134,16 +134,17 @@ fn check(
             format!("{replicas} replicas can't be run; order 0 or more"),
         ));
     }
-    if !is_label_value(&template.agent_type) || template.agent_type.is_empty() {
+    let AgentTemplate { runtime, image } = template;
+    if !is_label_value(&runtime.agent_type) || runtime.agent_type.is_empty() {
         return Err(Rejection::new(
             "InvalidType",
-            format!("type {:?} can't be a label's value", template.agent_type),
+            format!("type {:?} can't be a label's value", runtime.agent_type),
         ));
     }
-    if template.image.trim().is_empty() {
+    if image.trim().is_empty() {
         return Err(Rejection::new("NoImage", "the template names no image; set spec.image of the agent"));
     }
-    for env in &template.env {
+    for env in &runtime.env {
         if env.name.is_empty() || env.name.contains('=') {
             return Err(Rejection::new("InvalidEnv", format!("{:?} can't name a variable", env.name)));
         }
@@ -190,10 +191,16 @@ fn is_label_value(s: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use parallax_crds::agent::EnvVar;
+    use parallax_crds::agent::{AgentRuntime, EnvVar};
 
     fn template() -> AgentTemplate {
-        AgentTemplate { agent_type: "claude".into(), image: "example/agent:1".into(), ..Default::default() }
+        with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut AgentRuntime)) -> AgentTemplate {
+        let mut runtime = AgentRuntime { agent_type: "claude".into(), ..AgentRuntime::default() };
+        change(&mut runtime);
+        AgentTemplate { runtime, image: "example/agent:1".into() }
     }
 
     fn an_order(namespace: &str, name: &str, template: &AgentTemplate) -> Order {
@@ -258,11 +265,8 @@ mod tests {
         o.replicas = -1;
         assert_eq!(reason(&o), "InvalidReplicas");
         let env = EnvVar { name: "AGENT_NAME".into(), value: Some("x".into()), value_from: None };
-        assert_eq!(
-            reason(&an_order("team", "writer", &AgentTemplate { env: vec![env], ..template() })),
-            "ReservedEnv"
-        );
-        let t = AgentTemplate { agent_type: "a,b=c".into(), ..template() };
+        assert_eq!(reason(&an_order("team", "writer", &with(|r| r.env.push(env)))), "ReservedEnv");
+        let t = with(|r| r.agent_type = "a,b=c".into());
         assert_eq!(reason(&an_order("team", "writer", &t)), "InvalidType");
         let t = AgentTemplate { image: " ".into(), ..template() };
         assert_eq!(reason(&an_order("team", "writer", &t)), "NoImage");

@@ -114,7 +114,7 @@ impl Agents {
             "metadata": {
                 "namespace": key.namespace(),
                 "name": key.name(),
-                "labels": build::labels(&order.agent, &template.agent_type),
+                "labels": build::labels(&order.agent, &template.runtime.agent_type),
                 "annotations": order.traceparent.as_ref().map(|t| json!({TRACEPARENT: t})),
             },
             "spec": {

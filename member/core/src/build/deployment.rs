@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use parallax_crds::ClusterName;
+use parallax_crds::agent::AgentRuntime;
 use parallax_crds::assignment::AgentTemplate;
 
 use super::{PORT, SPEC_HASH, labels, owner};
@@ -23,7 +24,7 @@ pub(super) fn deployment(
     assignment: &Valid<'_>,
     cluster: &ClusterName,
 ) -> Result<Deployment, serde_json::Error> {
-    let labels = labels::labels(&assignment.agent, &assignment.template.agent_type);
+    let labels = labels::labels(&assignment.agent, &assignment.template.runtime.agent_type);
     Ok(Deployment {
         metadata: ObjectMeta {
             name: Some(assignment.agent.key.name().into()),
@@ -50,12 +51,12 @@ pub(super) fn deployment(
 }
 
 fn pod(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<PodSpec, serde_json::Error> {
-    let template = assignment.template;
-    let secrets = template.image_pull_secrets.iter().map(|s| LocalObjectReference { name: s.name.clone() });
+    let runtime = &assignment.template.runtime;
+    let secrets = runtime.image_pull_secrets.iter().map(|s| LocalObjectReference { name: s.name.clone() });
     Ok(PodSpec {
         containers: vec![container(assignment, cluster)?],
         image_pull_secrets: some(secrets.collect()),
-        node_selector: Some(template.node_selector.clone()).filter(|s| !s.is_empty()),
+        node_selector: Some(runtime.node_selector.clone()).filter(|s| !s.is_empty()),
         automount_service_account_token: Some(false),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
         security_context: Some(PodSecurityContext {
@@ -76,14 +77,14 @@ fn pod(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<PodSpec, serde_j
 }
 
 fn container(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Container, serde_json::Error> {
-    let template = assignment.template;
+    let AgentTemplate { runtime, image } = assignment.template;
     let (port, name) = PORT;
     Ok(Container {
         name: "agent".into(),
-        image: Some(template.image.clone()),
-        image_pull_policy: template.image_pull_policy.map(|p| <&'static str>::from(p).to_owned()),
-        command: some(template.command.clone()),
-        args: some(template.args.clone()),
+        image: Some(image.clone()),
+        image_pull_policy: runtime.image_pull_policy.map(|p| <&'static str>::from(p).to_owned()),
+        command: some(runtime.command.clone()),
+        args: some(runtime.args.clone()),
         env: Some(env(assignment, cluster)?),
         ports: Some(vec![ContainerPort {
             name: Some(name.into()),
@@ -91,7 +92,7 @@ fn container(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Container,
             protocol: Some("TCP".into()),
             ..ContainerPort::default()
         }]),
-        resources: resources(template),
+        resources: resources(runtime),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -109,17 +110,17 @@ fn container(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Container,
 
 /// Parallax's own variables first, so that the user's may refer to them as `$(AGENT_NAME)`.
 fn env(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Vec<EnvVar>, serde_json::Error> {
-    let template = assignment.template;
+    let runtime = &assignment.template.runtime;
     let own = |name: &str, value: String| EnvVar { name: name.into(), value: Some(value), value_from: None };
     let mut env = vec![
         own("AGENT_NAME", assignment.agent.key.name().into()),
-        own("AGENT_TYPE", template.agent_type.clone()),
-        own("AGENT_ROLE", template.role.clone().unwrap_or_default()),
-        own("AGENT_CAPABILITIES", serde_json::to_string(&template.capabilities)?),
+        own("AGENT_TYPE", runtime.agent_type.clone()),
+        own("AGENT_ROLE", runtime.role.clone().unwrap_or_default()),
+        own("AGENT_CAPABILITIES", serde_json::to_string(&runtime.capabilities)?),
         own("PARALLAX_CLUSTER", cluster.as_str().into()),
         own("PARALLAX_AGENT_UID", assignment.agent.incarnation.as_str().into()),
     ];
-    env.extend(template.env.iter().map(|e| EnvVar {
+    env.extend(runtime.env.iter().map(|e| EnvVar {
         name: e.name.clone(),
         value: e.value.clone(),
         value_from: e.value_from.clone(),
@@ -127,8 +128,8 @@ fn env(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Vec<EnvVar>, ser
     Ok(env)
 }
 
-fn resources(template: &AgentTemplate) -> Option<ResourceRequirements> {
-    let resources = template.resources.as_ref()?;
+fn resources(runtime: &AgentRuntime) -> Option<ResourceRequirements> {
+    let resources = runtime.resources.as_ref()?;
     let of = |m: &BTreeMap<_, _>| Some(m.clone()).filter(|m| !m.is_empty());
     Some(ResourceRequirements {
         requests: of(&resources.requests),

@@ -14,7 +14,7 @@ pub(super) fn service(assignment: &Valid<'_>) -> Service {
         metadata: ObjectMeta {
             name: Some(assignment.agent.key.name().into()),
             namespace: Some(assignment.agent.key.namespace().into()),
-            labels: Some(labels::labels(&assignment.agent, &assignment.template.agent_type)),
+            labels: Some(labels::labels(&assignment.agent, &assignment.template.runtime.agent_type)),
             owner_references: Some(vec![owner(assignment)]),
             ..ObjectMeta::default()
         },

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::EnvVarSource;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use parallax_crds::agent::{EnvVar, LocalObjectReference, PullPolicy, Resources};
+use parallax_crds::agent::{AgentRuntime, EnvVar, LocalObjectReference, PullPolicy, Resources};
 use parallax_crds::assignment::AgentTemplate;
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash};
 
@@ -21,10 +21,13 @@ fn built(template: &AgentTemplate, replicas: i32) -> Desired {
 }
 
 fn smallest() -> AgentTemplate {
+    with(AgentRuntime::default())
+}
+
+fn with(runtime: AgentRuntime) -> AgentTemplate {
     AgentTemplate {
-        agent_type: "claude".into(),
+        runtime: AgentRuntime { agent_type: "claude".into(), ..runtime },
         image: "ghcr.io/parallax/agent-claude:0.1.0".into(),
-        ..Default::default()
     }
 }
 
@@ -37,7 +40,7 @@ fn the_smallest_agent_is_rendered_whole() {
 
 #[test]
 fn every_field_of_a_template_is_rendered() {
-    let template = AgentTemplate {
+    let template = with(AgentRuntime {
         capabilities: vec!["code_review".into(), "security_analysis".into()],
         role: Some("reviewer".into()),
         image_pull_policy: Some(PullPolicy::Always),
@@ -62,14 +65,14 @@ fn every_field_of_a_template_is_rendered() {
             limits: BTreeMap::from([("memory".into(), Quantity("512Mi".into()))]),
         }),
         node_selector: BTreeMap::from([("workload-type".into(), "ai-agents".into())]),
-        ..smallest()
-    };
+        ..AgentRuntime::default()
+    });
     insta::assert_yaml_snapshot!("full_deployment", built(&template, 3).deployment);
 }
 
 #[test]
 fn another_spec_changes_the_annotation_and_not_the_pod_template() {
-    let with_role = AgentTemplate { role: Some(String::new()), ..smallest() };
+    let with_role = with(AgentRuntime { role: Some(String::new()), ..AgentRuntime::default() });
     let (a, b) = (built(&smallest(), 1).deployment, built(&with_role, 1).deployment);
     assert_ne!(a["metadata"]["annotations"], b["metadata"]["annotations"]);
     assert_eq!(a["spec"], b["spec"]);

@@ -1,0 +1,134 @@
+//! What an agent's clusters run: the part of its spec that is sent to them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::EnvVarSource;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::schema;
+
+/// The fields that a user writes and that reach the clusters as they are. They stand in the spec of a
+/// ParallaxAgent and, with the image pinned, in the template of an AgentAssignment; whatever is in here is in the hash.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentRuntime {
+    /// The agent's type. `claude`, `codex`, `gemini` and `aider` have an image; any other needs `image`.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = schema::DNS_LABEL))]
+    pub agent_type: String,
+    /// What the agent can do; it reads them from `AGENT_CAPABILITIES`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 63), regex(pattern = schema::LABEL_VALUE)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub capabilities: Vec<String>,
+    /// The agent's role; it reads it from `AGENT_ROLE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = schema::TEXT))]
+    pub role: Option<String>,
+    /// When the image is pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<PullPolicy>,
+    /// Secrets of the agent's namespace in the member for pulling the image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
+    /// The entrypoint; absent: the image's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        inner(length(max = 4096), regex(pattern = schema::TEXT)),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub command: Vec<String>,
+    /// The arguments; absent: the image's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(length(max = 4096), regex(pattern = schema::TEXT)),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub args: Vec<String>,
+    /// Environment variables. Names that begin with `AGENT_` or `PARALLAX_` are Parallax's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub env: Vec<EnvVar>,
+    /// Requests and limits of the agent's container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// Labels that a node must have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::node_selector")]
+    pub node_selector: BTreeMap<String, String>,
+}
+
+/// When an image is pulled.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+pub enum PullPolicy {
+    /// At every start of a container.
+    Always,
+    /// When the node doesn't have it.
+    IfNotPresent,
+    /// Never: the node must have it.
+    Never,
+}
+
+/// A Secret of the same namespace.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct LocalObjectReference {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::DNS_SUBDOMAIN))]
+    pub name: String,
+}
+
+/// An environment variable.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(
+    validation = Rule::new("!self.name.startsWith('AGENT_') && !self.name.startsWith('PARALLAX_')")
+        .message("name: AGENT_ and PARALLAX_ begin the names of variables that Parallax sets itself: choose another")
+        .field_path(".name"),
+    validation = Rule::new("!(has(self.value) && has(self.valueFrom))")
+        .message("value and valueFrom exclude each other: keep one")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvVar {
+    /// Its name.
+    #[schemars(length(min = 1, max = 128), regex(pattern = schema::ENV_NAME))]
+    pub name: String,
+    /// Its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096), regex(pattern = schema::TEXT))]
+    pub value: Option<String>,
+    /// Where its value comes from, in the member cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::env_var_source")]
+    pub value_from: Option<EnvVarSource>,
+}
+
+/// Requests and limits, as of a container.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(
+    validation = Rule::new(
+        "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) \
+         || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)"
+    )
+    .message("requests must not exceed limits")
+    .field_path(".requests")
+)]
+pub struct Resources {
+    /// What is reserved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::quantities")]
+    pub requests: BTreeMap<String, Quantity>,
+    /// What may not be exceeded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::quantities")]
+    pub limits: BTreeMap<String, Quantity>,
+}
