@@ -10,6 +10,8 @@ pub const COALESCE: Duration = Duration::from_secs(1);
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// How long what was refused for good stays away: the same is refused again until somebody has done something.
+pub const REFUSED_PAUSE: Duration = Duration::from_mins(5);
 
 /// How much a write hurries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,6 +115,16 @@ impl<K: Ord + Clone> WriteQueue<K> {
         *count += 1;
         let retry = Waiting { user: again.is_some_and(|a| a.user), since: now, due: now + pause };
         self.place(key.clone(), retry, now);
+    }
+
+    /// The API server will never take it: it is due again after [`REFUSED_PAUSE`], or when a user changes something.
+    pub fn refused(&mut self, key: &K, now: Duration) {
+        let Some(again) = self.in_flight.remove(key) else {
+            return;
+        };
+        *self.failures.entry(key.clone()).or_insert(0) += 1;
+        let later = Waiting { user: false, since: now, due: now + REFUSED_PAUSE };
+        self.place(key.clone(), again.filter(|a| a.user).unwrap_or(later), now);
     }
 
     /// The object is no more: nothing waits for it. What is in flight is still to be answered.
@@ -235,5 +247,23 @@ mod tests {
         assert_eq!(queue.next_deadline(), Some(ms(600)));
         queue.want("a", Urgency::User, ms(300));
         assert_eq!(queue.take(ms(300)), Some("a"));
+    }
+
+    #[test]
+    fn what_is_refused_comes_again_rarely_or_for_a_user() {
+        let mut queue = WriteQueue::new(2);
+        queue.want("a", Urgency::Now, ms(0));
+        queue.take(ms(0)).unwrap();
+        queue.want("a", Urgency::Now, ms(1));
+        queue.refused(&"a", ms(2));
+        queue.want("a", Urgency::Now, ms(10));
+        assert_eq!(queue.next_deadline(), Some(ms(2) + REFUSED_PAUSE));
+        queue.want("a", Urgency::User, ms(20));
+        assert_eq!(queue.take(ms(20)), Some("a"));
+        queue.want("a", Urgency::User, ms(21));
+        queue.refused(&"a", ms(22));
+        assert_eq!(queue.take(ms(22)), Some("a"), "the user's change came after what was refused");
+        queue.done(&"a", ms(23));
+        assert_eq!(queue.next_deadline(), None);
     }
 }

@@ -4,6 +4,7 @@
 mod call;
 mod finalizer;
 mod patches;
+mod refusals;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use tracing::Instrument;
 use crate::metrics::Metrics;
 use crate::store::{state, tombstones};
 use call::{Dialect, Part};
+use refusals::Refusals;
 
 /// Status writes under way at a time; more wait in the order in which they came.
 const STATUS_WRITES: usize = 32;
@@ -44,6 +46,7 @@ pub struct Writers {
     tasks: TaskTracker,
     statuses: Arc<Semaphore>,
     others: Arc<Semaphore>,
+    refusals: Arc<Refusals>,
 }
 
 /// What a write was, for metrics.
@@ -61,7 +64,8 @@ impl Writers {
     ) -> Self {
         let [statuses, others] =
             [STATUS_WRITES, OTHER_WRITES].map(|permits| Arc::new(Semaphore::new(permits)));
-        Self { client, config_maps, answers, metrics, tasks, statuses, others }
+        let refusals = Arc::default();
+        Self { client, config_maps, answers, metrics, tasks, statuses, others, refusals }
     }
 
     /// Adds our finalizer to an agent.
@@ -203,13 +207,14 @@ impl Writers {
         call: impl Future<Output = WriteOutcome> + Send + 'static,
     ) {
         let (slots, answers, metrics) = (slots.clone(), self.answers.clone(), self.metrics.clone());
+        let refusals = self.refusals.clone();
         metrics.write_began();
         self.tasks.spawn(async move {
             // Never closed; were it, the bound would be gone and nothing else.
             let _slot = slots.acquire_owned().await;
             let outcome = whatever_happens(call).await.unwrap_or_else(|failed| failed);
             metrics.write_ended(kind, word(&outcome));
-            report(&write, &outcome);
+            report(&write, &outcome, refusals.is_news(&write, &outcome));
             // Nobody listens any more: the hub is stopping.
             let _ = answers.send(Input::Written { write, outcome }).await;
         });
@@ -258,12 +263,14 @@ fn describe(outcome: &WriteOutcome) -> String {
     }
 }
 
-/// A line for what somebody has to look at; conflicts and absences are everyday matters.
-fn report(write: &Write, outcome: &WriteOutcome) {
+/// A line for what somebody has to look at; conflicts and absences are everyday matters, and so is a refusal that was
+/// said before.
+fn report(write: &Write, outcome: &WriteOutcome, news: bool) {
     match outcome {
         WriteOutcome::Ok(_) | WriteOutcome::Conflict | WriteOutcome::NotFound => {
             tracing::debug!(?write, ?outcome, "written");
         }
+        WriteOutcome::Invalid(_) if !news => tracing::debug!(?write, ?outcome, "refused again"),
         WriteOutcome::Invalid(message) => {
             tracing::error!(?write, %message, "the API server will never take this write; apply the CRDs of this version");
         }

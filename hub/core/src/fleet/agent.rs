@@ -48,6 +48,8 @@ pub(super) struct Agent {
     /// As it is stored, as far as is known.
     pub status: Option<ParallaxAgentStatus>,
     pub writing: Option<Box<ParallaxAgentStatus>>,
+    /// Why the API server refuses the status, if it does and people were told.
+    pub refused: Option<String>,
     /// What people are told of the last status that was sent, once it is known to be stored.
     pub untold: Option<Untold>,
     /// When the wish, or anything ready, last changed, and for how long it hadn't before that instant.
@@ -236,6 +238,7 @@ impl Agent {
             elsewhere: BTreeSet::new(),
             status,
             writing: None,
+            refused: None,
             untold: None,
             quiet,
             timer: None,

@@ -12,7 +12,7 @@ use crate::aggregate::{
     AggregateInput, ClusterInput, MAX_ROWS, PLACED, Significance, Word, aggregate, significance,
 };
 use crate::phase::PROGRESS_DEADLINE;
-use crate::writes::Urgency;
+use crate::writes::{REFUSED_PAUSE, Urgency};
 
 impl Fleet {
     /// Decides for every agent that something happened to how much its status hurries.
@@ -119,13 +119,18 @@ impl Fleet {
                     agent.status_version = stored;
                     agent.status = written.map(|status| *status);
                 }
+                agent.refused = None;
                 self.statuses.done(&whose, now.mono);
                 self.tell(key);
                 self.touch(key);
             }
             WriteOutcome::NotFound => self.statuses.done(&whose, now.mono),
-            WriteOutcome::Conflict | WriteOutcome::Invalid(_) | WriteOutcome::Failed(_) => {
-                self.statuses.failed(&whose, now.mono);
+            WriteOutcome::Conflict | WriteOutcome::Failed(_) => self.statuses.failed(&whose, now.mono),
+            WriteOutcome::Invalid(why) => {
+                let subject = Subject::Agent { key: key.clone(), uid: agent.uid.clone() };
+                let event = refused(&mut agent.refused, subject, why);
+                self.effects.extend(event);
+                self.statuses.refused(&whose, now.mono);
             }
         }
     }
@@ -207,6 +212,20 @@ fn input<'a>(
         freshness: row.freshness,
         last_reported: row.reported,
     }
+}
+
+/// What people are told of a status that the API server doesn't take: once for each reason that it gives.
+pub(super) fn refused(told: &mut Option<String>, subject: Subject, why: &str) -> Option<Effect> {
+    if told.as_deref() == Some(why) {
+        return None;
+    }
+    *told = Some(why.to_owned());
+    let message = format!(
+        "the status here is out of date, since the API server refuses the new one: {why}. Apply the CRDs of the hub's \
+         version; it is tried again every {} minutes",
+        REFUSED_PAUSE.as_secs() / 60
+    );
+    Some(Effect::Event { subject, warning: true, reason: "StatusRefused".to_owned(), message })
 }
 
 /// What people are told of a change of status: transitions only.

@@ -45,6 +45,8 @@ pub(super) struct Cluster {
     /// As it is stored, as far as is known.
     pub status: Option<MemberClusterStatus>,
     pub writing: Option<Box<MemberClusterStatus>>,
+    /// Why the API server refuses the status, if it does and people were told.
+    pub refused: Option<String>,
 }
 
 /// An admitted session.
@@ -101,6 +103,7 @@ impl Cluster {
             copy_timer: None,
             status,
             writing: None,
+            refused: None,
             object,
             uid,
         }

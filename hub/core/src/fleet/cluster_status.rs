@@ -6,8 +6,9 @@ use parallax_crds::conditions::{Wanted, merge};
 use parallax_crds::{ClusterName, MemberClusterStatus};
 
 use super::agent::version;
+use super::agent_status::refused;
 use super::cluster::Cluster;
-use super::{Effect, Fleet, Now, StatusOf, WriteOutcome};
+use super::{Effect, Fleet, Now, StatusOf, Subject, WriteOutcome};
 
 impl Fleet {
     /// The cluster's turn in the queue of writes.
@@ -51,12 +52,19 @@ impl Fleet {
                         cluster.status_version = stored;
                         cluster.status = written.map(|status| *status);
                     }
+                    cluster.refused = None;
                 }
                 self.statuses.done(&whose, now.mono);
             }
             WriteOutcome::NotFound => self.statuses.done(&whose, now.mono),
-            WriteOutcome::Conflict | WriteOutcome::Invalid(_) | WriteOutcome::Failed(_) => {
-                self.statuses.failed(&whose, now.mono);
+            WriteOutcome::Conflict | WriteOutcome::Failed(_) => self.statuses.failed(&whose, now.mono),
+            WriteOutcome::Invalid(why) => {
+                let StatusOf::Cluster(name) = &whose else { return };
+                if let Some(cluster) = self.clusters.get_mut(name) {
+                    let subject = Subject::Cluster { name: name.clone(), uid: cluster.uid.clone() };
+                    self.effects.extend(refused(&mut cluster.refused, subject, why));
+                }
+                self.statuses.refused(&whose, now.mono);
             }
         }
     }

@@ -186,9 +186,8 @@ impl Fleet {
             }
             WriteOutcome::NotFound => self.finalizers.done(key, now.mono),
             // Another object, or one that is being deleted: the watch says so soon. If not, it is tried again.
-            WriteOutcome::Conflict | WriteOutcome::Invalid(_) | WriteOutcome::Failed(_) => {
-                self.finalizers.failed(key, now.mono);
-            }
+            WriteOutcome::Conflict | WriteOutcome::Failed(_) => self.finalizers.failed(key, now.mono),
+            WriteOutcome::Invalid(_) => self.finalizers.refused(key, now.mono),
         }
     }
 
@@ -200,9 +199,8 @@ impl Fleet {
                 }
                 self.finalizers.done(key, now.mono);
             }
-            WriteOutcome::Conflict | WriteOutcome::Invalid(_) | WriteOutcome::Failed(_) => {
-                self.finalizers.failed(key, now.mono);
-            }
+            WriteOutcome::Conflict | WriteOutcome::Failed(_) => self.finalizers.failed(key, now.mono),
+            WriteOutcome::Invalid(_) => self.finalizers.refused(key, now.mono),
         }
     }
 }

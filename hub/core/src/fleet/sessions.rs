@@ -186,7 +186,14 @@ impl Fleet {
         self.cluster_event(&name, true, "HubRolledBack", message);
     }
 
-    pub(super) fn cluster_pinned(&mut self, name: &ClusterName, outcome: &WriteOutcome) {
+    pub(super) fn cluster_pinned(&mut self, name: &ClusterName, outcome: &WriteOutcome, now: Now) {
+        if let WriteOutcome::Invalid(why) = outcome {
+            let message = format!(
+                "the API server refuses to store the cluster's kube-system UID in the spec.clusterUID of MemberCluster \
+                 {name}: {why}; apply the CRDs of the hub's version"
+            );
+            return self.refuse(name, "ClusterUIDRefused", message, now);
+        }
         let WriteOutcome::Ok(stored) = outcome else { return };
         let (Some(cluster), Some(joining)) = (self.clusters.get_mut(name), self.joining.get(name)) else {
             return;

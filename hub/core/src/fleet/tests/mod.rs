@@ -7,4 +7,5 @@ mod life;
 mod membership;
 mod random;
 mod recovery;
+mod refused;
 mod world;

@@ -64,6 +64,8 @@ pub struct World {
     in_flight: BTreeSet<Write>,
     /// Writes to come that fail: after they were stored, or before.
     pub faults: VecDeque<bool>,
+    /// The API server takes no status and no cluster UID.
+    pub refuses: bool,
     /// The write at hand was stored, and its answer is lost.
     answer_lost: bool,
     faulty: bool,
@@ -121,6 +123,7 @@ impl World {
             uids: 0,
             in_flight: BTreeSet::new(),
             faults: VecDeque::new(),
+            refuses: false,
             answer_lost: false,
             faulty: false,
         }

@@ -10,6 +10,17 @@ use crate::fleet::*;
 impl World {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         self.log.push(effect.clone());
+        let refusable = matches!(
+            effect,
+            Effect::WriteAgentStatus { .. } | Effect::WriteClusterStatus { .. } | Effect::PinCluster { .. }
+        );
+        if self.refuses
+            && refusable
+            && let Some(write) = write_of(&effect)
+        {
+            let write = self.begin(write);
+            return self.answer(write, WriteOutcome::Invalid("status.phase: Unsupported value".to_owned()));
+        }
         if let Some(write) = write_of(&effect) {
             // A status that is never stored, and a crash before it is tried again: that copy is nobody's.
             let status = matches!(effect, Effect::WriteAgentStatus { .. });
