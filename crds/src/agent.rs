@@ -1,5 +1,6 @@
 //! ParallaxAgent: the user's wish, on the hub.
 
+mod health;
 mod placement;
 mod runtime;
 mod status;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 
+pub use health::HealthCheck;
 pub use placement::{ClusterWeight, Division, DivisionMode, Placement, Strategy};
 pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PullPolicy, Resources};
 pub use status::{

@@ -19,6 +19,8 @@ const CONFIG_KEY: &str = "^[-._A-Za-z0-9]+$";
 pub(crate) const ENV_NAME: &str = "^[A-Za-z_][-._A-Za-z0-9]*$";
 /// An image reference: nothing in it that could be white space.
 pub(crate) const IMAGE: &str = r"^[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*$";
+/// The path of a URL, and its query.
+pub(crate) const URL_PATH: &str = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$";
 /// Text with no control characters but tab and line breaks. (JSON writes any other as six bytes, which the
 /// sum of the bounds would have to count.)
 pub(crate) const TEXT: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F]*$";

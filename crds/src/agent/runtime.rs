@@ -8,6 +8,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::HealthCheck;
 use crate::schema;
 
 /// The fields that a user writes and that reach the clusters as they are. They stand in the spec of a
@@ -63,6 +64,9 @@ pub struct AgentRuntime {
     /// Requests and limits of the agent's container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// How each pod is checked; absent: it is ready as soon as it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
     /// Labels that a node must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::node_selector")]

@@ -131,6 +131,7 @@ mod tests {
             ("args", json!(["--fast"])),
             ("env", json!([{ "name": "A", "value": "b" }])),
             ("resources", json!({ "requests": { "cpu": "100m" } })),
+            ("healthCheck", json!({})),
             ("nodeSelector", json!({ "disk": "fast" })),
         ] {
             let mut changed = json!({ "type": "claude" });

@@ -1,7 +1,10 @@
 //! The objects that should exist for an assignment.
 
+mod container;
 mod deployment;
 mod labels;
+mod pod;
+mod probes;
 mod service;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -49,6 +52,11 @@ fn owner(assignment: &Valid<'_>) -> OwnerReference {
         controller: Some(true),
         block_owner_deletion: Some(true),
     }
+}
+
+/// A list that is there only when it has something in it.
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    if list.is_empty() { None } else { Some(list) }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::EnvVarSource;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use parallax_crds::agent::{AgentRuntime, EnvVar, LocalObjectReference, PullPolicy, Resources};
+use parallax_crds::agent::{AgentRuntime, EnvVar, HealthCheck, LocalObjectReference, PullPolicy, Resources};
 use parallax_crds::assignment::AgentTemplate;
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash};
 
@@ -63,6 +63,14 @@ fn every_field_of_a_template_is_rendered() {
         resources: Some(Resources {
             requests: BTreeMap::from([("cpu".into(), Quantity("100m".into()))]),
             limits: BTreeMap::from([("memory".into(), Quantity("512Mi".into()))]),
+        }),
+        health_check: Some(HealthCheck {
+            path: Some("/healthz".into()),
+            port: Some(8081),
+            initial_delay_seconds: Some(10),
+            period_seconds: Some(30),
+            failure_threshold: Some(4),
+            timeout_seconds: Some(5),
         }),
         node_selector: BTreeMap::from([("workload-type".into(), "ai-agents".into())]),
         ..AgentRuntime::default()

@@ -1,0 +1,77 @@
+//! The containers of an agent's pods.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, EnvVar, ResourceRequirements, SecurityContext, VolumeMount,
+};
+use parallax_crds::ClusterName;
+use parallax_crds::agent::AgentRuntime;
+use parallax_crds::assignment::AgentTemplate;
+
+use super::{PORT, probes, some};
+use crate::validate::Valid;
+
+/// The container that is the agent.
+pub(super) fn agent(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Container, serde_json::Error> {
+    let AgentTemplate { runtime, image } = assignment.template;
+    let (port, name) = PORT;
+    let container = Container {
+        name: "agent".into(),
+        image: Some(image.clone()),
+        image_pull_policy: runtime.image_pull_policy.map(|p| <&'static str>::from(p).to_owned()),
+        command: some(runtime.command.clone()),
+        args: some(runtime.args.clone()),
+        env: Some(env(assignment, cluster)?),
+        ports: Some(vec![ContainerPort {
+            name: Some(name.into()),
+            container_port: port,
+            protocol: Some("TCP".into()),
+            ..ContainerPort::default()
+        }]),
+        resources: resources(runtime),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Capabilities::default() }),
+            ..SecurityContext::default()
+        }),
+        volume_mounts: Some(vec![VolumeMount {
+            name: "tmp".into(),
+            mount_path: "/tmp".into(),
+            ..VolumeMount::default()
+        }]),
+        ..Container::default()
+    };
+    Ok(probes::probed(container, runtime.health_check.as_ref()))
+}
+
+/// Parallax's own variables first, so that the user's may refer to them as `$(AGENT_NAME)`.
+fn env(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Vec<EnvVar>, serde_json::Error> {
+    let runtime = &assignment.template.runtime;
+    let own = |name: &str, value: String| EnvVar { name: name.into(), value: Some(value), value_from: None };
+    let mut env = vec![
+        own("AGENT_NAME", assignment.agent.key.name().into()),
+        own("AGENT_TYPE", runtime.agent_type.clone()),
+        own("AGENT_ROLE", runtime.role.clone().unwrap_or_default()),
+        own("AGENT_CAPABILITIES", serde_json::to_string(&runtime.capabilities)?),
+        own("PARALLAX_CLUSTER", cluster.as_str().into()),
+        own("PARALLAX_AGENT_UID", assignment.agent.incarnation.as_str().into()),
+    ];
+    env.extend(runtime.env.iter().map(|e| EnvVar {
+        name: e.name.clone(),
+        value: e.value.clone(),
+        value_from: e.value_from.clone(),
+    }));
+    Ok(env)
+}
+
+fn resources(runtime: &AgentRuntime) -> Option<ResourceRequirements> {
+    let resources = runtime.resources.as_ref()?;
+    let of = |m: &BTreeMap<_, _>| Some(m.clone()).filter(|m| !m.is_empty());
+    Some(ResourceRequirements {
+        requests: of(&resources.requests),
+        limits: of(&resources.limits),
+        ..ResourceRequirements::default()
+    })
+}
