@@ -31,6 +31,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether the same request would meet the same answer, until somebody changes something.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::Forbidden(_))
+    }
+
     /// A CamelCase word.
     pub fn reason(&self) -> &'static str {
         match self {

@@ -164,7 +164,17 @@ impl Queue {
         let failures = state.failures.entry(key.clone()).or_default();
         let pause = FIRST_PAUSE.saturating_mul(1 << (*failures).min(10)).min(LONGEST_PAUSE);
         *failures = failures.saturating_add(1);
-        state.later.set(key, Instant::now() + pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0));
+        state.later.set(key, Instant::now() + shortened(pause, jitter));
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Another try is worth it only after somebody else changed something: the next one is after the longest pause,
+    /// which `jitter` shortens as in [`Self::retry`].
+    pub fn retry_late(&self, key: &AgentKey, jitter: f64) {
+        let mut state = self.state.lock();
+        state.failures.remove(key);
+        state.later.set(key, Instant::now() + shortened(LONGEST_PAUSE, jitter));
         drop(state);
         self.wake.notify_one();
     }
@@ -222,6 +232,10 @@ impl Queue {
             self.wake.notify_one();
         }
     }
+}
+
+fn shortened(pause: Duration, jitter: f64) -> Duration {
+    pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
 }
 
 /// An agent's turn. It is over when it is dropped: whatever happens in it, a panic too, the agent's next one can come.
@@ -318,6 +332,20 @@ mod tests {
         queue.retry(&key("a"), 0.0);
         drop(queue.next().await);
         assert_eq!(began.elapsed().as_millis(), 250);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_only_others_can_mend_is_tried_after_the_longest_pause_or_when_something_changes() {
+        let queue = Queue::new(2);
+        let began = Instant::now();
+        queue.retry_late(&key("a"), 0.0);
+        drop(queue.next().await);
+        assert_eq!(began.elapsed(), LONGEST_PAUSE);
+        queue.retry_late(&key("a"), 0.0);
+        queue.add(&key("a"));
+        let began = Instant::now();
+        drop(queue.next().await);
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,17 +3,21 @@
 use parallax_crds::Phase;
 use parallax_crds::link::{AgentReport, MemberEvent};
 
-/// The event that the step from one report to the next is worth. What was so already when the member
-/// started is not worth one.
+use crate::sync::Sync;
+
+/// The event that the step from one report to the next is worth; `sync` is what the new one was made of. What was so
+/// already when the member started is not worth one.
 #[must_use]
-pub fn transition(old: Option<&AgentReport>, new: &AgentReport) -> Option<MemberEvent> {
+pub fn transition(old: Option<&AgentReport>, new: &AgentReport, sync: Option<&Sync>) -> Option<MemberEvent> {
     let old = old.filter(|o| o.agent == new.agent)?;
     let event = |warning, reason: &str, message: String| {
         Some(MemberEvent { agent: new.agent.clone(), warning, reason: reason.to_owned(), message })
     };
-    if !new.synced && (old.synced || old.reason != new.reason) && new.phase != Phase::Terminating {
-        // Taking the predecessor away is a step on the way, not a fault.
-        return event(new.reason != "ReplacingPredecessor", &new.reason, new.message.clone());
+    if let Some(blocked) = sync.and_then(Sync::why_not)
+        && (old.synced || old.reason != new.reason)
+        && new.phase != Phase::Terminating
+    {
+        return event(blocked.cause.is_fault(), &new.reason, new.message.clone());
     }
     if fails(new) && (!fails(old) || old.reason != new.reason) {
         let colon = if new.message.is_empty() { "" } else { ": " };
@@ -39,6 +43,8 @@ fn fails(report: &AgentReport) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::Cause;
+    use crate::sync::tests::applied;
     use parallax_crds::{AgentKey, AgentRef, Incarnation};
 
     fn report(phase: Phase, synced: bool, reason: &str) -> AgentReport {
@@ -58,12 +64,19 @@ mod tests {
     }
 
     fn told(old: &AgentReport, new: &AgentReport) -> Option<(bool, String, String)> {
-        transition(Some(old), new).map(|e| (e.warning, e.reason, e.message))
+        told_of(old, new, &applied())
+    }
+
+    fn told_of(old: &AgentReport, new: &AgentReport, sync: &Sync) -> Option<(bool, String, String)> {
+        transition(Some(old), new, Some(sync)).map(|e| (e.warning, e.reason, e.message))
     }
 
     #[test]
     fn what_was_so_at_the_start_is_not_told() {
-        assert_eq!(transition(None, &report(Phase::Failed, true, "CrashLoopBackOff")), None);
+        assert_eq!(
+            transition(None, &report(Phase::Failed, true, "CrashLoopBackOff"), Some(&applied())),
+            None
+        );
     }
 
     #[test]
@@ -77,10 +90,23 @@ mod tests {
             Some((false, "RolledOut".into(), "2 of 2 replicas are ready".into()))
         );
         assert_eq!(told(&pending, &failed), Some((true, "PodFailed".into(), "ImagePullBackOff: why".into())));
-        assert_eq!(told(&pending, &conflict), Some((true, "NameConflict".into(), "why".into())));
-        for same in [&running, &failed, &conflict] {
+        let taken = Sync::blocked(Cause::NameConflict, "why");
+        assert_eq!(told_of(&pending, &conflict, &taken), Some((true, "NameConflict".into(), "why".into())));
+        for same in [&running, &failed] {
             assert_eq!(told(same, same), None);
         }
+        assert_eq!(told_of(&conflict, &conflict, &taken), None);
+    }
+
+    #[test]
+    fn a_predecessor_on_its_way_out_is_no_warning() {
+        let pending = report(Phase::Pending, true, "Progressing");
+        let replacing = report(Phase::Pending, false, "ReplacingPredecessor");
+        let step = Sync::blocked(Cause::ReplacingPredecessor, "why");
+        assert_eq!(
+            told_of(&pending, &replacing, &step),
+            Some((false, "ReplacingPredecessor".into(), "why".into()))
+        );
     }
 
     #[test]

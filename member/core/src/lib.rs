@@ -5,6 +5,7 @@
 //! * [`diff`]: whether a live object already is what should exist.
 //! * [`live`]: what is read off live Deployments and Pods.
 //! * [`events`]: what an agent's user is told of as it happens.
+//! * [`sync`]: how far an order has come into the cluster's objects.
 //! * [`report`]: the one truth that is told about an agent, to the hub and in the assignment's status.
 
 pub mod build;
@@ -13,9 +14,11 @@ pub mod events;
 pub mod live;
 pub mod quantity;
 pub mod report;
+pub mod sync;
 pub mod validate;
 
-pub use build::{Desired, build};
+pub use build::{ChildKind, Desired, build};
 pub use diff::{Difference, difference};
-pub use report::{Facts, Sync, report};
+pub use report::{Facts, report};
+pub use sync::Sync;
 pub use validate::{Rejection, Valid};

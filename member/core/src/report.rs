@@ -9,20 +9,7 @@ use parallax_crds::link::AgentReport;
 use parallax_crds::{AgentRef, Phase, SpecHash};
 
 use crate::live::{DeploymentFacts, PodFacts, Trouble};
-
-/// How far the order has come into the cluster's objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sync {
-    /// Every object is as ordered.
-    Applied,
-    /// Not every object is.
-    Blocked {
-        /// A CamelCase word.
-        reason: String,
-        /// A sentence that says what to do.
-        message: String,
-    },
-}
+use crate::sync::Sync;
 
 /// What a report is made of.
 #[derive(Debug, Clone)]
@@ -35,8 +22,8 @@ pub struct Facts<'a> {
     pub replicas: i32,
     /// The assignment is being deleted.
     pub deleting: bool,
-    /// Its objects.
-    pub sync: &'a Sync,
+    /// What became of its objects, when they were last looked at; none when they haven't been.
+    pub sync: Option<&'a Sync>,
     /// The live Deployment of the agent's name.
     pub deployment: Option<&'a DeploymentFacts>,
     /// The live pods of the agent that are not ending.
@@ -72,7 +59,7 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
         replicas: ours.map_or(0, |d| d.replicas),
         ready,
         serving,
-        synced: *facts.sync == Sync::Applied,
+        synced: facts.sync.is_some_and(Sync::is_applied),
         reason,
         message,
         traceparent: facts.traceparent.map(str::to_owned),
@@ -125,13 +112,14 @@ fn worst(deployment: &DeploymentFacts, pods: &[&PodFacts]) -> Option<Trouble> {
 }
 
 fn why(facts: &Facts<'_>, phase: Phase, ready: i32, trouble: Option<Trouble>) -> (String, String) {
-    match (facts.sync, trouble) {
+    let blocked = facts.sync.and_then(Sync::why_not);
+    match (blocked, trouble) {
         _ if phase == Phase::Terminating => ("Terminating".into(), String::new()),
-        (Sync::Blocked { reason, message }, _) => (reason.clone(), message.clone()),
+        (Some(blocked), _) => (blocked.cause.word().into(), blocked.message.clone()),
         // All that is wanted is ready: an old pod's trouble is not the agent's.
-        (Sync::Applied, _) if phase == Phase::Running && ready >= facts.replicas => Default::default(),
-        (Sync::Applied, Some(trouble)) => (trouble.reason, trouble.message),
-        (Sync::Applied, None) => ("Progressing".into(), String::new()),
+        (None, _) if phase == Phase::Running && ready >= facts.replicas => Default::default(),
+        (None, Some(trouble)) => (trouble.reason, trouble.message),
+        (None, None) => ("Progressing".into(), String::new()),
     }
 }
 

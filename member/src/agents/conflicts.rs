@@ -5,19 +5,18 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
-use kube::api::{Api, PartialObjectMeta};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt as _, watcher as watch};
-use kube::{Client, Resource};
+use kube::Client;
+use kube::api::{Api, DynamicObject, PartialObjectMeta};
+use kube::runtime::watcher::{Config, Event};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use parallax_crds::AgentKey;
+use parallax_member_core::ChildKind;
 use parking_lot::Mutex;
-use serde::de::DeserializeOwned;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Agents;
 use crate::queue::Queue;
-use crate::store::ChildKind;
+use crate::store::resource;
 
 /// The conflicts that are watched; dropping a guard ends its watch.
 #[derive(Default)]
@@ -45,21 +44,15 @@ impl Agents {
         let ended = CancellationToken::new();
         watched.insert((kind, key.clone()), ended.clone().drop_guard());
         let (client, queue, key) = (self.client.clone(), Arc::clone(&self.queue), key.clone());
-        match kind {
-            ChildKind::Deployment => tokio::spawn(follow::<Deployment>(client, key, queue, ended)),
-            ChildKind::Service => tokio::spawn(follow::<Service>(client, key, queue, ended)),
-        };
+        tokio::spawn(follow(kind, client, key, queue, ended));
     }
 }
 
-async fn follow<K>(client: Client, key: AgentKey, queue: Arc<Queue>, ended: CancellationToken)
-where
-    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()> + std::fmt::Debug + 'static,
-    PartialObjectMeta<K>: DeserializeOwned + Clone + std::fmt::Debug + Send,
-{
-    let api: Api<PartialObjectMeta<K>> = Api::namespaced(client, key.namespace());
-    let config = watcher::Config::default().fields(&format!("metadata.name={}", key.name()));
-    let mut events = pin!(watch(api, config).default_backoff());
+async fn follow(kind: ChildKind, client: Client, key: AgentKey, queue: Arc<Queue>, ended: CancellationToken) {
+    let api =
+        Api::<PartialObjectMeta<DynamicObject>>::namespaced_with(client, key.namespace(), &resource(kind));
+    let config = Config::default().fields(&format!("metadata.name={}", kind.object_name(key.name())));
+    let mut events = pin!(watcher(api, config).default_backoff());
     let mut listed = false;
     loop {
         let event = tokio::select! {

@@ -47,12 +47,13 @@ impl Agents {
             Some(assignment) => self.apply(&assignment, &mut turn).await,
             None => Then::Nothing,
         };
-        let again = persisted == Then::Retry || applied == Then::Retry;
-        if again {
-            self.metrics.retries.inc();
-            self.queue.retry(key, rand::random());
-        } else {
-            self.queue.settled(key);
+        match persisted.max(applied) {
+            Then::Retry => {
+                self.metrics.retries.inc();
+                self.queue.retry(key, rand::random());
+            }
+            Then::Late => self.queue.retry_late(key, rand::random()),
+            Then::Nothing => self.queue.settled(key),
         }
         self.metrics.turns.observe(began.elapsed().as_secs_f64());
     }

@@ -8,14 +8,13 @@ mod persist;
 mod seen;
 mod status;
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use kube::Client;
 use parallax_crds::link::{AgentReport, ClusterReport, OrderResult};
 use parallax_crds::{AgentKey, ClusterName, Phase};
-use parallax_member_core::report::{Facts, Sync};
-use parallax_member_core::{events, report};
+use parallax_member_core::report::Facts;
+use parallax_member_core::{ChildKind, Sync, events, report};
 use parallax_platform::Stage;
 use parallax_platform::stage::StageGuard;
 use parallax_proto::session::MemberLink;
@@ -24,7 +23,7 @@ use tokio::sync::Notify;
 
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::store::{Assignment, ChildKind, Index, Slot, Versioned as _};
+use crate::store::{Assignment, Index, Slot, Versioned as _};
 
 pub use executor::run as execute;
 pub use status::run as write_statuses;
@@ -65,8 +64,7 @@ pub struct Agents {
     queue: Arc<Queue>,
     statuses: Arc<Queue>,
     conflicts: conflicts::Conflicts,
-    /// Objects that stay different after a write: what was wanted and what came of it.
-    stubborn: Mutex<HashMap<(ChildKind, AgentKey), (u64, u64)>>,
+    stubborn: children::Stubborn,
     about: Mutex<ClusterReport>,
     uplink: Uplink,
     metrics: Metrics,
@@ -90,7 +88,7 @@ impl Agents {
             queue: Queue::new(executor::LINGERING),
             statuses: Queue::new(0),
             conflicts: conflicts::Conflicts::default(),
-            stubborn: Mutex::default(),
+            stubborn: children::Stubborn::default(),
             about: Mutex::new(about),
             uplink,
             metrics,
@@ -125,7 +123,7 @@ impl Agents {
         if slot.reported.as_ref() == Some(&new) {
             return;
         }
-        let event = events::transition(slot.reported.as_ref(), &new);
+        let event = events::transition(slot.reported.as_ref(), &new, known_sync(slot, &assignment));
         if new.phase == Phase::Running
             && new.reason.is_empty()
             && let Some(applied) = slot.applied.take()
@@ -177,17 +175,19 @@ impl Agents {
     }
 }
 
+/// What became of the assignment's present order; of one that is being deleted, of its last one that was looked at.
+fn known_sync<'a>(slot: &'a Slot, assignment: &Assignment) -> Option<&'a Sync> {
+    let (uid, generation, sync) = slot.sync.as_ref()?;
+    let same = **uid == *assignment.uid();
+    (same && (assignment.deleting() || *generation == assignment.generation())).then_some(sync)
+}
+
 /// The report on an agent; none while its present order hasn't been looked at.
 fn told(slot: &Slot, assignment: &Assignment) -> Option<AgentReport> {
-    let sync = if assignment.deleting() {
-        &Sync::Applied
-    } else {
-        let (uid, generation, sync) = slot.sync.as_ref()?;
-        if **uid != *assignment.uid() || *generation != assignment.generation() {
-            return None;
-        }
-        sync
-    };
+    let sync = known_sync(slot, assignment);
+    if sync.is_none() && !assignment.deleting() {
+        return None;
+    }
     let last = slot.reported.as_ref().filter(|r| r.agent == assignment.agent);
     let stored = || {
         let status = assignment.object.status.as_ref()?;
@@ -201,7 +201,7 @@ fn told(slot: &Slot, assignment: &Assignment) -> Option<AgentReport> {
         replicas: assignment.object.spec.replicas,
         deleting: assignment.deleting(),
         sync,
-        deployment: slot.deployment.live().map(|d| &d.facts),
+        deployment: slot.child(ChildKind::Deployment).live().and_then(|d| d.deployment.as_deref()),
         pods: &pods,
         previous: last.map_or_else(stored, |r| r.hash),
         traceparent: assignment.traceparent(),

@@ -5,6 +5,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions
 use parallax_crds::labels::{MANAGED_BY, MANAGED_BY_PARALLAX, MEMBER_MANAGER, TRACEPARENT};
 use parallax_crds::link::{Order, Outcome};
 use parallax_crds::{AgentAssignment, AgentKey, AgentRef};
+use parallax_member_core::sync::Cause;
 use parallax_member_core::{build, validate};
 use parallax_platform::Stage;
 use parallax_proto::session::Batch;
@@ -16,11 +17,13 @@ use super::orders::{Became, What};
 use crate::failure::{Failure, within};
 use crate::store::{End, Namespace, Versioned as _};
 
-/// Whether the work on an order is to be tried again without a cause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether the work on an order is to be tried again without a cause. The last is the most urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Then {
     /// It is settled, or an event will wake it.
     Nothing,
+    /// After the longest pause: only what somebody changes elsewhere can mend it.
+    Late,
     /// After a pause.
     Retry,
 }
@@ -95,7 +98,7 @@ impl Agents {
         if let Some(held) = self.index.lock().assignment(key) {
             if held.deleting() {
                 let message = "the assignment of that name is being deleted; this one follows".to_owned();
-                return Err(Held::Waiting("ReplacingPredecessor", message));
+                return Err(Held::Waiting(Cause::ReplacingPredecessor.word(), message));
             }
             let spec = &held.object.spec;
             let same = held.agent == order.agent
@@ -143,7 +146,7 @@ impl Agents {
 
     /// Makes sure that the namespace can take the assignment.
     async fn namespace(&self, name: &str) -> Result<(), Held> {
-        match self.index.lock().namespace(name) {
+        match self.index.lock().namespaces.get(name).copied() {
             Some(Namespace::Active) => return Ok(()),
             Some(Namespace::Terminating) => return Err(terminating(name)),
             None => {}
@@ -161,7 +164,7 @@ impl Agents {
         let api = Api::<NamespaceObject>::all(self.client.clone());
         match within(api.create(&params, &object)).await {
             Ok(_) | Err(Failure::Conflict(_)) => {
-                self.index.lock().put_namespace(name, Namespace::Active);
+                self.index.lock().namespaces.put(name, Namespace::Active);
                 Ok(())
             }
             Err(failure) => Err(failure.into()),
@@ -186,16 +189,13 @@ impl Agents {
                 (Became::well(Outcome::Removing), Then::Nothing)
             }
             Err(Failure::NotFound(_)) => {
-                let gone = self
-                    .index
-                    .lock()
-                    .drop_assignment(&agent.key, &End { uid: held.uid(), version: u64::MAX });
+                let gone = self.index.lock().drop_assignment(&agent.key, &End::known(held.uid()));
                 if let Some(gone) = gone {
                     self.assignment_gone(&gone);
                 }
                 (Became::well(Outcome::Gone), Then::Nothing)
             }
-            Err(failure) => (waiting(failure.reason(), failure.to_string()), Then::Retry),
+            Err(failure) => failed(&failure),
         }
     }
 
@@ -222,6 +222,11 @@ fn became(result: Result<(), Held>) -> (Became, Then) {
             (Became { outcome: Outcome::Rejected, reason: reason.to_owned(), message }, Then::Nothing)
         }
         Err(Held::Waiting(reason, message)) => (waiting(reason, message), Then::Nothing),
-        Err(Held::Failed(failure)) => (waiting(failure.reason(), failure.to_string()), Then::Retry),
+        Err(Held::Failed(failure)) => failed(&failure),
     }
+}
+
+fn failed(failure: &Failure) -> (Became, Then) {
+    let then = if failure.is_refusal() { Then::Late } else { Then::Retry };
+    (waiting(failure.reason(), failure.to_string()), then)
 }

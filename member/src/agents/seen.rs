@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use kube::api::ObjectMeta;
 use parallax_crds::{AgentAssignment, AgentKey};
+use parallax_member_core::ChildKind;
 
 use super::Agents;
-use crate::store::{
-    Assignment, Child, ChildKind, End, Index, Namespace, Pod, SlimNode, SlimPod, key_of, node_ready,
-};
+use crate::store::{Assignment, Child, End, Index, Namespace, Pod, SlimNode, SlimPod, key_of, node_ready};
 
 impl Agents {
     /// Looks at or changes the index.
@@ -57,12 +56,12 @@ impl Agents {
             link.unreport(key);
         });
         self.conflicts.end(key);
-        self.stubborn.lock().retain(|(_, of), _| of != key);
+        self.stubborn.forget(key);
         self.orders.lock().gone(gone);
         self.queue.add(key);
     }
 
-    /// A Deployment or Service, as it is now.
+    /// An object of an agent, as it is now.
     pub fn child_seen(&self, kind: ChildKind, key: &AgentKey, child: Child) {
         let body = child.body.clone();
         let terminating = child.terminating;
@@ -74,7 +73,7 @@ impl Agents {
         self.refresh(key);
     }
 
-    /// A Deployment or Service that the watch saw go, or lose our label.
+    /// An object of an agent that the watch saw go, or lose our label.
     pub fn child_deleted(&self, kind: ChildKind, key: &AgentKey, end: &End<'_>) {
         if self.index.lock().drop_child(kind, key, end).is_some() {
             self.queue.add(key);
@@ -112,7 +111,7 @@ impl Agents {
 
     /// A namespace, as it is now: who waited for it is looked at again.
     pub fn namespace_seen(&self, name: &str, state: Namespace) {
-        if !self.index.lock().put_namespace(name, state) || state == Namespace::Terminating {
+        if !self.index.lock().namespaces.put(name, state) || state == Namespace::Terminating {
             return;
         }
         let mut waiting = self.orders.lock().waiting_in(name);
@@ -123,7 +122,7 @@ impl Agents {
     /// A node, as it is now.
     pub fn node_seen(&self, node: &SlimNode) {
         let name = node.metadata.name.as_deref().unwrap_or_default();
-        if self.index.lock().put_node(name, node_ready(node)) {
+        if self.index.lock().nodes.put(name, node_ready(node)) {
             self.tell_about_cluster();
         }
     }

@@ -1,12 +1,11 @@
 //! What is kept of each object: enough to decide by, as small as can be.
 
-use kube::api::{DynamicObject, ObjectMeta};
-use parallax_crds::labels::{AGENT, INCARNATION, MANAGED_BY, MANAGED_BY_PARALLAX, TRACEPARENT};
+use kube::api::ObjectMeta;
+use parallax_crds::labels::{AGENT, INCARNATION, TRACEPARENT};
 use parallax_crds::link::Held;
 use parallax_crds::{AgentAssignment, AgentKey, AgentRef, Incarnation, SpecHash};
-use parallax_member_core::live::{DeploymentFacts, PodFacts, PodStatus};
+use parallax_member_core::live::{PodFacts, PodStatus};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::kept::Versioned;
 
@@ -78,66 +77,6 @@ impl Versioned for Assignment {
     }
 }
 
-/// A Deployment or a Service.
-#[derive(Debug)]
-pub struct Child {
-    uid: Box<str>,
-    version: u64,
-    /// Its deletion has begun.
-    pub terminating: bool,
-    /// The object as JSON, without what API servers write into it all the time.
-    pub body: Box<[u8]>,
-    /// What its status says; of Services nothing.
-    pub facts: DeploymentFacts,
-    owner: Option<Box<str>>,
-    ours_by_label: bool,
-}
-
-impl Child {
-    /// What is kept of the object.
-    pub fn new(mut object: DynamicObject) -> Self {
-        let (uid, version) = identity(&object.metadata);
-        let meta = &mut object.metadata;
-        let terminating = meta.deletion_timestamp.is_some();
-        let label = |key: &str| meta.labels.as_ref().and_then(|l| l.get(key)).map(String::as_str);
-        let ours_by_label =
-            label(MANAGED_BY) == Some(MANAGED_BY_PARALLAX) && label(AGENT) == meta.name.as_deref();
-        let owner = meta.owner_references.iter().flatten().find(|o| o.controller == Some(true));
-        let owner = owner.map(|o| o.uid.as_str().into());
-        meta.managed_fields = None;
-        let generation = meta.generation.take();
-        meta.resource_version = None;
-        // Items of a list come without.
-        object.types = None;
-        let status = object.data.as_object_mut().and_then(|data| data.remove("status")).unwrap_or_default();
-        let mut body = serde_json::to_value(&object).unwrap_or_default();
-        let kept = serde_json::to_vec(&body).unwrap_or_default().into();
-        body["status"] = status;
-        body["metadata"]["generation"] = generation.into();
-        let facts = DeploymentFacts::of(&body);
-        Self { uid, version, terminating, body: kept, facts, owner, ours_by_label }
-    }
-
-    /// Whether it was made for the agent of its name, or for the assignment of that UID.
-    pub fn is_ours(&self, assignment_uid: &str) -> bool {
-        self.ours_by_label || self.owner.as_deref() == Some(assignment_uid)
-    }
-
-    /// The object as JSON, without status, generation and resourceVersion.
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-}
-
-impl Versioned for Child {
-    fn uid(&self) -> &str {
-        &self.uid
-    }
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
 /// A pod as it is watched: nothing else of it is even parsed.
 pub type SlimPod = kube::core::Object<Nothing, PodStatus>;
 /// A node as it is watched.
@@ -192,7 +131,8 @@ pub fn key_of(meta: &ObjectMeta) -> AgentKey {
     AgentKey::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
-fn identity(meta: &ObjectMeta) -> (Box<str>, u64) {
+/// UID and resourceVersion.
+pub(super) fn identity(meta: &ObjectMeta) -> (Box<str>, u64) {
     let version = meta.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or_default();
     (meta.uid.as_deref().unwrap_or_default().into(), version)
 }

@@ -13,12 +13,13 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, Resource};
 use parallax_crds::AgentAssignment;
 use parallax_crds::labels::{MANAGED_BY, MANAGED_BY_PARALLAX};
+use parallax_member_core::ChildKind;
 use parallax_platform::explain_watch;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::{Child, ChildKind, End, Namespace, SlimNode, SlimPod, key_of};
+use super::{Child, End, Namespace, SlimNode, SlimPod, key_of, owner_of, resource};
 use crate::agents::Agents;
 
 /// Objects in a page of a listing: the memory that a large cluster costs is this many of them.
@@ -34,18 +35,15 @@ pub async fn start(
     tasks: &mut JoinSet<()>,
 ) -> Result<(), oneshot::error::RecvError> {
     let ours = || config().labels(&format!("{MANAGED_BY}={MANAGED_BY_PARALLAX}"));
-    let watches = [
-        assignments(client, agents, tasks),
-        children(ChildKind::Deployment, client, agents, ours(), tasks),
-        children(ChildKind::Service, client, agents, ours(), tasks),
-        pods(client, agents, ours(), tasks),
-        namespaces(client, agents, tasks),
-        nodes(client, agents, tasks),
-    ];
-    all(watches).await
+    let mut lists = vec![assignments(client, agents, tasks)];
+    lists.extend(ChildKind::ALL.map(|kind| children(kind, client, agents, ours(), tasks)));
+    lists.push(pods(client, agents, ours(), tasks));
+    lists.push(namespaces(client, agents, tasks));
+    lists.push(nodes(client, agents, tasks));
+    all(lists).await
 }
 
-async fn all<const N: usize>(lists: [oneshot::Receiver<()>; N]) -> Result<(), oneshot::error::RecvError> {
+async fn all(lists: Vec<oneshot::Receiver<()>>) -> Result<(), oneshot::error::RecvError> {
     for filled in lists {
         filled.await?;
     }
@@ -91,16 +89,19 @@ fn children(
     config: Config,
     tasks: &mut JoinSet<()>,
 ) -> oneshot::Receiver<()> {
-    let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
+    let api = Api::<DynamicObject>::all_with(client.clone(), &resource(kind));
     let agents = Arc::clone(agents);
     follow(api, config, kind.name(), tasks, move |event| match event {
         Event::Init => agents.with_index(|index| index.list_children(kind)),
         Event::Apply(object) | Event::InitApply(object) => {
-            let key = key_of(&object.metadata);
-            agents.child_seen(kind, &key, Child::new(object));
+            if let Some(key) = owner_of(kind, &object.metadata) {
+                agents.child_seen(kind, &key, Child::new(kind, object));
+            }
         }
         Event::Delete(object) => {
-            agents.child_deleted(kind, &key_of(&object.metadata), &End::of(&object.metadata));
+            if let Some(key) = owner_of(kind, &object.metadata) {
+                agents.child_deleted(kind, &key, &End::of(&object.metadata));
+            }
         }
         Event::InitDone => {
             let gone = agents.with_index(|index| index.sweep_children(kind));
@@ -132,7 +133,7 @@ fn namespaces(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) ->
     let api = Api::<PartialObjectMeta<NamespaceObject>>::all(client.clone());
     let agents = Arc::clone(agents);
     follow(api, config(), "Namespaces", tasks, move |event| match event {
-        Event::Init => agents.with_index(super::Index::list_namespaces),
+        Event::Init => agents.with_index(|index| index.namespaces.list()),
         Event::Apply(object) | Event::InitApply(object) => {
             let going = object.metadata.deletion_timestamp.is_some();
             let state = if going { Namespace::Terminating } else { Namespace::Active };
@@ -140,9 +141,9 @@ fn namespaces(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) ->
         }
         Event::Delete(object) => {
             let name = object.metadata.name.as_deref().unwrap_or_default();
-            agents.with_index(|index| index.drop_namespace(name));
+            agents.with_index(|index| index.namespaces.remove(name));
         }
-        Event::InitDone => agents.with_index(super::Index::sweep_namespaces),
+        Event::InitDone => agents.with_index(|index| index.namespaces.sweep()),
     })
 }
 
@@ -150,14 +151,14 @@ fn nodes(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> ones
     let api = Api::<SlimNode>::all_with(client.clone(), &ApiResource::erase::<NodeObject>(&()));
     let agents = Arc::clone(agents);
     follow(api, config(), "Nodes", tasks, move |event| match event {
-        Event::Init => agents.with_index(super::Index::list_nodes),
+        Event::Init => agents.with_index(|index| index.nodes.list()),
         Event::Apply(node) | Event::InitApply(node) => agents.node_seen(&node),
         Event::Delete(node) => {
-            agents.with_index(|index| index.drop_node(node.metadata.name.as_deref().unwrap_or_default()));
+            agents.with_index(|index| index.nodes.remove(node.metadata.name.as_deref().unwrap_or_default()));
             agents.tell_about_cluster();
         }
         Event::InitDone => {
-            agents.with_index(super::Index::sweep_nodes);
+            agents.with_index(|index| index.nodes.sweep());
             agents.tell_about_cluster();
         }
     })
@@ -323,6 +324,6 @@ mod tests {
         let mut tasks = JoinSet::new();
         let nodes = Api::<SlimNode>::all_with(client(), &ApiResource::erase::<NodeObject>(&()));
         let filled = follow(nodes, config(), "Nodes", &mut tasks, |_| panic!("a defect"));
-        assert!(all([filled]).await.is_err());
+        assert!(all(vec![filled]).await.is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 mod container;
 mod deployment;
+mod kind;
 mod labels;
 mod pod;
 mod probes;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use crate::validate::Valid;
 
+pub use kind::ChildKind;
 pub use labels::labels;
 
 /// On a Deployment: the hash of the template that it was built from. It is not in the pod template, where
@@ -29,6 +31,15 @@ pub struct Desired {
     pub deployment: Value,
     /// A v1 Service.
     pub service: Value,
+}
+
+impl Desired {
+    /// The object of each kind, in the order in which they are made; none where there should be none.
+    #[must_use]
+    pub fn children(self) -> [(ChildKind, Option<Value>); ChildKind::ALL.len()] {
+        let Self { deployment, service } = self;
+        [(ChildKind::Deployment, Some(deployment)), (ChildKind::Service, Some(service))]
+    }
 }
 
 /// What should exist for a valid assignment in the cluster of that name.

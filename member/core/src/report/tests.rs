@@ -3,6 +3,8 @@ use parallax_crds::{AgentKey, Incarnation};
 use proptest::prelude::*;
 
 use super::*;
+use crate::sync::Cause;
+use crate::sync::tests::applied;
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -39,7 +41,7 @@ fn told(wanted: i32, deployment: Option<&DeploymentFacts>, pods: &[PodFacts]) ->
         hash: Some(hash(1)),
         replicas: wanted,
         deleting: false,
-        sync: &Sync::Applied,
+        sync: Some(&applied()),
         deployment,
         pods: &pods,
         previous: None,
@@ -121,12 +123,13 @@ fn the_predecessors_pods_are_not_the_agents() {
 #[test]
 fn until_the_deployment_is_observed_the_counts_are_about_what_ran_before() {
     let d = DeploymentFacts { observed: false, ..deployment(2, 2, 2) };
+    let (agent, sync) = (agent(), applied());
     let facts = Facts {
-        agent: &agent(),
+        agent: &agent,
         hash: Some(hash(1)),
         replicas: 2,
         deleting: false,
-        sync: &Sync::Applied,
+        sync: Some(&sync),
         deployment: Some(&d),
         pods: &[],
         previous: Some(hash(0)),
@@ -140,20 +143,38 @@ fn until_the_deployment_is_observed_the_counts_are_about_what_ran_before() {
 
 #[test]
 fn what_blocks_the_objects_is_the_reason() {
-    let sync =
-        Sync::Blocked { reason: "NameConflict".into(), message: "Deployment team/writer is not ours".into() };
+    let sync = Sync::blocked(Cause::NameConflict, "Deployment team/writer is not ours");
     let r = report(&Facts {
         agent: &agent(),
         hash: Some(hash(1)),
         replicas: 1,
         deleting: false,
-        sync: &sync,
+        sync: Some(&sync),
         deployment: None,
         pods: &[],
         previous: None,
         traceparent: None,
     });
     assert_eq!((r.synced, r.reason.as_str(), r.phase), (false, "NameConflict", Phase::Pending));
+}
+
+#[test]
+fn what_is_being_deleted_is_as_synced_as_it_last_was() {
+    let refused = Sync::blocked(Cause::Refused("Forbidden"), "no quota");
+    for (sync, synced) in [(None, false), (Some(&refused), false), (Some(&applied()), true)] {
+        let r = report(&Facts {
+            agent: &agent(),
+            hash: Some(hash(1)),
+            replicas: 1,
+            deleting: true,
+            sync,
+            deployment: None,
+            pods: &[],
+            previous: None,
+            traceparent: None,
+        });
+        assert_eq!((r.synced, r.reason.as_str(), r.phase), (synced, "Terminating", Phase::Terminating));
+    }
 }
 
 #[test]

@@ -1,0 +1,64 @@
+//! The kinds whose objects an agent consists of.
+
+/// A kind; the order is the one in which an agent's objects are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChildKind {
+    /// apps/v1. What runs the agent, so that it comes before everything else.
+    Deployment,
+    /// v1.
+    Service,
+}
+
+impl ChildKind {
+    /// All of them, in their order.
+    pub const ALL: [Self; 2] = [Self::Deployment, Self::Service];
+
+    /// The kind's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::Service => "Service",
+        }
+    }
+
+    /// What the name of the object has after the agent's.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Deployment | Self::Service => "",
+        }
+    }
+
+    /// The name of the object of this kind of the agent of that name.
+    #[must_use]
+    pub fn object_name(self, agent: &str) -> String {
+        format!("{agent}{}", self.suffix())
+    }
+
+    /// The agent whose object of this kind has that name; none when no agent's has.
+    #[must_use]
+    pub fn agent_of(self, object: &str) -> Option<&str> {
+        object.strip_suffix(self.suffix()).filter(|agent| !agent.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_place_in_the_order() {
+        assert!(ChildKind::ALL.is_sorted());
+        for (place, kind) in ChildKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_object_says_whose_it_is() {
+        for kind in ChildKind::ALL {
+            assert_eq!(kind.agent_of(&kind.object_name("writer")), Some("writer"));
+            assert_eq!(kind.agent_of(&kind.object_name("")), None);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Makes the cluster's objects what an assignment orders: validate → build → compare → apply.
+
+mod one;
+mod predecessor;
+mod requests;
+mod stubborn;
+mod unwanted;
+mod verdict;
+
+use std::time::Instant;
+
+use parallax_crds::link::MemberEvent;
+use parallax_member_core::sync::Cause;
+use parallax_member_core::{ChildKind, Sync, Valid, build, validate};
+use parallax_platform::Stage;
+use tracing::Instrument as _;
+
+pub use self::stubborn::Stubborn;
+use self::verdict::Made;
+use super::Agents;
+use super::persist::Then;
+use crate::queue::Turn;
+use crate::store::{Assignment, Versioned as _};
+
+/// How far an assignment came.
+struct Brought {
+    /// What became of it; none when it goes on in another turn.
+    verdict: Option<(Sync, Then)>,
+    /// The Deployment was written.
+    written: bool,
+}
+
+impl Agents {
+    /// Brings the objects of an assignment to what it orders, as far as that goes now and the turn may last.
+    pub(super) async fn apply(&self, assignment: &Assignment, turn: &mut Turn) -> Then {
+        let stage = self.stage(Stage::AssignmentApply, &assignment.agent.key, assignment.traceparent());
+        let Brought { verdict, written } =
+            self.bring_about(assignment, turn).instrument(stage.span().clone()).await;
+        let key = &assignment.agent.key;
+        if written && let Some(slot) = self.index.lock().slot_mut(key) {
+            slot.applied = Some(Instant::now());
+        }
+        let Some((sync, then)) = verdict else { return Then::Nothing };
+        if let Some(slot) = self.index.lock().slot_mut(key) {
+            if let Some(blocked) = sync.why_not()
+                && slot.sync.as_ref().is_none_or(|(_, _, before)| *before != sync)
+            {
+                let (reason, message) = (blocked.cause.word(), &blocked.message);
+                if blocked.cause.is_fault() {
+                    tracing::warn!(agent = %key, reason, "not applied: {message}");
+                } else {
+                    tracing::info!(agent = %key, reason, "{message}");
+                }
+            }
+            slot.sync = Some((assignment.uid().into(), assignment.generation(), sync));
+        }
+        self.refresh(key);
+        then
+    }
+
+    async fn bring_about(&self, assignment: &Assignment, turn: &mut Turn) -> Brought {
+        let Some(cluster) = self.cluster.get() else {
+            let message = "this cluster has no name in a fleet yet; give the member a join token";
+            return blocked(Cause::NotEnrolled, message);
+        };
+        let valid = match validate::assignment(&assignment.object, &self.settings.own_namespace) {
+            Ok(valid) => valid,
+            Err(rejection) => return blocked(Cause::Refused(rejection.reason), rejection.message),
+        };
+        let desired = match build(&valid, cluster) {
+            Ok(desired) => desired,
+            Err(error) => return blocked(Cause::InvalidTemplate, error.to_string()),
+        };
+        let (mut verdicts, mut then, mut written) = (Vec::new(), Then::Nothing, false);
+        for (kind, desired) in desired.children() {
+            let first = kind == ChildKind::Deployment;
+            let made = if self.is_right(kind, &valid, desired.as_ref()) {
+                Made::Right { written: false }
+            } else if first || turn.may_linger() {
+                self.child(kind, &valid, desired).await
+            } else {
+                // What is left follows in a turn that may last.
+                break;
+            };
+            match made {
+                Made::Right { written: true } if first => {
+                    written = true;
+                    self.tell_applied(&valid);
+                }
+                // The other objects stay with the pods that there are.
+                Made::Waiting(message) if first => return blocked(Cause::ReplacingPredecessor, message),
+                _ => {}
+            }
+            if matches!(made, Made::Right { .. }) {
+                self.conflicts.end_one(kind, &valid.agent.key);
+            }
+            let (verdict, and_then) = made.verdict(kind, &valid.agent.key);
+            verdicts.push((kind, verdict));
+            then = then.max(and_then);
+        }
+        Brought { verdict: Sync::of(&verdicts).map(|sync| (sync, then)), written }
+    }
+
+    fn tell_applied(&self, valid: &Valid<'_>) {
+        let event = MemberEvent {
+            agent: valid.agent.clone(),
+            warning: false,
+            reason: "Applied".into(),
+            message: format!("{} replicas of {} are ordered", valid.replicas, valid.template.image),
+        };
+        self.uplink().tell(|link| link.event(event));
+    }
+}
+
+fn blocked(cause: Cause, message: impl Into<String>) -> Brought {
+    Brought { verdict: Some((Sync::blocked(cause, message), Then::Nothing)), written: false }
+}

@@ -1,0 +1,110 @@
+//! Makes one object what is ordered of it.
+
+use parallax_member_core::{ChildKind, Valid, difference};
+use serde_json::Value;
+
+use super::requests::Force;
+use super::verdict::Made;
+use crate::agents::Agents;
+use crate::failure::Failure;
+use crate::store::{Child, Versioned as _};
+
+impl Agents {
+    /// Whether an object is known to be as ordered, so that nothing has to be asked or written.
+    pub(super) fn is_right(&self, kind: ChildKind, valid: &Valid<'_>, desired: Option<&Value>) -> bool {
+        let known = self.index.lock().child(&valid.agent.key, kind);
+        match (known, desired) {
+            (known, None) => known.is_none(),
+            (None, Some(_)) => false,
+            (Some(live), Some(desired)) => {
+                live.is_ours(valid.owner_uid)
+                    && !live.terminating
+                    && difference(desired, &live.json()).is_none()
+            }
+        }
+    }
+
+    /// Makes the object, mends it, or deletes it when there should be none.
+    pub(super) async fn child(&self, kind: ChildKind, valid: &Valid<'_>, desired: Option<Value>) -> Made {
+        let made = match desired {
+            Some(desired) => self.wanted(kind, valid, desired).await,
+            None => self.unwanted(kind, valid).await,
+        };
+        let made = made.unwrap_or_else(Made::Failed);
+        if matches!(made, Made::Taken) {
+            self.watch_conflict(kind, &valid.agent.key);
+        }
+        made
+    }
+
+    async fn wanted(&self, kind: ChildKind, valid: &Valid<'_>, desired: Value) -> Result<Made, Failure> {
+        let key = &valid.agent.key;
+        let known = self.index.lock().child(key, kind);
+        let known = if let Some(child) = known {
+            child
+        } else if selects_by_incarnation(kind) {
+            match self.write(kind, key, &desired, Force::No).await {
+                Ok(()) => return Ok(Made::Right { written: true }),
+                Err(Failure::Conflict(_) | Failure::Invalid(_)) if self.read(kind, key).await? => {
+                    self.index.lock().child(key, kind).ok_or_else(|| gone(kind, valid))?
+                }
+                Err(failure) => return Err(failure),
+            }
+        } else {
+            if !self.read(kind, key).await? {
+                self.write(kind, key, &desired, Force::Yes).await?;
+                return Ok(Made::Right { written: true });
+            }
+            self.index.lock().child(key, kind).ok_or_else(|| gone(kind, valid))?
+        };
+        self.existing(kind, valid, &known, desired).await
+    }
+
+    async fn existing(
+        &self,
+        kind: ChildKind,
+        valid: &Valid<'_>,
+        live: &Child,
+        mut desired: Value,
+    ) -> Result<Made, Failure> {
+        let key = &valid.agent.key;
+        if !live.is_ours(valid.owner_uid) {
+            // It is in the index only because it was just read; no watch of ours would tell that it went.
+            self.index.lock().forget_child(kind, key);
+            return Ok(Made::Taken);
+        }
+        if live.terminating {
+            let message = format!("{} {key} is being deleted; the new one follows", kind.name());
+            return Ok(Made::Waiting(message));
+        }
+        if kind == ChildKind::Deployment && live.incarnation() != Some(&valid.agent.incarnation) {
+            return self.replace(live, key, &valid.agent.incarnation).await;
+        }
+        let json = live.json();
+        let Some(found) = difference(&desired, &json) else { return Ok(Made::Right { written: false }) };
+        if self.stubborn.is(kind, key, &desired, &json) {
+            return Ok(Made::Right { written: false });
+        }
+        tracing::info!(kind = kind.name(), agent = %key, difference = %found, "bringing back what is ordered");
+        let wanted = desired.clone();
+        desired["metadata"]["uid"] = live.uid().into();
+        self.write(kind, key, &desired, Force::Yes).await?;
+        let live = self.index.lock().child(key, kind).map(|c| c.json()).unwrap_or_default();
+        self.stubborn.remember(kind, key, &wanted, &live);
+        Ok(Made::Right { written: true })
+    }
+}
+
+/// An object that isn't ours can't be taken over by accident when its selector is another: a write without force is a
+/// conflict then, and the way to a new object a single request. The others are looked for first.
+fn selects_by_incarnation(kind: ChildKind) -> bool {
+    match kind {
+        ChildKind::Deployment => true,
+        // One of another's may have no selector at all.
+        ChildKind::Service => false,
+    }
+}
+
+fn gone(kind: ChildKind, valid: &Valid<'_>) -> Failure {
+    Failure::Conflict(format!("{} {} went while it was looked at", kind.name(), valid.agent.key))
+}

@@ -1,0 +1,92 @@
+//! The requests for an agent's objects. What comes back is in the index before anybody goes on.
+
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use parallax_crds::AgentKey;
+use parallax_crds::labels::MEMBER_MANAGER;
+use parallax_member_core::ChildKind;
+use serde_json::Value;
+use tracing::Instrument as _;
+
+use crate::agents::Agents;
+use crate::failure::{Failure, within};
+use crate::store::{Child, End, Versioned as _, resource};
+
+/// Whether fields that others set are taken from them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Force {
+    Yes,
+    No,
+}
+
+/// What is deleted.
+pub(super) enum Which<'a> {
+    /// This object, whatever has become of it.
+    Object(&'a Child),
+    /// This object as it was seen; what depends on it goes first.
+    Version(&'a Child),
+}
+
+impl Agents {
+    /// Reads an object live into the index; whether it exists.
+    pub(super) async fn read(&self, kind: ChildKind, key: &AgentKey) -> Result<bool, Failure> {
+        let name = kind.object_name(key.name());
+        match within(async { self.objects(kind, key).get_opt(&name).await }).await? {
+            Some(object) => {
+                self.with_index(|index| index.put_child(kind, key, Child::new(kind, object)));
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Applies an object.
+    pub(super) async fn write(
+        &self,
+        kind: ChildKind,
+        key: &AgentKey,
+        desired: &Value,
+        force: Force,
+    ) -> Result<(), Failure> {
+        let span = tracing::info_span!("write", kind = kind.name(), agent = %key);
+        let name = kind.object_name(key.name());
+        let mut params = PatchParams::apply(MEMBER_MANAGER);
+        params.force = force == Force::Yes;
+        let request = async { self.objects(kind, key).patch(&name, &params, &Patch::Apply(desired)).await };
+        let object = within(request).instrument(span).await?;
+        self.child_seen(kind, key, Child::new(kind, object));
+        Ok(())
+    }
+
+    /// Deletes an object. One that is gone already is no failure.
+    pub(super) async fn delete(
+        &self,
+        kind: ChildKind,
+        key: &AgentKey,
+        which: Which<'_>,
+    ) -> Result<(), Failure> {
+        let (live, params, resource_version) = match which {
+            Which::Object(live) => (live, DeleteParams::background(), None),
+            Which::Version(live) => (live, DeleteParams::foreground(), Some(live.version().to_string())),
+        };
+        let preconditions = Preconditions { uid: Some(live.uid().to_owned()), resource_version };
+        let params = params.preconditions(preconditions);
+        let name = kind.object_name(key.name());
+        match within(async { self.objects(kind, key).delete(&name, &params).await }).await {
+            Ok(answer) => {
+                if let Some(object) = answer.left() {
+                    self.child_seen(kind, key, Child::new(kind, object));
+                }
+                Ok(())
+            }
+            Err(Failure::NotFound(_)) => {
+                self.child_deleted(kind, key, &End::known(live.uid()));
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn objects(&self, kind: ChildKind, key: &AgentKey) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), key.namespace(), &resource(kind))
+    }
+}

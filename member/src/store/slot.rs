@@ -1,0 +1,51 @@
+//! Everything known of one agent here.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use parallax_crds::link::AgentReport;
+use parallax_member_core::{ChildKind, Sync};
+
+use super::{Assignment, Child, Kept, Pod};
+
+/// What is known of an agent.
+#[derive(Debug, Default)]
+pub struct Slot {
+    /// The order.
+    pub assignment: Kept<Assignment>,
+    children: [Kept<Child>; ChildKind::ALL.len()],
+    /// Its pods by name, with the listing that each was last in.
+    pub(super) pods: HashMap<Box<str>, (u32, Pod)>,
+    /// What became of the assignment of that UID and generation.
+    pub sync: Option<(Box<str>, i64, Sync)>,
+    /// What was last told of it.
+    pub reported: Option<AgentReport>,
+    /// When its Deployment was last written, until its pods are ready.
+    pub applied: Option<Instant>,
+    /// The status of its assignment is about to be written.
+    pub status_due: bool,
+}
+
+impl Slot {
+    /// Its object of that kind.
+    pub fn child(&self, kind: ChildKind) -> &Kept<Child> {
+        &self.children[kind as usize]
+    }
+
+    /// Its object of that kind, to be changed.
+    pub fn child_mut(&mut self, kind: ChildKind) -> &mut Kept<Child> {
+        &mut self.children[kind as usize]
+    }
+
+    /// Its pods.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.values().map(|(_, pod)| pod)
+    }
+
+    /// Nothing of it is there.
+    pub fn is_empty(&self) -> bool {
+        self.assignment.live().is_none()
+            && self.children.iter().all(|child| child.live().is_none())
+            && self.pods.is_empty()
+    }
+}
