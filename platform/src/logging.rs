@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::PlatformError;
@@ -49,9 +50,16 @@ pub fn init_logging(args: &LogArgs) -> Result<(), PlatformError> {
 }
 
 fn filter(directives: &str) -> Result<EnvFilter, PlatformError> {
+    let wrong = |why: String| PlatformError::LogLevel { filter: directives.to_owned(), why };
+    // A word alone would be taken for the name of a module, and everything else be silent.
+    let alone = directives.split(',').map(str::trim).filter(|part| !part.contains(['=', '[']));
+    if let Some(word) =
+        alone.filter(|part| !part.is_empty()).find(|part| part.parse::<LevelFilter>().is_err())
+    {
+        return Err(wrong(format!("{word:?} is no level")));
+    }
     let whole = if directives.is_empty() { format!("info,{QUIET}") } else { format!("{QUIET},{directives}") };
-    EnvFilter::try_new(whole)
-        .map_err(|error| PlatformError::LogLevel { filter: directives.to_owned(), why: error.to_string() })
+    EnvFilter::try_new(whole).map_err(|error| wrong(error.to_string()))
 }
 
 #[cfg(test)]
@@ -68,8 +76,10 @@ mod tests {
 
     #[test]
     fn a_filter_that_is_none_is_named() {
-        let error = filter("parallax_hub=loud").unwrap_err().to_string();
-        assert!(error.contains("parallax_hub=loud") && error.contains("use error, warn"), "{error}");
-        assert!(!error.contains('\n'));
+        for wrong in ["parallax_hub=loud", "loud", "info,loud"] {
+            let error = filter(wrong).unwrap_err().to_string();
+            assert!(error.contains(wrong) && error.contains("use error, warn"), "{error}");
+            assert!(!error.contains('\n'));
+        }
     }
 }
