@@ -198,7 +198,10 @@ impl Brain {
                 memory.dispatches.begin(&session.cluster, &agent.key, traceparent.as_deref(), decided);
                 self.session(&session, |machine, _| machine.remove(agent, traceparent));
             }
-            Effect::Forget { session, agent } => self.session(&session, |machine, _| machine.forget(&agent)),
+            Effect::Forget { session, agent } => {
+                memory.dispatches.forgotten(&session.cluster, &agent);
+                self.session(&session, |machine, _| machine.forget(&agent));
+            }
             Effect::AddFinalizer { key, uid } => self.writers.add_finalizer(key, uid),
             Effect::ReleaseFinalizer { key, uid } => self.writers.release_finalizer(key, uid),
             Effect::WriteAgentStatus { key, uid, status, traceparent } => {

@@ -50,6 +50,12 @@ pub enum HubError {
         /// Which part.
         part: &'static str,
     },
+    /// Another process is the hub now.
+    #[error("another hub has begun epoch {epoch} on this cluster, so this one ends: run one hub for a fleet")]
+    Superseded {
+        /// The other's epoch.
+        epoch: u64,
+    },
     /// A kind is not installed.
     #[error("the kind {kind} is not installed: kubectl apply --server-side -f crds/yaml/{file}")]
     MissingKind {

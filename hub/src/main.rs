@@ -6,6 +6,7 @@ mod brain;
 mod enrollment;
 mod error;
 mod events;
+mod fence;
 mod metrics;
 mod preflight;
 mod run;

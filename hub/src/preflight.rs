@@ -7,6 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::ListParams;
 use kube::{Api, Client};
 use parallax_crds::{MemberCluster, ParallaxAgent};
+use parallax_platform::readiness::Check;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::HubError;
@@ -15,9 +16,11 @@ use crate::store::bounded;
 /// Between attempts, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
-/// Tries until it works, or until it fails for a reason that waiting does not mend; none when told to stop.
+/// Tries until it works, or until it fails for a reason that waiting does not mend; none when told to stop. Meanwhile
+/// `check` says what it waits for.
 pub async fn patiently<T, F: Future<Output = Result<T, HubError>>>(
     stop: &CancellationToken,
+    check: &Check,
     mut attempt: impl FnMut() -> F,
 ) -> Result<Option<T>, HubError> {
     let mut pause = PAUSE.0;
@@ -25,11 +28,15 @@ pub async fn patiently<T, F: Future<Output = Result<T, HubError>>>(
         let error = tokio::select! {
             () = stop.cancelled() => return Ok(None),
             result = attempt() => match result {
-                Ok(value) => return Ok(Some(value)),
+                Ok(value) => {
+                    check.ready();
+                    return Ok(Some(value));
+                }
                 Err(error) if !error.is_passing() => return Err(error),
                 Err(error) => error,
             },
         };
+        check.not_ready(error.to_string());
         tracing::warn!(%error, retry_in_s = pause.as_secs(), "the API server is not there yet; trying again");
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
@@ -57,4 +64,27 @@ pub async fn check(client: &Client) -> Result<(), HubError> {
     let clusters = Api::<MemberCluster>::all(client.clone());
     bounded("list MemberClusters", clusters.list_metadata(&one)).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use parallax_platform::Readiness;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_waited_for_is_named_until_it_is_there() {
+        let readiness = Readiness::default();
+        let check = readiness.check("start");
+        let mut said = Vec::new();
+        let attempt = || {
+            said.push(readiness.report().text);
+            let what = "ConfigMap parallax-hub-state".to_owned();
+            let there = said.len() > 2;
+            async move { if there { Ok(1) } else { Err(HubError::TimedOut { what, seconds: 10 }) } }
+        };
+        assert!(matches!(patiently(&CancellationToken::new(), &check, attempt).await, Ok(Some(1))));
+        assert!(said[1].starts_with("start: not ready: ConfigMap parallax-hub-state: "), "{said:?}");
+        assert_eq!(readiness.report().text, "start: ready\n");
+    }
 }

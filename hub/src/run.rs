@@ -16,7 +16,9 @@ use parallax_crds::{MemberCluster, ParallaxAgent};
 use parallax_hub_core::fleet::{Config, Fleet, Input};
 use parallax_hub_core::tombstones::Tombstone;
 use parallax_platform::readiness::Check;
-use parallax_platform::{Addresses, AdminServer, Events, KubeArgs, PlatformError, Readiness, admin};
+use parallax_platform::{
+    Addresses, AdminServer, Events, KubeArgs, PlatformError, Readiness, WatchHealth, admin,
+};
 use parallax_proto::driver::Clock;
 use parallax_proto::identity::{FleetCa, TrustDomain};
 use parallax_proto::session::limits;
@@ -37,7 +39,7 @@ use crate::sessions::{Registry, Sessions};
 use crate::store::state::{self, HubState};
 use crate::store::{ca, tombstones};
 use crate::writers::Writers;
-use crate::{preflight, tls, watch};
+use crate::{fence, preflight, tls, watch};
 
 /// What sets the sessions' port.
 const SESSION_PORT: &str = "--session-port (SESSION_PORT)";
@@ -86,8 +88,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), HubE
     let readiness = Readiness::default();
     let ready = Ready {
         started: readiness.check("start"),
-        agents: readiness.check("agents"),
-        clusters: readiness.check("clusters"),
+        agents: WatchHealth::begin("ParallaxAgent", readiness.check("watch of ParallaxAgents")),
+        clusters: WatchHealth::begin("MemberCluster", readiness.check("watch of MemberClusters")),
     };
     let sessions = bind(SocketAddr::new(settings.bind, settings.session_port))?;
     let http = AdminServer::bind(settings.bind, settings.http_port, "--port (PORT)").await?;
@@ -105,9 +107,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), HubE
     tokio::spawn(answer("health", http.serve(admin::health(readiness), ended.clone())));
     tokio::spawn(answer("metrics", scrapes.serve(admin::metrics(process), ended)));
 
-    let stored = preflight::patiently(&stop, || prepare(&client, &settings)).await?;
+    let stored = preflight::patiently(&stop, &ready.started, || prepare(&client, &settings)).await?;
     let Some(stored) = stored else { return Ok(()) };
-    ready.started.ready();
     let hub = Hub { settings, client, registry, metrics, events };
     hub.serve(stored, sessions, ready, stop).await
 }
@@ -122,8 +123,13 @@ async fn answer(port: &'static str, serving: impl Future<Output = std::io::Resul
 /// What the hub waits for before it is ready.
 struct Ready {
     started: Check,
-    agents: Check,
-    clusters: Check,
+    agents: WatchHealth,
+    clusters: WatchHealth,
+}
+
+/// What the end of the fence means.
+fn fenced(ended: Result<HubError, tokio::task::JoinError>) -> HubError {
+    ended.unwrap_or(HubError::Halted { part: "the watch of the hub's record" })
 }
 
 /// Takes the port now, so that a port in use is known at once, without listening yet.
@@ -182,6 +188,8 @@ impl Hub {
         let (inputs, taken_in) = mpsc::channel(WAITING);
         let (events, said) = mpsc::channel(WAITING);
         let (writes, streams) = (TaskTracker::new(), TaskTracker::new());
+        let config_maps = Api::namespaced(self.client.clone(), &self.settings.namespace);
+        let mut fence = tokio::spawn(fence::superseded(config_maps, state.holder.clone()));
         let brain = self.brain(state, clock, inputs.clone(), writes.clone());
         let mut thinking = tokio::spawn(brain.run(taken_in, said, stop.clone()));
         // Nobody listens any more only when the hub stops.
@@ -193,6 +201,7 @@ impl Hub {
             () = stop.cancelled() => return Ok(()),
             _ = &mut thinking => return Err(HubError::Halted { part: "the fleet's state machine" }),
             _ = watches.join_next() => return Err(HubError::Halted { part: "a watch" }),
+            ended = &mut fence => return Err(fenced(ended)),
             () = listed.cancelled() => {}
         }
 
@@ -230,6 +239,7 @@ impl Hub {
             () = stop.cancelled() => {}
             _ = &mut thinking => return Err(HubError::Halted { part: "the fleet's state machine" }),
             _ = watches.join_next() => return Err(HubError::Halted { part: "a watch" }),
+            ended = &mut fence => return Err(fenced(ended)),
             ended = &mut serving => {
                 tracing::error!(?ended, "members are no longer let in");
                 return Err(HubError::Halted { part: "the listener for members" });
@@ -249,6 +259,7 @@ impl Hub {
         let said = tokio::time::timeout(FAREWELLS, farewells).await.is_ok();
         let written = tokio::time::timeout(LAST_WRITES, writes.wait()).await.is_ok();
         thinking.abort();
+        fence.abort();
         if said && written {
             tracing::info!("the hub ends");
         } else {
@@ -279,7 +290,14 @@ impl Hub {
             hub_uid: state.uid,
             clock,
             registry: self.registry.clone(),
-            writers: Writers::new(self.client.clone(), config_maps, answers, self.metrics.clone(), writes),
+            writers: Writers::new(
+                self.client.clone(),
+                config_maps,
+                &state.holder,
+                answers,
+                self.metrics.clone(),
+                writes,
+            ),
             events: self.events.clone(),
             metrics: self.metrics.clone(),
         }
@@ -291,14 +309,22 @@ impl Hub {
         let (agents_listed, clusters_listed) = (CancellationToken::new(), CancellationToken::new());
         let seen = (agents_listed.clone(), clusters_listed.clone());
         let mut watches = JoinSet::new();
-        watches.spawn(watch::follow::<ParallaxAgent>(self.client.clone(), inputs.clone(), move || {
-            agents.ready();
-            seen.0.cancel();
-        }));
-        watches.spawn(watch::follow::<MemberCluster>(self.client.clone(), inputs.clone(), move || {
-            clusters.ready();
-            seen.1.cancel();
-        }));
+        watches.spawn(watch::follow::<ParallaxAgent>(
+            self.client.clone(),
+            inputs.clone(),
+            agents,
+            move || {
+                seen.0.cancel();
+            },
+        ));
+        watches.spawn(watch::follow::<MemberCluster>(
+            self.client.clone(),
+            inputs.clone(),
+            clusters,
+            move || {
+                seen.1.cancel();
+            },
+        ));
         let listed = listed.clone();
         tokio::spawn(async move {
             agents_listed.cancelled().await;

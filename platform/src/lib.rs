@@ -14,6 +14,7 @@ mod process;
 pub mod readiness;
 pub mod run;
 pub mod stage;
+pub mod watch;
 
 pub use addresses::{Addresses, ListenArgs};
 pub use admin::AdminServer;
@@ -26,3 +27,4 @@ pub use metrics::Metrics;
 pub use readiness::Readiness;
 pub use run::{Threads, run_command, run_service};
 pub use stage::{Stage, Stages};
+pub use watch::WatchHealth;

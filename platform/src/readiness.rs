@@ -82,7 +82,9 @@ mod tests {
         assert_eq!(report.text, "caches: ready\nsession: not ready: starting\n");
         session.ready();
         assert!(readiness.report().ready);
-        caches.not_ready("the watch of Deployments ended");
-        assert!(readiness.report().text.contains("caches: not ready: the watch of Deployments ended"));
+        caches.not_ready("etcdserver: request timed out (HTTP 500)");
+        let report = readiness.report();
+        assert!(!report.ready);
+        assert!(report.text.contains("caches: not ready: etcdserver: request timed out (HTTP 500)"));
     }
 }

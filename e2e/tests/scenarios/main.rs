@@ -16,6 +16,7 @@ mod placement;
 mod pretender;
 mod prune_guard;
 mod restarts;
+mod second_hub;
 mod stand_in;
 mod surfaces;
 mod versions;

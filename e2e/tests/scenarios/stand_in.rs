@@ -55,16 +55,25 @@ impl StandIn {
     pub fn hub(world: &World, argument: &str) -> Result<Self> {
         let session = world.fleet().hub_endpoints()?.session;
         let (_, port) = session.rsplit_once(':').context("the hub's address has a port")?;
+        Self::hub_at(world, port, &[argument])
+    }
+
+    /// A hub beside the fleet's, on a port of its own.
+    pub fn second_hub(world: &World) -> Result<Self> {
+        Self::hub_at(world, "0", &[])
+    }
+
+    fn hub_at(world: &World, port: &str, more: &[&str]) -> Result<Self> {
         let kubeconfig =
             Layout::new(world.fleet().directory())?.cluster("hub").join("parallax-hub.kubeconfig");
-        let args = vec![
+        let mut args = vec![
             format!("--kubeconfig={}", kubeconfig.display()),
             "--bind=127.0.0.1".to_owned(),
             format!("--session-port={port}"),
             "--port=0".to_owned(),
             "--metrics-port=0".to_owned(),
-            argument.to_owned(),
         ];
+        args.extend(more.iter().map(|argument| (*argument).to_owned()));
         Self::start(world, "hub", "parallax-hub", args, vec![])
     }
 

@@ -1,4 +1,4 @@
-//! ConfigMap `parallax-hub-state`: who this hub is, and the highest epoch it has used.
+//! ConfigMap `parallax-hub-state`: who this hub is, the highest epoch it has used, and which process is it now.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -19,6 +19,18 @@ pub struct HubState {
     pub uid: String,
     /// Rises with every start.
     pub epoch: u64,
+    /// Random, made at every start: the process that began the epoch. Empty in a record that nobody has begun yet.
+    pub holder: String,
+}
+
+impl HubState {
+    /// What the object says.
+    ///
+    /// # Errors
+    /// [`HubError::Malformed`] when it doesn't say who the hub is.
+    pub fn of(object: &ConfigMap) -> Result<Self, HubError> {
+        parse(object)
+    }
 }
 
 /// The epoch after `stored`: unix milliseconds, so that it rises even after a restore from an old
@@ -39,23 +51,26 @@ fn parse(object: &ConfigMap) -> Result<HubState, HubError> {
     let epoch = field("epoch").unwrap_or_default();
     let epoch =
         epoch.parse().map_err(|_| malformed("its `epoch` is not a number; restore it from a backup"))?;
-    Ok(HubState { uid, epoch })
+    Ok(HubState { uid, epoch, holder: field("holder").unwrap_or_default() })
 }
 
 /// Reads the state and stores an epoch above it; makes the object when there is none.
 pub async fn begin_epoch(api: &Api<ConfigMap>, unix_millis: u64) -> Result<HubState, HubError> {
     let what = format!("ConfigMap {NAME}");
+    let holder = Uuid::new_v4().to_string();
     for _ in 0..ATTEMPTS {
         let Some(object) = bounded(&what, api.get_opt(NAME)).await? else {
-            let state = HubState { uid: Uuid::new_v4().to_string(), epoch: next_epoch(0, unix_millis) };
+            let epoch = next_epoch(0, unix_millis);
+            let state = HubState { uid: Uuid::new_v4().to_string(), epoch, holder: holder.clone() };
             match create_once(api, NAME, &object_of(&state)).await? {
                 Created::Ours(_) => return Ok(state),
                 Created::Theirs => continue,
             }
         };
         let stored = parse(&object)?;
-        let state = HubState { uid: stored.uid, epoch: next_epoch(stored.epoch, unix_millis) };
-        match replace_epoch(api, &object, state.epoch).await {
+        let epoch = next_epoch(stored.epoch, unix_millis);
+        let state = HubState { uid: stored.uid, epoch, holder: holder.clone() };
+        match replace(api, &object, &state).await {
             Ok(()) => return Ok(state),
             Err(HubError::Kube { source, .. }) if is_conflict(&source) => {}
             Err(error) => return Err(error),
@@ -64,24 +79,26 @@ pub async fn begin_epoch(api: &Api<ConfigMap>, unix_millis: u64) -> Result<HubSt
     Err(HubError::Contended { what })
 }
 
-/// Stores `to` instead of the lower epoch that is stored; false when that is not lower, or changed meanwhile:
-/// then somebody else is the hub.
-pub async fn raise_epoch(api: &Api<ConfigMap>, to: u64) -> Result<bool, HubError> {
+/// Stores `to` instead of the lower epoch that `holder` has stored; false when that is not lower, changed meanwhile, or
+/// is another's: then somebody else is the hub.
+pub async fn raise_epoch(api: &Api<ConfigMap>, holder: &str, to: u64) -> Result<bool, HubError> {
     let object = bounded(&format!("ConfigMap {NAME}"), api.get(NAME)).await?;
-    if parse(&object)?.epoch >= to {
+    let stored = parse(&object)?;
+    if stored.epoch >= to || stored.holder != holder {
         return Ok(false);
     }
-    match replace_epoch(api, &object, to).await {
+    match replace(api, &object, &HubState { epoch: to, ..stored }).await {
         Ok(()) => Ok(true),
         Err(HubError::Kube { source, .. }) if is_conflict(&source) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-async fn replace_epoch(api: &Api<ConfigMap>, read: &ConfigMap, epoch: u64) -> Result<(), HubError> {
+/// Stores the epoch and the holder of `state`, unless the object has changed since it was read.
+async fn replace(api: &Api<ConfigMap>, read: &ConfigMap, state: &HubState) -> Result<(), HubError> {
     let patch = json!({
         "metadata": {"resourceVersion": read.metadata.resource_version},
-        "data": {"epoch": epoch.to_string()},
+        "data": {"epoch": state.epoch.to_string(), "holder": state.holder},
     });
     bounded(&format!("ConfigMap {NAME}"), api.patch(NAME, &as_hub(), &Patch::Merge(&patch))).await?;
     Ok(())
@@ -91,7 +108,12 @@ fn object_of(state: &HubState) -> ConfigMap {
     ConfigMap {
         metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
         data: Some(
-            [("uid".to_owned(), state.uid.clone()), ("epoch".to_owned(), state.epoch.to_string())].into(),
+            [
+                ("uid".to_owned(), state.uid.clone()),
+                ("epoch".to_owned(), state.epoch.to_string()),
+                ("holder".to_owned(), state.holder.clone()),
+            ]
+            .into(),
         ),
         ..ConfigMap::default()
     }
@@ -113,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_state_reads_back_as_it_was_written() {
-        let state = HubState { uid: "u-1".into(), epoch: 42 };
+        let state = HubState { uid: "u-1".into(), epoch: 42, holder: "p-1".into() };
         assert_eq!(parse(&object_of(&state)).unwrap(), state);
     }
 
@@ -137,8 +159,10 @@ mod tests {
     async fn an_epoch_is_raised_but_never_lowered() {
         let api: Api<ConfigMap> = Api::namespaced(crate::store::one_object::server(), "test");
         let begun = begin_epoch(&api, 1_000).await.unwrap();
-        assert!(raise_epoch(&api, begun.epoch + 5).await.unwrap());
-        assert!(!raise_epoch(&api, begun.epoch + 5).await.unwrap());
-        assert_eq!(begin_epoch(&api, 0).await.unwrap().epoch, begun.epoch + 6);
+        assert!(raise_epoch(&api, &begun.holder, begun.epoch + 5).await.unwrap());
+        assert!(!raise_epoch(&api, &begun.holder, begun.epoch + 5).await.unwrap());
+        let next = begin_epoch(&api, 0).await.unwrap();
+        assert_eq!(next.epoch, begun.epoch + 6);
+        assert!(!raise_epoch(&api, &begun.holder, begun.epoch + 9).await.unwrap(), "it is another's");
     }
 }

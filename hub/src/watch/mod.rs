@@ -13,7 +13,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use parallax_crds::{AgentKey, ClusterName, MemberCluster, ParallaxAgent};
 use parallax_hub_core::fleet::Input;
-use parallax_platform::explain_watch;
+use parallax_platform::WatchHealth;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
@@ -64,14 +64,17 @@ impl Watched for MemberCluster {
 
 /// Tells `inputs` of everything that happens to the objects of a kind, until nobody listens any more. Says
 /// `complete` once, when the first list has been told whole.
-pub async fn follow<K: Watched>(client: Client, inputs: mpsc::Sender<Input>, complete: impl FnOnce() + Send) {
-    let kind = K::kind(&());
-    let stream =
-        watcher(Api::<DeserializeGuard<K>>::all(client), watcher::Config::default()).default_backoff();
+pub async fn follow<K: Watched>(
+    client: Client,
+    inputs: mpsc::Sender<Input>,
+    health: WatchHealth,
+    complete: impl FnOnce() + Send,
+) {
+    let api = Api::<DeserializeGuard<K>>::all(health.client(&client));
+    let stream = watcher(api, watcher::Config::default()).default_backoff();
     pin_mut!(stream);
     let mut known = Known::default();
     let mut complete = Some(complete);
-    let mut troubled = false;
     loop {
         let event = tokio::select! {
             biased;
@@ -82,16 +85,10 @@ pub async fn follow<K: Watched>(client: Client, inputs: mpsc::Sender<Input>, com
             None => return,
             Some(Ok(event)) => event,
             Some(Err(error)) => {
-                // The stream backs off and goes on by itself; one line until it is well again.
-                if !std::mem::replace(&mut troubled, true) {
-                    tracing::warn!(%kind, error = explain_watch(&error), "the watch is interrupted; what is known stays in force, and it is tried again");
-                }
+                health.interrupted(&error);
                 continue;
             }
         };
-        if !matches!(event, Event::Init) && std::mem::take(&mut troubled) {
-            tracing::info!(%kind, "the watch goes on");
-        }
         let whole = matches!(event, Event::InitDone);
         let news = match event {
             Event::Init => {
@@ -124,8 +121,11 @@ pub async fn follow<K: Watched>(client: Client, inputs: mpsc::Sender<Input>, com
                 return;
             }
         }
-        if whole && let Some(complete) = complete.take() {
-            complete();
+        if whole {
+            health.listed();
+            if let Some(complete) = complete.take() {
+                complete();
+            }
         }
     }
 }
@@ -155,6 +155,8 @@ fn readable<K: Resource<DynamicType = ()>>(object: DeserializeGuard<K>) -> Optio
 mod tests {
     use std::time::Duration;
 
+    use parallax_platform::Readiness;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -163,7 +165,9 @@ mod tests {
             std::future::pending::<Result<http::Response<kube::client::Body>, kube::Error>>()
         });
         let (inputs, listener) = mpsc::channel(1);
-        let watch = tokio::spawn(follow::<ParallaxAgent>(Client::new(silent, "default"), inputs, || {}));
+        let health = WatchHealth::begin("ParallaxAgent", Readiness::default().check("watch"));
+        let watch =
+            tokio::spawn(follow::<ParallaxAgent>(Client::new(silent, "default"), inputs, health, || {}));
         tokio::task::yield_now().await;
         drop(listener);
         assert!(tokio::time::timeout(Duration::from_secs(3600), watch).await.is_ok_and(|end| end.is_ok()));

@@ -41,6 +41,7 @@ pub const AGENT_CRD: &str = "parallaxagents.parallax.io";
 pub struct Writers {
     client: Client,
     config_maps: Api<ConfigMap>,
+    holder: Arc<str>,
     answers: mpsc::Sender<Input>,
     metrics: Metrics,
     tasks: TaskTracker,
@@ -54,10 +55,11 @@ pub struct Writers {
 struct Kind(&'static str);
 
 impl Writers {
-    /// Writers that answer to `answers`; `config_maps` are the hub's namespace's.
+    /// Writers that answer to `answers`; `config_maps` are the hub's namespace's, and `holder` is who writes in them.
     pub fn new(
         client: Client,
         config_maps: Api<ConfigMap>,
+        holder: &str,
         answers: mpsc::Sender<Input>,
         metrics: Metrics,
         tasks: TaskTracker,
@@ -65,7 +67,17 @@ impl Writers {
         let [statuses, others] =
             [STATUS_WRITES, OTHER_WRITES].map(|permits| Arc::new(Semaphore::new(permits)));
         let refusals = Arc::default();
-        Self { client, config_maps, answers, metrics, tasks, statuses, others, refusals }
+        Self {
+            client,
+            config_maps,
+            holder: holder.into(),
+            answers,
+            metrics,
+            tasks,
+            statuses,
+            others,
+            refusals,
+        }
     }
 
     /// Adds our finalizer to an agent.
@@ -163,10 +175,10 @@ impl Writers {
 
     /// Stores a higher epoch.
     pub fn raise_epoch(&self, to: u64) {
-        let api = self.config_maps.clone();
+        let (api, holder) = (self.config_maps.clone(), self.holder.clone());
         let metrics = self.metrics.clone();
         self.other(Kind("epoch"), Write::Epoch, async move {
-            match state::raise_epoch(&api, to).await {
+            match state::raise_epoch(&api, &holder, to).await {
                 Ok(true) => {
                     tracing::warn!(epoch = to, "members have obeyed a higher epoch than this hub's record had: a backup was restored, or a second hub runs on the record; going on above it");
                     metrics.epoch(to);
@@ -293,7 +305,7 @@ mod tests {
         let metrics =
             Metrics::register(&parallax_platform::Metrics::new("hub", "1"), &Arc::new(Registry::default()));
         let config_maps = Api::namespaced(client.clone(), "parallax-system");
-        let writers = Writers::new(client, config_maps, answers, metrics, TaskTracker::new());
+        let writers = Writers::new(client, config_maps, "us", answers, metrics, TaskTracker::new());
         writers.other(Kind("epoch"), Write::Epoch, async { panic!("a defect") });
         let answer = answered.recv().await;
         let failed =

@@ -1,8 +1,8 @@
 //! Kubernetes Events: told by anybody at any time, written at a bounded rate, never waited for.
 
+mod series;
 mod throttle;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Metrics, explain};
+use series::Series;
 use throttle::{Key, Throttle};
 
 /// Told but not looked at yet; more are dropped.
@@ -22,8 +23,6 @@ const QUEUE: usize = 1024;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last events may take once the process ends.
 const LAST_WRITES: Duration = Duration::from_secs(2);
-/// How long an Event is counted up instead of written anew; the recorder's own cache keeps it as long.
-const SERIES: Duration = Duration::from_secs(6 * 60);
 /// An API server takes notes of less than 1 KiB, reasons of at most 128 characters.
 const MAX_NOTE: usize = 1023;
 
@@ -58,7 +57,7 @@ impl Events {
             reporter: controller.into(),
             throttle: Throttle::default(),
             origin: Instant::now(),
-            series: HashMap::new(),
+            series: Series::new(),
             dropped: dropped.clone(),
         };
         tokio::spawn(writer.run(told, shutdown));
@@ -84,20 +83,12 @@ impl Events {
     }
 }
 
-/// What was last written for a key. An Event's note can't change, so another note needs another Event, and
-/// the recorder would go on counting the old one: a new note gets a new recorder.
-struct Series {
-    note: String,
-    recorder: Recorder,
-    written: Duration,
-}
-
 struct Writer {
     client: Client,
     reporter: Reporter,
     throttle: Throttle,
     origin: Instant,
-    series: HashMap<Key, Series>,
+    series: Series<Recorder>,
     dropped: Counter,
 }
 
@@ -138,12 +129,8 @@ impl Writer {
     async fn write_next(&mut self) -> bool {
         let now = self.now();
         let Some((key, note)) = self.throttle.next(now) else { return false };
-        self.series.retain(|_, series| series.written + SERIES > now);
-        let known = self.series.remove(&key).filter(|series| series.note == note);
-        let recorder = known.map_or_else(
-            || Recorder::new(self.client.clone(), self.reporter.clone()),
-            |series| series.recorder,
-        );
+        let known = self.series.take(&key, &note, now);
+        let recorder = known.unwrap_or_else(|| Recorder::new(self.client.clone(), self.reporter.clone()));
         let event = Event {
             type_: if key.warning { EventType::Warning } else { EventType::Normal },
             reason: key.reason.clone(),
@@ -161,7 +148,7 @@ impl Writer {
             self.dropped.inc();
             tracing::debug!(reason = key.reason, error, "an Event was not written");
         } else {
-            self.series.insert(key, Series { note, recorder, written: now });
+            self.series.put(key, note, recorder, now);
         }
         true
     }

@@ -12,6 +12,8 @@ const QUIET: Duration = Duration::from_secs(60);
 const RATE: u32 = 50;
 /// Things that are remembered, waiting or lately written.
 const LIMIT: usize = 4096;
+/// Between two looks for what need not be remembered any more.
+const SWEEP: Duration = Duration::from_secs(1);
 const MAX_REASON: usize = 128;
 
 /// What an event is about: the same thing again is the same key.
@@ -56,15 +58,15 @@ pub(super) struct Throttle {
     came: u64,
     /// The bucket as the time at which it will have been refilled.
     full_at: Duration,
+    /// When there was last no room.
+    swept: Option<Duration>,
 }
 
 impl Throttle {
     /// Takes a note; one that waits about the same thing is replaced. False when there is no room.
     pub(super) fn offer(&mut self, key: Key, note: String, now: Duration) -> bool {
         if self.entries.len() >= LIMIT && !self.entries.contains_key(&key) {
-            self.entries.retain(|_, entry| {
-                entry.waits.is_some() || entry.written.is_some_and(|written| written + QUIET > now)
-            });
+            self.sweep(now);
             if self.entries.len() >= LIMIT {
                 return false;
             }
@@ -76,6 +78,16 @@ impl Throttle {
             self.schedule.insert((due, self.came), key);
         }
         true
+    }
+
+    /// Forgets what may be written at once anyway. A flood of events doesn't make it look through all of them for each.
+    fn sweep(&mut self, now: Duration) {
+        if self.swept.is_none_or(|swept| swept + SWEEP <= now) {
+            self.swept = Some(now);
+            self.entries.retain(|_, entry| {
+                entry.waits.is_some() || entry.written.is_some_and(|written| written + QUIET > now)
+            });
+        }
     }
 
     /// The next event to write now.
@@ -177,5 +189,20 @@ mod tests {
         let later = at(1_000_000);
         while throttle.next(later).is_some() {}
         assert!(throttle.offer(key("one more", "Placed"), "x".into(), later + QUIET));
+    }
+
+    #[test]
+    fn a_flood_is_looked_through_once_a_second() {
+        let mut throttle = Throttle::default();
+        for n in 0..LIMIT {
+            assert!(throttle.offer(key(&n.to_string(), "Placed"), "x".into(), at(0)));
+        }
+        assert!(!throttle.offer(key("one more", "Placed"), "x".into(), at(500)));
+        assert!(throttle.next(at(500)).is_some());
+        let (next, written) = (throttle.swept, at(500) + QUIET);
+        assert!(!throttle.offer(key("one more", "Placed"), "x".into(), at(1499)));
+        assert_eq!(throttle.swept, next);
+        assert!(!throttle.offer(key("one more", "Placed"), "x".into(), at(1500)));
+        assert!(throttle.offer(key("one more", "Placed"), "x".into(), written + SWEEP));
     }
 }
