@@ -35,6 +35,25 @@ fn every_field_of_every_kind_is_in_its_reference_page() {
 }
 
 #[test]
+fn every_message_and_service_of_the_protocol_is_on_its_page() {
+    let page = std::fs::read_to_string(repository().join("docs/protocol.md")).unwrap();
+    let proto = std::fs::read_to_string(repository().join("proto/proto/fleet.proto")).unwrap();
+    // A trace's and an agent's names are said of other messages; the rest is what the page is about.
+    let skipped = ["FromMember", "FromHub", "AgentKey", "EnrollRequest", "EnrollResponse"];
+    let declared = proto.lines().filter_map(|line| {
+        line.strip_prefix("message ").or_else(|| line.strip_prefix("service "))?.split([' ', '{']).next()
+    });
+    let declared: Vec<_> = declared.filter(|name| !skipped.contains(name)).collect();
+    assert!(declared.contains(&"Hello") && declared.contains(&"Fleet"), "{declared:?}");
+    for name in declared {
+        assert!(names(&page, name), "docs/protocol.md does not say what {name} is");
+    }
+    for outcome in proto.lines().filter_map(|line| line.trim().strip_prefix("OUTCOME_")?.split(' ').next()) {
+        assert!(outcome == "UNSPECIFIED" || names(&page, outcome), "docs/protocol.md lacks {outcome}");
+    }
+}
+
+#[test]
 fn every_link_between_pages_leads_somewhere() {
     let mut pages = Vec::new();
     collect(&repository().join("docs"), &mut pages);
