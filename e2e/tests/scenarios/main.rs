@@ -10,6 +10,7 @@ mod epochs;
 mod identity;
 mod lifecycle;
 mod log;
+mod lost_status;
 mod namespaces;
 mod one_cluster;
 mod placement;
