@@ -1,5 +1,6 @@
 //! ParallaxAgent: the user's wish, on the hub.
 
+mod credentials;
 mod health;
 mod placement;
 mod runtime;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 
+pub use credentials::{Credentials, KeyReference, Rotation, native_variable};
 pub use health::HealthCheck;
 pub use placement::{ClusterWeight, Division, DivisionMode, Placement, Strategy};
 pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PullPolicy, Resources};
@@ -56,7 +58,24 @@ pub const BUILT_IN_TYPES: [&str; 4] = ["claude", "codex", "gemini", "aider"];
          + (has(self.args) ? self.args.map(s, size(s)).sum() : 0) \
          + (has(self.env) ? self.env.map(e, has(e.value) ? size(e.value) : 0).sum() : 0) <= 16384"
     )
-    .message("command, args and the values of env must not have more than 16384 characters together: keep long texts in a ConfigMap")
+    .message("command, args and the values of env must not have more than 16384 characters together: keep long texts in a ConfigMap"),
+    validation = Rule::new(
+        "!has(self.credentials) || has(self.credentials.envName) || self.type in ['claude', 'codex', 'gemini'] \
+         || [has(self.credentials.secretRef) ? self.credentials.secretRef.key \
+             : has(self.credentials.externalSecretRef) ? self.credentials.externalSecretRef.key : 'KEY']\
+            .all(k, k.matches('^[A-Za-z_]') && !k.startsWith('AGENT_') && !k.startsWith('PARALLAX_'))"
+    )
+    .message("credentials.envName is needed: the key's own name can't be a variable's here")
+    .field_path(".credentials"),
+    validation = Rule::new(
+        "!has(self.credentials) || !has(self.env) \
+         || [has(self.credentials.envName) ? self.credentials.envName \
+             : has(self.credentials.secretRef) ? self.credentials.secretRef.key \
+             : has(self.credentials.externalSecretRef) ? self.credentials.externalSecretRef.key : '']\
+            .all(k, !self.env.exists(e, e.name == k))"
+    )
+    .message("env has the variable that the credentials arrive as: remove it, or choose another credentials.envName")
+    .field_path(".env")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ParallaxAgentSpec {

@@ -93,7 +93,7 @@ pub struct AgentAssignmentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Synced`.
+    /// `Ready`, `Synced`, and `CredentialsReady` of an agent that names an API key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

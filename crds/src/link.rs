@@ -88,8 +88,21 @@ pub struct AgentReport {
     pub reason: String,
     /// The first line of the worst pod's message; may be empty.
     pub message: String,
+    /// Whether the agent's API key is there; none when the order names none.
+    pub credentials: Option<CredentialsReport>,
     /// W3C traceparent of the change that is reported on.
     pub traceparent: Option<String>,
+}
+
+/// Whether an agent's API key is there. Never what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialsReport {
+    /// It is.
+    pub ready: bool,
+    /// A CamelCase word for that, or for what is missing.
+    pub reason: String,
+    /// A sentence that says what to do; empty when all is well.
+    pub message: String,
 }
 
 /// What a cluster says of itself.

@@ -14,7 +14,7 @@ pub(crate) const DNS_SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
 /// The value of a label, or a name of that form.
 pub(crate) const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 /// The key of a Secret or ConfigMap.
-const CONFIG_KEY: &str = "^[-._A-Za-z0-9]+$";
+pub(crate) const CONFIG_KEY: &str = "^[-._A-Za-z0-9]+$";
 /// An environment variable's name.
 pub(crate) const ENV_NAME: &str = "^[A-Za-z_][-._A-Za-z0-9]*$";
 /// An image reference: nothing in it that could be white space.

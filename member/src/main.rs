@@ -3,6 +3,7 @@
 
 mod agents;
 mod args;
+mod credentials;
 mod enroll;
 mod error;
 mod failure;

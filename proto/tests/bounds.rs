@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use parallax_crds::link::{AgentReport, Held, MemberEvent, Order, OrderResult, Outcome};
+use parallax_crds::link::{AgentReport, CredentialsReport, Held, MemberEvent, Order, OrderResult, Outcome};
 use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, ClusterName, Incarnation, Phase, SpecHash};
 use parallax_proto::session::limits::{AUDIT, EVENTS, FRAME_BYTES, ORDER_BYTES};
@@ -52,6 +52,11 @@ fn report(n: usize, ready: i32) -> AgentReport {
         synced: true,
         reason: String::new(),
         message: "é".repeat(3000),
+        credentials: Some(CredentialsReport {
+            ready: false,
+            reason: "SecretMissing".to_owned(),
+            message: "é".repeat(3000),
+        }),
         traceparent: None,
     }
 }

@@ -8,7 +8,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::HealthCheck;
+use super::{Credentials, HealthCheck};
 use crate::schema;
 
 /// The fields that a user writes and that reach the clusters as they are. They stand in the spec of a
@@ -61,6 +61,9 @@ pub struct AgentRuntime {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
+    /// The agent's API key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
     /// Requests and limits of the agent's container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,

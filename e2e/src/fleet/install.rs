@@ -30,7 +30,8 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// Folders of manifests; the optional one because the fleet's members run with `--create-namespaces`.
+    /// Folders of manifests; the optional one because the fleet's members run with `--create-namespaces`, and its agents may
+    /// have credentials in any of these.
     fn manifests(self) -> &'static [&'static str] {
         match self {
             Self::Hub => &["deploy/hub"],

@@ -5,6 +5,7 @@
 
 mod away;
 mod bad_input;
+mod credentials;
 mod deletion;
 mod epochs;
 mod identity;

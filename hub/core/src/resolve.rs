@@ -130,6 +130,7 @@ mod tests {
             ("command", json!(["run"])),
             ("args", json!(["--fast"])),
             ("env", json!([{ "name": "A", "value": "b" }])),
+            ("credentials", json!({ "secretRef": { "name": "keys", "key": "KEY" } })),
             ("resources", json!({ "requests": { "cpu": "100m" } })),
             ("healthCheck", json!({})),
             ("nodeSelector", json!({ "disk": "fast" })),

@@ -59,6 +59,7 @@ mod tests {
             synced,
             reason: reason.into(),
             message: "why".into(),
+            credentials: None,
             traceparent: None,
         }
     }

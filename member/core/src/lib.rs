@@ -2,6 +2,7 @@
 //!
 //! * [`validate`]: whether an order or an assignment may be carried out here at all.
 //! * [`build`]: the objects that should exist for an assignment.
+//! * [`credentials`]: where an agent's API key is, and whether it is there.
 //! * [`diff`]: whether a live object already is what should exist.
 //! * [`live`]: what is read off live Deployments and Pods.
 //! * [`events`]: what an agent's user is told of as it happens.
@@ -9,6 +10,7 @@
 //! * [`report`]: the one truth that is told about an agent, to the hub and in the assignment's status.
 
 pub mod build;
+pub mod credentials;
 pub mod diff;
 pub mod events;
 pub mod live;

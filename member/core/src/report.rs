@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::assignment::AgentAssignmentStatus;
 use parallax_crds::conditions::{self, Wanted};
-use parallax_crds::link::AgentReport;
+use parallax_crds::link::{AgentReport, CredentialsReport};
 use parallax_crds::{AgentRef, Phase, SpecHash};
 
 use crate::live::{DeploymentFacts, PodFacts, Trouble};
@@ -30,6 +30,8 @@ pub struct Facts<'a> {
     pub pods: &'a [&'a PodFacts],
     /// The hash that was last reported to run.
     pub previous: Option<SpecHash>,
+    /// Whether its API key is there; none when it needs none.
+    pub credentials: Option<&'a CredentialsReport>,
     /// W3C traceparent of the change that the order came with.
     pub traceparent: Option<&'a str>,
 }
@@ -62,6 +64,7 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
         synced: facts.sync.is_some_and(Sync::is_applied),
         reason,
         message,
+        credentials: facts.credentials.filter(|_| !facts.deleting).cloned(),
         traceparent: facts.traceparent.map(str::to_owned),
     }
 }
@@ -152,6 +155,13 @@ pub fn status(
             message: sentence(report.synced),
         },
     ];
+    let credentials = report.credentials.iter().map(|said| Wanted {
+        type_: "CredentialsReady",
+        status: Some(said.ready),
+        reason: said.reason.clone(),
+        message: said.message.clone(),
+    });
+    let wanted: Vec<Wanted> = wanted.into_iter().chain(credentials).collect();
     let before = current.map_or(&[][..], |s| &s.conditions);
     AgentAssignmentStatus {
         phase: Some(report.phase),

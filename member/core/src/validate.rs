@@ -1,5 +1,6 @@
 //! What a member refuses, whoever orders it. The hub can't change any of this.
 
+use parallax_crds::agent::Credentials;
 use parallax_crds::assignment::{AgentAssignment, AgentTemplate};
 use parallax_crds::link::Order;
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash, names};
@@ -145,18 +146,32 @@ fn check(
         return Err(Rejection::new("NoImage", "the template names no image; set spec.image of the agent"));
     }
     for env in &runtime.env {
-        if env.name.is_empty() || env.name.contains('=') {
-            return Err(Rejection::new("InvalidEnv", format!("{:?} can't name a variable", env.name)));
-        }
-        if env.name.starts_with("AGENT_") || env.name.starts_with("PARALLAX_") {
+        variable(&env.name)?;
+    }
+    if let Some(credentials) = &runtime.credentials {
+        let Credentials { secret_ref, external_secret_ref, env_name, rotation: _ } = credentials;
+        if secret_ref.is_some() == external_secret_ref.is_some() {
             return Err(Rejection::new(
-                "ReservedEnv",
-                format!(
-                    "{} is Parallax's own; rename the variable (AGENT_ and PARALLAX_ are reserved)",
-                    env.name
-                ),
+                "InvalidCredentials",
+                "credentials: exactly one of secretRef and externalSecretRef is needed",
             ));
         }
+        if let Some(name) = env_name {
+            variable(name)?;
+        }
+    }
+    Ok(())
+}
+
+fn variable(name: &str) -> Result<(), Rejection> {
+    if name.is_empty() || name.contains('=') {
+        return Err(Rejection::new("InvalidEnv", format!("{name:?} can't name a variable")));
+    }
+    if name.starts_with("AGENT_") || name.starts_with("PARALLAX_") {
+        return Err(Rejection::new(
+            "ReservedEnv",
+            format!("{name} is Parallax's own; rename the variable (AGENT_ and PARALLAX_ are reserved)"),
+        ));
     }
     Ok(())
 }
@@ -191,7 +206,7 @@ fn is_label_value(s: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use parallax_crds::agent::{AgentRuntime, EnvVar};
+    use parallax_crds::agent::{AgentRuntime, EnvVar, KeyReference};
 
     fn template() -> AgentTemplate {
         with(|_| ())
@@ -266,6 +281,20 @@ mod tests {
         assert_eq!(reason(&o), "InvalidReplicas");
         let env = EnvVar { name: "AGENT_NAME".into(), value: Some("x".into()), value_from: None };
         assert_eq!(reason(&an_order("team", "writer", &with(|r| r.env.push(env)))), "ReservedEnv");
+        let env_name = Some("PARALLAX_CLUSTER".into());
+        let key = KeyReference { name: "keys".into(), key: "KEY".into() };
+        let one = Credentials { secret_ref: Some(key.clone()), env_name, ..Credentials::default() };
+        assert_eq!(
+            reason(&an_order("team", "writer", &with(|r| r.credentials = Some(one.clone())))),
+            "ReservedEnv"
+        );
+        let both = Credentials { external_secret_ref: Some(key), ..one };
+        for odd in [both, Credentials::default()] {
+            assert_eq!(
+                reason(&an_order("team", "writer", &with(|r| r.credentials = Some(odd)))),
+                "InvalidCredentials"
+            );
+        }
         let t = with(|r| r.agent_type = "a,b=c".into());
         assert_eq!(reason(&an_order("team", "writer", &t)), "InvalidType");
         let t = AgentTemplate { image: " ".into(), ..template() };

@@ -21,6 +21,7 @@ use parallax_proto::session::MemberLink;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::credentials::Keys;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::store::{Assignment, Index, Slot, Versioned as _};
@@ -64,6 +65,7 @@ pub struct Agents {
     queue: Arc<Queue>,
     statuses: Arc<Queue>,
     conflicts: conflicts::Conflicts,
+    keys: Arc<Keys>,
     stubborn: children::Stubborn,
     about: Mutex<ClusterReport>,
     uplink: Uplink,
@@ -79,15 +81,18 @@ impl Agents {
         uplink: Uplink,
         metrics: Metrics,
     ) -> Arc<Self> {
+        let queue = Queue::new(executor::LINGERING);
+        let keys = Keys::new(client.clone(), &settings.own_namespace, Arc::clone(&queue));
         Arc::new(Self {
             client,
             settings,
             cluster: OnceLock::new(),
             index: Mutex::default(),
             orders: Mutex::default(),
-            queue: Queue::new(executor::LINGERING),
+            queue,
             statuses: Queue::new(0),
             conflicts: conflicts::Conflicts::default(),
+            keys,
             stubborn: children::Stubborn::default(),
             about: Mutex::new(about),
             uplink,
@@ -204,6 +209,7 @@ fn told(slot: &Slot, assignment: &Assignment) -> Option<AgentReport> {
         deployment: slot.child(ChildKind::Deployment).live().and_then(|d| d.deployment.as_deref()),
         pods: &pods,
         previous: last.map_or_else(stored, |r| r.hash),
+        credentials: slot.credentials.as_ref(),
         traceparent: assignment.traceparent(),
     }))
 }

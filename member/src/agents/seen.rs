@@ -50,12 +50,14 @@ impl Agents {
         if let Some(slot) = self.index.lock().slot_mut(key) {
             slot.reported = None;
             slot.sync = None;
+            slot.credentials = None;
         }
         self.uplink.tell(|link| {
             link.release(key);
             link.unreport(key);
         });
         self.conflicts.end(key);
+        self.keys.forget(key);
         self.stubborn.forget(key);
         self.orders.lock().gone(gone);
         self.queue.add(key);

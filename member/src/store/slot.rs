@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use parallax_crds::link::AgentReport;
+use parallax_crds::link::{AgentReport, CredentialsReport};
 use parallax_member_core::{ChildKind, Sync};
 
 use super::{Assignment, Child, Kept, Pod};
@@ -18,6 +18,8 @@ pub struct Slot {
     pub(super) pods: HashMap<Box<str>, (u32, Pod)>,
     /// What became of the assignment of that UID and generation.
     pub sync: Option<(Box<str>, i64, Sync)>,
+    /// Whether its API key is there, when that was last looked at; none when it needs none.
+    pub credentials: Option<CredentialsReport>,
     /// What was last told of it.
     pub reported: Option<AgentReport>,
     /// When its Deployment was last written, until its pods are ready.

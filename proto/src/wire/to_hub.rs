@@ -1,7 +1,9 @@
 //! What a member says.
 
 use parallax_crds::Phase;
-use parallax_crds::link::{AgentReport, ClusterReport, Held, MemberEvent, OrderResult, Outcome};
+use parallax_crds::link::{
+    AgentReport, ClusterReport, CredentialsReport, Held, MemberEvent, OrderResult, Outcome,
+};
 
 use super::fields::{
     Malformed, agent, clip, count, digest, hash, hash_message, key_message, malformed, message,
@@ -133,6 +135,7 @@ pub(crate) fn report(status: v1::Status) -> Result<AgentReport, Malformed> {
         synced: payload.synced,
         reason: reason(payload.reason)?,
         message: message(payload.message)?,
+        credentials: payload.credentials.map(credentials).transpose()?,
         traceparent: traceparent(status.trace)?,
     })
 }
@@ -161,8 +164,21 @@ pub(crate) fn status(report: &AgentReport, boot_id: &str, seq: u64) -> v1::Statu
             synced: report.synced,
             reason: clip(&report.reason, REASON_BYTES),
             message: clip(&report.message, MESSAGE_BYTES),
+            credentials: report.credentials.as_ref().map(credentials_message),
         }),
         trace: trace_message(report.traceparent.as_deref()),
+    }
+}
+
+fn credentials(said: v1::Credentials) -> Result<CredentialsReport, Malformed> {
+    Ok(CredentialsReport { ready: said.ready, reason: reason(said.reason)?, message: message(said.message)? })
+}
+
+fn credentials_message(said: &CredentialsReport) -> v1::Credentials {
+    v1::Credentials {
+        ready: said.ready,
+        reason: clip(&said.reason, REASON_BYTES),
+        message: clip(&said.message, MESSAGE_BYTES),
     }
 }
 

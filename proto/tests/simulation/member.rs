@@ -162,6 +162,7 @@ fn report(held: &Held) -> AgentReport {
         synced: true,
         reason: String::new(),
         message: String::new(),
+        credentials: None,
         traceparent: None,
     }
 }

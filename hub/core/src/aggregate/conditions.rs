@@ -6,7 +6,7 @@ use parallax_crds::conditions::Wanted;
 
 use super::AggregateInput;
 use super::row::{Row, Unsynced};
-use super::text::first_line;
+use super::text::{first_line, word};
 use crate::phase::Movement;
 use crate::placement::Coverage;
 
@@ -16,6 +16,8 @@ pub const READY: &str = "Ready";
 pub const PLACED: &str = "Placed";
 /// Every cluster with a share has taken the current order up.
 pub const SYNCED: &str = "Synced";
+/// Every cluster with a share has the agent's API key. Only agents that name one have this condition.
+pub const CREDENTIALS_READY: &str = "CredentialsReady";
 /// It is on its way to what is wanted.
 pub const PROGRESSING: &str = "Progressing";
 /// It stopped short of what is wanted.
@@ -58,8 +60,10 @@ impl Facts<'_> {
             (PROGRESSING, self.progressing()),
             (DEGRADED, self.degraded(ready)),
         ];
+        let credentials = self.credentials().map(|saying| (CREDENTIALS_READY, saying));
         sayings
             .into_iter()
+            .chain(credentials)
             .map(|(type_, (status, reason, message))| Wanted { type_, status, reason, message })
             .collect()
     }
@@ -157,6 +161,40 @@ impl Facts<'_> {
                 saying(Some(false), reason, about(name, row.message))
             }
         }
+    }
+
+    /// Whether its clusters have its API key; none where it needs none.
+    fn credentials(&self) -> Option<Saying> {
+        self.input.spec.runtime.credentials.as_ref()?;
+        if self.input.deleting {
+            return Some(saying(None, TERMINATING, "the agent is being deleted"));
+        }
+        let said = || self.targets.iter().filter_map(|row| Some((row.name, row.credentials?)));
+        let missing = said().filter(|(_, said)| !said.ready).min_by_key(|(name, _)| *name);
+        if let Some((name, said)) = missing {
+            let reason = word(&said.reason).unwrap_or("Missing");
+            return Some(saying(Some(false), reason, about(name, &said.message)));
+        }
+        let (all, there) = (self.targets.len(), said().count());
+        if all == 0 {
+            return Some(saying(None, "NotPlaced", "no cluster is to run it"));
+        }
+        let clusters = if all == 1 { "cluster has" } else { "clusters have" };
+        let message = format!("{there} of {all} {clusters} the key");
+        if there == all {
+            return Some(saying(Some(true), "Found", message));
+        }
+        // A hub that has just started knows no better than the one before, of those that it hasn't heard from.
+        let unheard = self.targets.iter().any(|row| row.credentials.is_none() && row.unsynced.is_none());
+        let before = self.before(CREDENTIALS_READY).filter(|before| {
+            unheard
+                && before.observed_generation == Some(self.input.generation)
+                && (there == 0 || before.status == "True")
+        });
+        Some(before.map_or_else(
+            || saying(None, "Unreported", message),
+            |c| (truth(c), c.reason.clone(), c.message.clone()),
+        ))
     }
 
     fn progressing(&self) -> Saying {

@@ -24,7 +24,7 @@ use crate::resolve::ResolveError;
 
 use row::{Row, Unsynced};
 
-pub use conditions::{DEGRADED, PLACED, PROGRESSING, READY, SYNCED};
+pub use conditions::{CREDENTIALS_READY, DEGRADED, PLACED, PROGRESSING, READY, SYNCED};
 pub use significance::{Significance, significance};
 
 /// The most rows of a status (the CRD's bound on `status.clusters`).

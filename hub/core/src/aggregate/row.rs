@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::Phase;
 use parallax_crds::agent::{ClusterRow, Freshness};
-use parallax_crds::link::Outcome;
+use parallax_crds::link::{CredentialsReport, Outcome};
 
 use super::text::{first_line, word};
 use super::{AggregateInput, ClusterInput, Word};
@@ -55,6 +55,8 @@ pub(super) struct Row<'a> {
     /// CamelCase, or empty.
     pub(super) reason: &'a str,
     pub(super) message: &'a str,
+    /// Whether the agent's API key is there, by its last word on the current order.
+    pub(super) credentials: Option<&'a CredentialsReport>,
     reported: bool,
     last_reported: Option<Timestamp>,
 }
@@ -70,6 +72,8 @@ impl<'a> Row<'a> {
         let persisted_zero = cluster.wanted == Some(0) && cluster.persisted == Some(true);
         row.current = row.observed == Some(input.generation) || persisted_zero;
         row.unsynced = unsynced(cluster, row.current);
+        // Where the order isn't the current one, the key may be another.
+        row.credentials = row.credentials.filter(|_| row.unsynced.is_none_or(|u| u == Unsynced::Blocked));
         let mut rejected = false;
         if let Some(result) = cluster.result
             && matches!(result.outcome, Outcome::Rejected | Outcome::Waiting)
@@ -104,6 +108,7 @@ impl<'a> Row<'a> {
             unsynced: None,
             reason: "",
             message: "",
+            credentials: None,
             reported: false,
             last_reported: cluster.last_reported,
         };
@@ -116,6 +121,7 @@ impl<'a> Row<'a> {
                 observed: generation,
                 reason: &report.reason,
                 message: &report.message,
+                credentials: report.credentials.as_ref(),
                 reported: true,
                 ..nothing
             },

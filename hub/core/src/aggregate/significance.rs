@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use parallax_crds::agent::{ClusterRow, Freshness, PlacementDecision};
 use parallax_crds::{ParallaxAgentStatus, Phase};
 
-use super::{PLACED, READY, SYNCED};
+use super::{CREDENTIALS_READY, PLACED, READY, SYNCED};
 
 /// How soon a changed status is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +35,7 @@ pub fn significance(previous: Option<&ParallaxAgentStatus>, next: &ParallaxAgent
         || turned(previous, next, READY, |status| status == Some("True"))
         || turned(previous, next, PLACED, |status| status == Some("False"))
         || turned(previous, next, SYNCED, |status| status == Some("False"))
+        || turned(previous, next, CREDENTIALS_READY, |status| status == Some("False"))
         || lost_freshness(previous, next);
     if at_once { Significance::Now } else { Significance::Soon }
 }
@@ -60,8 +61,8 @@ fn rests(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {
     resting && previous.phase != next.phase
 }
 
-/// Whether the answer of `test` to a condition's status differs. For Ready anything but True is bad; for Placed and
-/// Synced only False is, since Unknown is where every agent begins.
+/// Whether the answer of `test` to a condition's status differs. For Ready anything but True is bad; for the others only
+/// False is, since Unknown is where every agent begins.
 fn turned(
     previous: &ParallaxAgentStatus,
     next: &ParallaxAgentStatus,

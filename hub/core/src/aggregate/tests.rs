@@ -5,7 +5,7 @@ mod properties;
 mod writes;
 
 use parallax_crds::agent::{Placement, PlacementTarget};
-use parallax_crds::link::Outcome;
+use parallax_crds::link::{CredentialsReport, Outcome};
 use parallax_crds::{AgentKey, Incarnation, SpecHash};
 
 use super::*;
@@ -80,6 +80,7 @@ impl Member {
             synced: true,
             reason: reason.into(),
             message: if reason.is_empty() { String::new() } else { format!("about {reason}") },
+            credentials: None,
             traceparent: None,
         });
         self
@@ -90,6 +91,17 @@ impl Member {
         let report = self.report.as_mut().unwrap();
         report.serving = report.ready + earlier;
         report.replicas = report.replicas.max(report.serving);
+        self
+    }
+
+    /// What it says of the agent's API key; no reason: it is there.
+    fn on_the_key(mut self, reason: &str) -> Self {
+        let ready = reason.is_empty();
+        self.report.as_mut().unwrap().credentials = Some(CredentialsReport {
+            ready,
+            reason: if ready { "Found".into() } else { reason.into() },
+            message: if ready { String::new() } else { format!("about {reason}") },
+        });
         self
     }
 
@@ -194,6 +206,13 @@ impl Fixture {
         self.spec.replicas = self.members.first().and_then(|member| member.wanted).unwrap_or(1);
         self.spec.placement = Some(Placement { strategy: Strategy::Replicate, ..Placement::default() });
         self.decided()
+    }
+
+    /// With a key that the agent needs.
+    fn with_a_key(mut self) -> Self {
+        let credentials = serde_json::json!({ "secretRef": { "name": "keys", "key": "KEY" } });
+        self.spec.runtime.credentials = Some(serde_json::from_value(credentials).unwrap());
+        self
     }
 
     fn quiet(mut self, seconds: u64) -> Self {

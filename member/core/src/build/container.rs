@@ -3,17 +3,23 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvVar, ResourceRequirements, SecurityContext, VolumeMount,
+    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, ResourceRequirements, SecretKeySelector,
+    SecurityContext, VolumeMount,
 };
 use parallax_crds::ClusterName;
 use parallax_crds::agent::AgentRuntime;
 use parallax_crds::assignment::AgentTemplate;
 
 use super::{PORT, probes, some};
+use crate::credentials::Binding;
 use crate::validate::Valid;
 
 /// The container that is the agent.
-pub(super) fn agent(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Container, serde_json::Error> {
+pub(super) fn agent(
+    assignment: &Valid<'_>,
+    cluster: &ClusterName,
+    key: Option<&Binding>,
+) -> Result<Container, serde_json::Error> {
     let AgentTemplate { runtime, image } = assignment.template;
     let (port, name) = PORT;
     let container = Container {
@@ -22,7 +28,7 @@ pub(super) fn agent(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Con
         image_pull_policy: runtime.image_pull_policy.map(|p| <&'static str>::from(p).to_owned()),
         command: some(runtime.command.clone()),
         args: some(runtime.args.clone()),
-        env: Some(env(assignment, cluster)?),
+        env: Some(env(assignment, cluster, key)?),
         ports: Some(vec![ContainerPort {
             name: Some(name.into()),
             container_port: port,
@@ -46,8 +52,12 @@ pub(super) fn agent(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Con
     Ok(probes::probed(container, runtime.health_check.as_ref()))
 }
 
-/// Parallax's own variables first, so that the user's may refer to them as `$(AGENT_NAME)`.
-fn env(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Vec<EnvVar>, serde_json::Error> {
+/// Parallax's own variables and the API key first, so that the user's may refer to them as `$(AGENT_NAME)`.
+fn env(
+    assignment: &Valid<'_>,
+    cluster: &ClusterName,
+    key: Option<&Binding>,
+) -> Result<Vec<EnvVar>, serde_json::Error> {
     let runtime = &assignment.template.runtime;
     let own = |name: &str, value: String| EnvVar { name: name.into(), value: Some(value), value_from: None };
     let mut env = vec![
@@ -58,12 +68,31 @@ fn env(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Vec<EnvVar>, ser
         own("PARALLAX_CLUSTER", cluster.as_str().into()),
         own("PARALLAX_AGENT_UID", assignment.agent.incarnation.as_str().into()),
     ];
+    env.extend(key.into_iter().flat_map(|key| credentials(runtime, key)));
     env.extend(runtime.env.iter().map(|e| EnvVar {
         name: e.name.clone(),
         value: e.value.clone(),
         value_from: e.value_from.clone(),
     }));
     Ok(env)
+}
+
+/// The variables that the API key arrives as. One that the user has set otherwise is the user's.
+fn credentials(runtime: &AgentRuntime, key: &Binding) -> impl Iterator<Item = EnvVar> {
+    let variables = runtime.credentials.iter().flat_map(|c| c.variables(&runtime.agent_type));
+    let free = variables.filter(|name| runtime.env.iter().all(|own| own.name != *name));
+    free.map(|name| EnvVar {
+        name: name.to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: key.secret.clone(),
+                key: key.key.clone(),
+                optional: None,
+            }),
+            ..EnvVarSource::default()
+        }),
+    })
 }
 
 fn resources(runtime: &AgentRuntime) -> Option<ResourceRequirements> {

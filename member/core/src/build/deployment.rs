@@ -7,13 +7,15 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use parallax_crds::ClusterName;
 
-use super::{SPEC_HASH, labels, owner, pod};
+use super::{CREDENTIALS_STAMP, SPEC_HASH, labels, owner, pod};
+use crate::credentials::Binding;
 use crate::validate::Valid;
 
 /// The Deployment of a valid assignment.
 pub(super) fn deployment(
     assignment: &Valid<'_>,
     cluster: &ClusterName,
+    key: Option<&Binding>,
 ) -> Result<Deployment, serde_json::Error> {
     let labels = labels::labels(&assignment.agent, &assignment.template.runtime.agent_type);
     Ok(Deployment {
@@ -32,8 +34,14 @@ pub(super) fn deployment(
                 ..LabelSelector::default()
             },
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
-                spec: Some(pod::pod(assignment, cluster)?),
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    annotations: key
+                        .and_then(|key| key.stamp.clone())
+                        .map(|stamp| BTreeMap::from([(CREDENTIALS_STAMP.into(), stamp)])),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod::pod(assignment, cluster, key)?),
             },
             ..DeploymentSpec::default()
         }),

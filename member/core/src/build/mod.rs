@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use parallax_crds::ClusterName;
 use serde_json::Value;
 
+use crate::credentials::Binding;
 use crate::validate::Valid;
 
 pub use kind::ChildKind;
@@ -20,6 +21,9 @@ pub use labels::labels;
 /// On a Deployment: the hash of the template that it was built from. It is not in the pod template, where
 /// it would roll pods that don't change.
 pub const SPEC_HASH: &str = "parallax.io/spec-hash";
+
+/// On a pod template: a stamp of the API key's value, so that another value is another template.
+pub const CREDENTIALS_STAMP: &str = "parallax.io/credentials-stamp";
 
 /// The port that an agent listens on, and its name.
 pub const PORT: (i32, &str) = (8080, "http");
@@ -42,13 +46,17 @@ impl Desired {
     }
 }
 
-/// What should exist for a valid assignment in the cluster of that name.
+/// What should exist for a valid assignment in the cluster of that name, whose pods get their API key so.
 ///
 /// # Errors
 /// When an object has no JSON form; no value of the types can bring that about.
-pub fn build(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<Desired, serde_json::Error> {
+pub fn build(
+    assignment: &Valid<'_>,
+    cluster: &ClusterName,
+    key: Option<&Binding>,
+) -> Result<Desired, serde_json::Error> {
     Ok(Desired {
-        deployment: serde_json::to_value(deployment::deployment(assignment, cluster)?)?,
+        deployment: serde_json::to_value(deployment::deployment(assignment, cluster, key)?)?,
         service: serde_json::to_value(service::service(assignment))?,
     })
 }

@@ -6,17 +6,22 @@ use k8s_openapi::api::core::v1::{
 use parallax_crds::ClusterName;
 
 use super::{container, some};
+use crate::credentials::Binding;
 use crate::validate::Valid;
 
 /// Agents finish long tasks.
 const GRACE_SECONDS: i64 = 120;
 
 /// The spec of a valid assignment's pods.
-pub(super) fn pod(assignment: &Valid<'_>, cluster: &ClusterName) -> Result<PodSpec, serde_json::Error> {
+pub(super) fn pod(
+    assignment: &Valid<'_>,
+    cluster: &ClusterName,
+    key: Option<&Binding>,
+) -> Result<PodSpec, serde_json::Error> {
     let runtime = &assignment.template.runtime;
     let secrets = runtime.image_pull_secrets.iter().map(|s| LocalObjectReference { name: s.name.clone() });
     Ok(PodSpec {
-        containers: vec![container::agent(assignment, cluster)?],
+        containers: vec![container::agent(assignment, cluster, key)?],
         image_pull_secrets: some(secrets.collect()),
         node_selector: Some(runtime.node_selector.clone()).filter(|s| !s.is_empty()),
         automount_service_account_token: Some(false),

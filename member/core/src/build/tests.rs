@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::EnvVarSource;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use parallax_crds::agent::{AgentRuntime, EnvVar, HealthCheck, LocalObjectReference, PullPolicy, Resources};
+use parallax_crds::agent::{
+    AgentRuntime, Credentials, EnvVar, HealthCheck, KeyReference, LocalObjectReference, PullPolicy, Resources,
+};
 use parallax_crds::assignment::AgentTemplate;
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash};
 
@@ -17,7 +19,12 @@ fn built(template: &AgentTemplate, replicas: i32) -> Desired {
         replicas,
         template,
     };
-    build(&valid, &ClusterName::new("member-1").unwrap()).unwrap()
+    let key = template.runtime.credentials.as_ref().map(|credentials| Binding {
+        secret: "made-by-vault".into(),
+        key: credentials.reference().unwrap().key.clone(),
+        stamp: Some("5eal".into()),
+    });
+    build(&valid, &ClusterName::new("member-1").unwrap(), key.as_ref()).unwrap()
 }
 
 fn smallest() -> AgentTemplate {
@@ -60,6 +67,10 @@ fn every_field_of_a_template_is_rendered() {
                 ),
             },
         ],
+        credentials: Some(Credentials {
+            external_secret_ref: Some(KeyReference { name: "vault".into(), key: "api_key".into() }),
+            ..Credentials::default()
+        }),
         resources: Some(Resources {
             requests: BTreeMap::from([("cpu".into(), Quantity("100m".into()))]),
             limits: BTreeMap::from([("memory".into(), Quantity("512Mi".into()))]),
@@ -84,4 +95,21 @@ fn another_spec_changes_the_annotation_and_not_the_pod_template() {
     let (a, b) = (built(&smallest(), 1).deployment, built(&with_role, 1).deployment);
     assert_ne!(a["metadata"]["annotations"], b["metadata"]["annotations"]);
     assert_eq!(a["spec"], b["spec"]);
+}
+
+#[test]
+fn a_variable_that_the_user_has_set_is_not_set_twice() {
+    let template = with(AgentRuntime {
+        credentials: Some(Credentials {
+            secret_ref: Some(KeyReference { name: "keys".into(), key: "KEY".into() }),
+            ..Credentials::default()
+        }),
+        env: vec![EnvVar { name: "ANTHROPIC_API_KEY".into(), value: Some("own".into()), value_from: None }],
+        ..AgentRuntime::default()
+    });
+    let deployment = built(&template, 1).deployment;
+    let env = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+    let names: Vec<&str> = env.iter().map(|env| env["name"].as_str().unwrap()).collect();
+    assert_eq!(names[6..], ["KEY", "ANTHROPIC_API_KEY"]);
+    assert_eq!(env[7]["value"], "own");
 }

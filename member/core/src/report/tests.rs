@@ -45,6 +45,7 @@ fn told(wanted: i32, deployment: Option<&DeploymentFacts>, pods: &[PodFacts]) ->
         deployment,
         pods: &pods,
         previous: None,
+        credentials: None,
         traceparent: Some(TRACE),
     })
 }
@@ -133,6 +134,7 @@ fn until_the_deployment_is_observed_the_counts_are_about_what_ran_before() {
         deployment: Some(&d),
         pods: &[],
         previous: Some(hash(0)),
+        credentials: None,
         traceparent: None,
     };
     let r = report(&facts);
@@ -153,6 +155,7 @@ fn what_blocks_the_objects_is_the_reason() {
         deployment: None,
         pods: &[],
         previous: None,
+        credentials: None,
         traceparent: None,
     });
     assert_eq!((r.synced, r.reason.as_str(), r.phase), (false, "NameConflict", Phase::Pending));
@@ -171,6 +174,7 @@ fn what_is_being_deleted_is_as_synced_as_it_last_was() {
             deployment: None,
             pods: &[],
             previous: None,
+            credentials: None,
             traceparent: None,
         });
         assert_eq!((r.synced, r.reason.as_str(), r.phase), (synced, "Terminating", Phase::Terminating));
@@ -246,4 +250,20 @@ proptest! {
         if r.phase == Phase::Running { prop_assert!(r.ready == wanted || wanted == 0); }
         if r.phase == Phase::Failed { prop_assert_eq!(r.ready, 0); }
     }
+}
+
+#[test]
+fn what_is_known_of_the_key_is_a_condition_of_its_own() {
+    let mut r = told(1, Some(&deployment(1, 1, 1)), &[]);
+    let conditions =
+        |r: &AgentReport| status(r, 1, None, &Time("2026-01-01T00:00:00Z".parse().unwrap())).conditions;
+    assert!(conditions(&r).iter().all(|c| c.type_ != "CredentialsReady"));
+    r.credentials =
+        Some(CredentialsReport { ready: false, reason: "SecretMissing".into(), message: "create it".into() });
+    let all = conditions(&r);
+    let said = all.iter().find(|c| c.type_ == "CredentialsReady").unwrap();
+    assert_eq!(
+        (said.status.as_str(), said.reason.as_str(), said.message.as_str()),
+        ("False", "SecretMissing", "create it")
+    );
 }

@@ -1,5 +1,6 @@
 //! Makes the cluster's objects what an assignment orders: validate → build → compare → apply.
 
+mod credentials;
 mod one;
 mod predecessor;
 mod requests;
@@ -15,6 +16,7 @@ use parallax_member_core::{ChildKind, Sync, Valid, build, validate};
 use parallax_platform::Stage;
 use tracing::Instrument as _;
 
+use self::credentials::Key;
 pub use self::stubborn::Stubborn;
 use self::verdict::Made;
 use super::Agents;
@@ -67,14 +69,17 @@ impl Agents {
             Ok(valid) => valid,
             Err(rejection) => return blocked(Cause::Refused(rejection.reason), rejection.message),
         };
-        let desired = match build(&valid, cluster) {
+        let Key { binding, held, mut then } = self.key(&valid).await;
+        let desired = match build(&valid, cluster, binding.as_ref()) {
             Ok(desired) => desired,
             Err(error) => return blocked(Cause::InvalidTemplate, error.to_string()),
         };
-        let (mut verdicts, mut then, mut written) = (Vec::new(), Then::Nothing, false);
+        let (mut verdicts, mut written) = (Vec::new(), false);
         for (kind, desired) in desired.children() {
             let first = kind == ChildKind::Deployment;
-            let made = if self.is_right(kind, &valid, desired.as_ref()) {
+            let made = if first && let Some(held) = &held {
+                Made::Held(held.clone())
+            } else if self.is_right(kind, &valid, desired.as_ref()) {
                 Made::Right { written: false }
             } else if first || turn.may_linger() {
                 self.child(kind, &valid, desired).await

@@ -2,6 +2,7 @@
 
 use parallax_crds::AgentKey;
 use parallax_member_core::ChildKind;
+use parallax_member_core::credentials::Held;
 use parallax_member_core::sync::{Blocked, Cause, Verdict};
 
 use crate::agents::persist::Then;
@@ -15,6 +16,8 @@ pub(super) enum Made {
         /// It was written to become so.
         written: bool,
     },
+    /// Its pods lack their API key, whose watch will tell when it comes.
+    Held(Held),
     /// It waits for another object to go, whose watch will tell.
     Waiting(String),
     /// An object of that name is not ours; its watch will tell when it goes.
@@ -31,6 +34,7 @@ impl Made {
         match self {
             Self::Right { .. } => (Ok(()), Then::Nothing),
             Self::Waiting(message) => (blocked(Cause::ReplacingPredecessor, message), Then::Nothing),
+            Self::Held(Held { reason, message }) => (blocked(Cause::Refused(reason), message), Then::Nothing),
             Self::Taken => {
                 let message = format!("{} exists and is not Parallax's; delete or rename it", object());
                 (blocked(Cause::NameConflict, message), Then::Nothing)

@@ -21,9 +21,23 @@ fn any_phase() -> impl Strategy<Value = Phase> {
 fn any_report() -> impl Strategy<Value = AgentReport> {
     let hash = prop::option::of(any::<[u8; 16]>());
     let counts = (0..=i32::MAX, 0..=i32::MAX, 0..=i32::MAX, 0..=i32::MAX);
+    let credentials =
+        prop::option::of(
+            (any::<bool>(), "[A-Za-z]{0,32}", ".{0,64}")
+                .prop_map(|(ready, reason, message)| CredentialsReport { ready, reason, message }),
+        );
     let trace = prop::option::of(Just("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()));
-    (hash, any_phase(), counts, any::<bool>(), "[A-Za-z]{0,32}", ".{0,64}", trace).prop_map(
-        |(hash, phase, (desired, replicas, one, other), synced, reason, message, traceparent)| AgentReport {
+    (hash, any_phase(), counts, any::<bool>(), "[A-Za-z]{0,32}", ".{0,64}", credentials, trace).prop_map(
+        |(
+            hash,
+            phase,
+            (desired, replicas, one, other),
+            synced,
+            reason,
+            message,
+            credentials,
+            traceparent,
+        )| AgentReport {
             agent: AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("u-1") },
             hash: hash.map(|bytes| SpecHash::from_bytes(&bytes).unwrap()),
             phase,
@@ -34,6 +48,7 @@ fn any_report() -> impl Strategy<Value = AgentReport> {
             synced,
             reason,
             message,
+            credentials,
             traceparent,
         },
     )

@@ -134,6 +134,7 @@ pub(super) fn report(held: &Held) -> AgentReport {
         synced: true,
         reason: String::new(),
         message: String::new(),
+        credentials: None,
         traceparent: None,
     }
 }

@@ -411,3 +411,44 @@ fn a_member_that_talks_nonsense_cannot_break_the_status() {
     assert_eq!(row(&status, "a").message.as_deref(), Some("line one"));
     assert_eq!((row(&status, "a").replicas, row(&status, "a").ready_replicas), (0, 0));
 }
+
+#[test]
+fn only_an_agent_that_names_a_key_is_said_to_have_it() {
+    let with_word = over(&[member("a", 1).ready().on_the_key("")]);
+    assert!(with_word.first().conditions.iter().all(|c| c.type_ != CREDENTIALS_READY));
+    let status = with_word.with_a_key().first();
+    assert_eq!(condition(&status, CREDENTIALS_READY), ("True", "Found", "1 of 1 cluster has the key"));
+}
+
+#[test]
+fn a_key_that_one_cluster_lacks_is_missing_there() {
+    let waiting = |name| member(name, 1).says(Phase::Pending, 0, "SecretMissing").on_the_key("SecretMissing");
+    let status =
+        over(&[member("a", 1).ready().on_the_key(""), waiting("c"), waiting("b")]).with_a_key().first();
+    assert_eq!(condition(&status, CREDENTIALS_READY), ("False", "SecretMissing", "b: about SecretMissing"));
+}
+
+#[test]
+fn nobody_knows_of_a_key_before_the_clusters_have_spoken_of_the_current_order() {
+    let fixture = over(&[member("a", 1).ready().on_the_key(""), member("b", 1)]).with_a_key();
+    let status = fixture.first();
+    assert_eq!(
+        condition(&status, CREDENTIALS_READY),
+        ("Unknown", "Unreported", "1 of 2 clusters have the key")
+    );
+    let mut next = over(&[member("a", 1).ready().on_the_key("SecretMissing")]).with_a_key();
+    next.members[0].persisted = Some(false);
+    assert_eq!(brief(&next.first(), CREDENTIALS_READY), ("Unknown", "Unreported"), "of an order before");
+    assert_eq!(brief(&over(&[]).with_a_key().first(), CREDENTIALS_READY), ("Unknown", "NotPlaced"));
+}
+
+#[test]
+fn a_hub_that_has_just_started_takes_a_keys_condition_over() {
+    for reason in ["", "SecretMissing"] {
+        let a = member("a", 1).ready().on_the_key(reason);
+        let fixture = over(std::slice::from_ref(&a)).with_a_key();
+        let before = fixture.first();
+        let after = fixture.now_with(&[a.unheard()]).then(&before, 2_000);
+        assert_eq!(condition(&after, CREDENTIALS_READY), condition(&before, CREDENTIALS_READY));
+    }
+}

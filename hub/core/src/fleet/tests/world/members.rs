@@ -94,6 +94,7 @@ impl World {
             synced: true,
             reason: String::new(),
             message: String::new(),
+            credentials: None,
             traceparent: None,
         };
         self.say(name, SessionEvent::Report(report));

@@ -1,0 +1,132 @@
+//! The API keys that agents need, as far as this cluster has them.
+//!
+//! A watch of metadata, per namespace that has agents with credentials, tells that a Secret changed; only Secrets that an
+//! agent names are then read, each value for as long as it takes to make a stamp of it.
+
+mod definition;
+mod looks;
+mod stamps;
+mod watches;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kube::Client;
+use parallax_crds::AgentKey;
+use parallax_crds::agent::Credentials;
+use parallax_member_core::credentials::{
+    ExternalSecretFacts, Found, Missing, References, SecretFacts, in_secret,
+};
+use parking_lot::Mutex;
+use tokio_util::sync::DropGuard;
+
+use self::definition::Definition;
+use self::stamps::Stamps;
+use crate::queue::Queue;
+
+/// See the module.
+pub struct Keys {
+    client: Client,
+    queue: Arc<Queue>,
+    stamps: Stamps,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    secrets: References<SecretFacts>,
+    externals: References<ExternalSecretFacts>,
+    /// Dropping a guard ends its watch.
+    watched: HashMap<(Kind, Box<str>), DropGuard>,
+    /// Whether the cluster has ExternalSecrets; none while no agent names one.
+    definition: Option<Definition>,
+}
+
+/// A kind that is watched by namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Secret,
+    ExternalSecret,
+}
+
+impl Keys {
+    /// Nothing is needed yet. Agents whose key may have changed are put in the queue.
+    pub fn new(client: Client, own_namespace: &str, queue: Arc<Queue>) -> Arc<Self> {
+        let stamps = Stamps::new(client.clone(), own_namespace);
+        Arc::new(Self { client, queue, stamps, state: Mutex::default() })
+    }
+
+    /// Looks for the key that an agent needs; from now on, what happens to it puts the agent in the queue.
+    ///
+    /// # Errors
+    /// When it isn't there, or can't be looked for.
+    pub async fn find(
+        self: &Arc<Self>,
+        agent: &AgentKey,
+        credentials: &Credentials,
+    ) -> Result<Found, Missing> {
+        let Credentials { secret_ref, external_secret_ref, env_name: _, rotation: _ } = credentials;
+        let external = external_secret_ref.as_ref();
+        self.refer_to_external(agent, external.map(|reference| reference.name.as_str()));
+        let (secret, key) = match (secret_ref, external) {
+            (Some(reference), _) => (reference.name.clone(), &reference.key),
+            (None, Some(reference)) => match self.target(agent, &reference.name).await {
+                Ok(target) => (target, &reference.key),
+                Err(missing) => {
+                    self.refer_to_secret(agent, None);
+                    return Err(missing);
+                }
+            },
+            // The schema and the member refuse it.
+            (None, None) => {
+                let what = "a Secret without a name".to_owned();
+                return Err(Missing::Unreadable { what, reason: "InvalidCredentials", why: String::new() });
+            }
+        };
+        self.refer_to_secret(agent, Some((&secret, key)));
+        let facts = self.secret(agent.namespace(), &secret, key).await?;
+        in_secret((agent.namespace(), &secret), key, facts.as_ref())
+    }
+
+    /// The agent needs no key, or is no more.
+    pub fn forget(self: &Arc<Self>, agent: &AgentKey) {
+        self.refer_to_external(agent, None);
+        self.refer_to_secret(agent, None);
+    }
+
+    fn refer_to_secret(self: &Arc<Self>, agent: &AgentKey, to: Option<(&str, &str)>) {
+        let mut state = self.state.lock();
+        state.secrets.refer(agent, to);
+        let needed = state.secrets.in_use(agent.namespace());
+        self.tend(&mut state, Kind::Secret, agent.namespace(), needed);
+    }
+
+    fn refer_to_external(self: &Arc<Self>, agent: &AgentKey, to: Option<&str>) {
+        let mut state = self.state.lock();
+        state.externals.refer(agent, to.map(|name| (name, "")));
+        if state.externals.is_empty() {
+            state.definition = None;
+        } else if state.definition.is_none() {
+            state.definition = Some(Definition::watch(self));
+        }
+        let installed = state.definition.as_ref().is_some_and(|d| d.resource().is_some());
+        let needed = installed && state.externals.in_use(agent.namespace());
+        self.tend(&mut state, Kind::ExternalSecret, agent.namespace(), needed);
+    }
+
+    /// Begins or ends the watch of a namespace.
+    fn tend(self: &Arc<Self>, state: &mut State, kind: Kind, namespace: &str, needed: bool) {
+        let place = (kind, namespace.into());
+        if !needed {
+            state.watched.remove(&place);
+        } else if !state.watched.contains_key(&place)
+            && let Some(guard) = self.watch(state, kind, namespace)
+        {
+            state.watched.insert(place, guard);
+        }
+    }
+
+    fn wake(&self, agents: &[AgentKey]) {
+        agents.iter().for_each(|agent| self.queue.add(agent));
+    }
+}
