@@ -2,6 +2,7 @@
 //!
 //! `DIR/fleet.json`, `DIR/<cluster>/admin.kubeconfig`, `DIR/<cluster>/logs/<component>.log` are stable.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -42,6 +43,16 @@ pub enum Component {
     KubeScheduler,
     /// Simulated nodes and pods.
     Kwok,
+    /// What keeps a real node's network namespace. It can't be started again.
+    NodeNetwork,
+    /// What keeps a real node: its end is that of everything in it.
+    Node,
+    /// The node's container runtime.
+    Containerd,
+    /// The node's kubelet.
+    Kubelet,
+    /// The node's service addresses.
+    KubeProxy,
     /// The hub.
     ParallaxHub,
     /// The member.
@@ -80,6 +91,9 @@ pub struct ClusterRecord {
     pub audit_log: PathBuf,
     /// Its store.
     pub etcd: EtcdRecord,
+    /// Its real node, when there is one: its nodes are simulated otherwise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub node: Option<NodeRecord>,
     /// Where its hub listens, when there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hub: Option<HubEndpoints>,
@@ -97,6 +111,21 @@ pub struct EtcdRecord {
     pub client: String,
     /// Prometheus text under `/metrics`; plain HTTP on loopback.
     pub metrics: String,
+}
+
+/// A real node. This machine has routes to its pods and its Services.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// The Node object's name.
+    pub name: String,
+    /// The node's address.
+    pub address: Ipv4Addr,
+    /// This machine's address on the link to the node, which pods reach.
+    pub host: Ipv4Addr,
+    /// The pods' addresses, in CIDR notation.
+    pub pods: String,
+    /// The Services' addresses, in CIDR notation.
+    pub services: String,
 }
 
 /// Where a hub listens.
@@ -176,6 +205,16 @@ impl Layout {
     /// The administrator's kubeconfig of a cluster.
     pub fn admin_kubeconfig(&self, cluster: &str) -> PathBuf {
         self.cluster(cluster).join("admin.kubeconfig")
+    }
+
+    /// A cluster's certificates, keys, and the kubeconfigs of its components.
+    pub fn pki(&self, cluster: &str) -> PathBuf {
+        self.cluster(cluster).join("pki")
+    }
+
+    /// The files of a cluster's real node.
+    pub fn node(&self, cluster: &str) -> PathBuf {
+        self.cluster(cluster).join("node")
     }
 
     /// A component's log.

@@ -21,6 +21,7 @@ pub mod ports;
 pub mod process;
 pub mod product;
 pub mod progress;
+pub mod real_node;
 pub mod testing;
 pub mod waiting;
 

@@ -53,19 +53,37 @@ impl Authority {
         self.issuer.key().serialize_pem()
     }
 
-    /// A certificate for the API server on loopback and under its in-cluster names.
+    /// A certificate for the API server at these addresses and under its in-cluster names.
     ///
     /// # Errors
     /// Only those of the random generator and the encoder.
-    pub fn api_server(&self, service_ip: Ipv4Addr) -> anyhow::Result<Credential> {
+    pub fn api_server(&self, addresses: &[Ipv4Addr]) -> anyhow::Result<Credential> {
         let mut params = params("kube-apiserver", &[])?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        for name in ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"] {
+        for name in [
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+        ] {
             params.subject_alt_names.push(SanType::DnsName(Ia5String::try_from(name)?));
         }
-        for address in [Ipv4Addr::LOCALHOST, service_ip] {
-            params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(address)));
-        }
+        let addresses = addresses.iter().map(|address| SanType::IpAddress(IpAddr::V4(*address)));
+        params.subject_alt_names.extend(addresses);
+        self.issue(params)
+    }
+
+    /// A kubelet's certificate, by which it both serves at its node's address and is a client.
+    ///
+    /// # Errors
+    /// Only those of the random generator and the encoder.
+    pub fn kubelet(&self, node: &str, address: Ipv4Addr) -> anyhow::Result<Credential> {
+        let mut params = params(&format!("system:node:{node}"), &["system:nodes"])?;
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        params.subject_alt_names =
+            vec![SanType::DnsName(Ia5String::try_from(node)?), SanType::IpAddress(IpAddr::V4(address))];
         self.issue(params)
     }
 

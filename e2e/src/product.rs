@@ -26,48 +26,63 @@ impl Product {
     /// # Errors
     /// Rust or a C compiler is missing, or the build fails; the compiler's own words are in the error.
     pub async fn build(fleet: &Path, progress: Progress) -> anyhow::Result<Self> {
-        let directory =
-            fleet.parent().with_context(|| format!("{} lies in no directory", fleet.display()))?;
-        let product = Self { hub: directory.join("parallax-hub"), member: directory.join("parallax-member") };
-        let checkout = repository();
-        if !checkout.join("Cargo.toml").is_file() {
-            return product.present();
-        }
-        check_rust()?;
-        let step = progress
-            .long_step("building parallax-hub and parallax-member", "minutes the first time, then seconds");
-        let profile = Profile::of(directory);
-        let mut command = tokio::process::Command::from(cargo());
-        command
-            // The whole workspace is named, as by the alias `cargo fleet`: so features are resolved alike, and no
-            // dependency is compiled twice.
-            .args(["build", "--quiet", "--workspace", "--bin", "parallax-hub", "--bin", "parallax-member"])
-            .args(["--profile", profile.name()])
-            .current_dir(&checkout)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        if let Some(target) = directory.parent() {
-            command.arg("--target-dir").arg(target);
-        }
-        let output = command.output().await.context("running cargo build")?;
-        if !output.status.success() {
-            bail!(
-                "building the hub and the member failed:\n{}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
-        }
-        step.done();
-        product.present()
+        let [hub, member] = programs(fleet, ["parallax-hub", "parallax-member"], progress).await?;
+        Ok(Self { hub, member })
     }
+}
 
-    fn present(self) -> anyhow::Result<Self> {
-        for path in [&self.hub, &self.member] {
-            if !path.is_file() {
-                bail!("{} is missing: run cargo build --release in the repository", path.display());
-            }
-        }
-        Ok(self)
+/// The example agent's program, built in the same way.
+///
+/// # Errors
+/// As those of [`Product::build`].
+pub async fn example_agent(fleet: &Path, progress: Progress) -> anyhow::Result<PathBuf> {
+    let [agent] = programs(fleet, ["example-agent"], progress).await?;
+    Ok(agent)
+}
+
+async fn programs<const N: usize>(
+    fleet: &Path,
+    names: [&str; N],
+    progress: Progress,
+) -> anyhow::Result<[PathBuf; N]> {
+    let directory = fleet.parent().with_context(|| format!("{} lies in no directory", fleet.display()))?;
+    let paths = names.map(|name| directory.join(name));
+    let checkout = repository();
+    if checkout.join("Cargo.toml").is_file() {
+        check_rust()?;
+        let what = format!("building {}", names.join(" and "));
+        let step = progress.long_step(what, "minutes the first time, then seconds");
+        build(&checkout, directory, &names).await?;
+        step.done();
     }
+    for path in &paths {
+        if !path.is_file() {
+            bail!("{} is missing: run cargo build --release in the repository", path.display());
+        }
+    }
+    Ok(paths)
+}
+
+async fn build(checkout: &Path, directory: &Path, names: &[&str]) -> anyhow::Result<()> {
+    let profile = Profile::of(directory);
+    let mut command = tokio::process::Command::from(cargo());
+    command
+        // The whole workspace is named, as by the alias `cargo fleet`: so features are resolved alike, and no
+        // dependency is compiled twice.
+        .args(["build", "--quiet", "--workspace"])
+        .args(names.iter().flat_map(|name| ["--bin", name]))
+        .args(["--profile", profile.name()])
+        .current_dir(checkout)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    if let Some(target) = directory.parent() {
+        command.arg("--target-dir").arg(target);
+    }
+    let output = command.output().await.context("running cargo build")?;
+    if !output.status.success() {
+        bail!("building {} failed:\n{}", names.join(" and "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
 }
 
 /// A profile as cargo names it, which is not how it names its directory.

@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("parallax-hub", &["parallax-hub-core", "parallax-platform", "parallax-proto", "parallax-crds"]),
     ("parallax-member", &["parallax-member-core", "parallax-platform", "parallax-proto", "parallax-crds"]),
     ("parallax-e2e", &["parallax-crds"]),
+    ("parallax-e2e-agent", &[]),
 ];
 
 /// What must not be in a crate's whole tree: decisions are pure, and the kinds are plain data.

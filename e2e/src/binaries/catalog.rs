@@ -1,4 +1,4 @@
-//! The programs of which a control plane is made: their versions, and how each is recognised and built.
+//! The programs of which a cluster is made: their versions, and how each is recognised and built.
 
 /// Kubernetes' version, as in `control-plane/go.mod`.
 pub const KUBERNETES: &str = "1.36.3";
@@ -18,12 +18,30 @@ pub enum Tool {
     Kubectl,
     /// The simulation of nodes and pods.
     Kwok,
+    /// A real node's agent.
+    Kubelet,
+    /// A real node's service addresses.
+    KubeProxy,
+    /// Resource metrics of real pods.
+    MetricsServer,
+    /// The DNS of real pods.
+    CoreDns,
 }
 
 impl Tool {
-    /// All, in the order in which they are built: the API server's packages are most of every other one's.
-    pub const ALL: [Self; 6] =
+    /// Those of a control plane, in the order in which they are built: the API server's packages are most of every
+    /// other one's.
+    pub const CONTROL_PLANE: [Self; 6] =
         [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kubectl, Self::Kwok];
+
+    /// Those that a real node needs beside, in the order in which they are built.
+    pub const REAL_NODE: [Self; 4] = [Self::Kubelet, Self::KubeProxy, Self::MetricsServer, Self::CoreDns];
+
+    /// Those of a fleet, with a real node or without.
+    pub fn needed(real_node: bool) -> impl Iterator<Item = Self> {
+        let node = real_node.then_some(Self::REAL_NODE).into_iter().flatten();
+        Self::CONTROL_PLANE.into_iter().chain(node)
+    }
 
     /// The file's name.
     pub fn file(self) -> &'static str {
@@ -34,6 +52,10 @@ impl Tool {
             Self::Scheduler => "kube-scheduler",
             Self::Kubectl => "kubectl",
             Self::Kwok => "kwok",
+            Self::Kubelet => "kubelet",
+            Self::KubeProxy => "kube-proxy",
+            Self::MetricsServer => "metrics-server",
+            Self::CoreDns => "coredns",
         }
     }
 
@@ -46,15 +68,23 @@ impl Tool {
             Self::Scheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
             Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
+            Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
+            Self::KubeProxy => "k8s.io/kubernetes/cmd/kube-proxy",
+            Self::MetricsServer => "sigs.k8s.io/metrics-server/cmd/metrics-server",
+            Self::CoreDns => "github.com/coredns/coredns",
         }
     }
 
-    /// How long its build takes on two cores when those before it in [`Tool::ALL`] are built.
+    /// How long its build takes on two cores when those before it in [`Tool::needed`] are built.
     pub fn usual_build(self) -> &'static str {
         match self {
             Self::ApiServer => "about 6 min",
             Self::Etcd | Self::ControllerManager => "about 1 min",
-            Self::Scheduler | Self::Kubectl | Self::Kwok => "about 20 s",
+            Self::CoreDns => "about 90 s",
+            Self::Kubelet => "about 40 s",
+            Self::Scheduler | Self::Kubectl | Self::Kwok | Self::KubeProxy | Self::MetricsServer => {
+                "about 20 s"
+            }
         }
     }
 
@@ -62,6 +92,7 @@ impl Tool {
     pub fn version_args(self) -> &'static [&'static str] {
         match self {
             Self::Kubectl => &["version", "--client"],
+            Self::CoreDns => &["-version"],
             _ => &["--version"],
         }
     }
@@ -72,7 +103,12 @@ impl Tool {
             Self::Etcd => &["etcd Version: 3.6.", "etcd Version: 3.7."],
             Self::Kubectl => &["Client Version: v1.36."],
             Self::Kwok => &["kwok version v0.8."],
-            Self::ApiServer | Self::ControllerManager | Self::Scheduler => &["Kubernetes v1.36."],
+            Self::CoreDns => &["CoreDNS-1.15."],
+            // Built from its module it does not know its version: one on the PATH can't be recognised.
+            Self::MetricsServer => &[],
+            Self::ApiServer | Self::ControllerManager | Self::Scheduler | Self::Kubelet | Self::KubeProxy => {
+                &["Kubernetes v1.36."]
+            }
         };
         printed.lines().any(|line| wanted.iter().any(|start| line.starts_with(start)))
     }

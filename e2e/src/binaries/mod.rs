@@ -1,4 +1,4 @@
-//! Where the control plane's programs come from: the first of `KUBEBUILDER_ASSETS`, the tool's cache, the `PATH` (only
+//! Where a cluster's programs come from: the first of `KUBEBUILDER_ASSETS`, the tool's cache, the `PATH` (only
 //! the right version), and a build with Go.
 
 mod build;
@@ -30,26 +30,27 @@ pub enum Source {
     Path,
 }
 
-/// All programs, found.
+/// Programs, found.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     found: BTreeMap<Tool, (Source, PathBuf)>,
 }
 
 impl Binaries {
-    /// Finds what is there, and builds the rest. Blocks, minutes when all must be built; the compiler is started
-    /// through the launcher (the path of the `fleet` binary), and ends with this process.
+    /// Finds what is there of a control plane's programs, and of a real node's where they are asked for, and builds the
+    /// rest. Blocks, minutes when all must be built; the compiler is started through the launcher (the path of the
+    /// `fleet` binary), and ends with this process.
     ///
     /// # Errors
     /// Something must be built and Go is missing or fails.
-    pub fn prepare(launcher: &Path, progress: Progress) -> anyhow::Result<Self> {
+    pub fn prepare(launcher: &Path, real_node: bool, progress: Progress) -> anyhow::Result<Self> {
         let cache = Cache::find()?;
         let missing: Vec<Tool> =
-            Tool::ALL.into_iter().filter(|tool| locate(*tool, &cache).is_none()).collect();
+            Tool::needed(real_node).filter(|tool| locate(*tool, &cache).is_none()).collect();
         if !missing.is_empty() {
             cache.build(launcher, &missing, progress)?;
         }
-        let found = Tool::ALL.into_iter().filter_map(|tool| Some((tool, locate(tool, &cache)?))).collect();
+        let found = Tool::needed(real_node).filter_map(|tool| Some((tool, locate(tool, &cache)?))).collect();
         Ok(Self { found })
     }
 

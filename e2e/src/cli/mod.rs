@@ -43,7 +43,11 @@ enum Command {
         output: Format,
     },
     /// Find or build the control plane's programs, and show where each comes from
-    Binaries,
+    Binaries {
+        /// Those of a real node too
+        #[arg(long)]
+        real_node: bool,
+    },
     /// Print a cluster's logs
     Logs {
         /// hub, member-1, …
@@ -69,6 +73,14 @@ enum Command {
         program: String,
         #[arg(last = false, trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Be the first process of a real node's namespaces
+    #[command(name = "__node-init", hide = true)]
+    NodeInit {
+        #[arg(long)]
+        dir: PathBuf,
+        #[arg(long)]
+        hostname: String,
     },
     /// Clear a fleet's directory away once standard input is closed
     #[command(name = "__sweep", hide = true)]
@@ -112,6 +124,9 @@ struct UpArgs {
     /// Start only the control planes: no CRDs, no hub, no members
     #[arg(long)]
     control_planes_only: bool,
+    /// Give member-1 a real node that runs real containers; needs root and some Debian packages, which it names
+    #[arg(long)]
+    real_node: bool,
     /// Be the supervisor of a detached fleet: say so on standard output once it works
     #[arg(long, hide = true, conflicts_with = "detach")]
     supervise: bool,
@@ -146,11 +161,15 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             let never: Infallible = crate::process::launch(parent, &program, &args)?;
             match never {}
         }
+        Command::NodeInit { dir, hostname } => {
+            let never: Infallible = crate::real_node::init(&dir, &hostname)?;
+            match never {}
+        }
         Command::Sweep { id, dir } => crate::fleet::sweep(&dir, &id).map(|()| ExitCode::SUCCESS),
         Command::Up(args) => block_on(up::up(args)),
         Command::Down(directory) => down::down(&directory.layout()?).map(|()| ExitCode::SUCCESS),
         Command::Status { directory, output } => block_on(status::status(&directory.layout()?, output)),
-        Command::Binaries => binaries().map(|()| ExitCode::SUCCESS),
+        Command::Binaries { real_node } => binaries(real_node).map(|()| ExitCode::SUCCESS),
         Command::Logs { cluster, component, directory } => {
             logs::logs(&directory.layout()?, &cluster, component).map(|()| ExitCode::SUCCESS)
         }
@@ -173,8 +192,8 @@ fn this_binary() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("finding the fleet binary")
 }
 
-fn binaries() -> anyhow::Result<()> {
-    let binaries = Binaries::prepare(&this_binary()?, Progress::Told)?;
+fn binaries(real_node: bool) -> anyhow::Result<()> {
+    let binaries = Binaries::prepare(&this_binary()?, real_node, Progress::Told)?;
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["PROGRAM", "FROM", "PATH"]);

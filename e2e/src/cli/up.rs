@@ -23,6 +23,9 @@ pub(super) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
     options.place = Place::At(layout.root().to_path_buf());
     options.progress = Progress::Told;
     options.product = !args.control_planes_only;
+    if args.real_node {
+        options = options.real_node("member-1");
+    }
     if args.supervise {
         return supervise::supervise(options).await;
     }
@@ -108,6 +111,7 @@ fn start_supervisor(launcher: &Path, args: &UpArgs, layout: &Layout) -> anyhow::
     Command::new(launcher)
         .args(["up", "--supervise", "--members", &args.members.to_string()])
         .args(args.control_planes_only.then_some("--control-planes-only"))
+        .args(args.real_node.then_some("--real-node"))
         .arg("--dir")
         .arg(layout.root())
         .stdin(Stdio::piped())

@@ -2,6 +2,7 @@
 
 use super::files::Files;
 use crate::layout::Layout;
+use crate::real_node::Network;
 
 const SERVICE_RANGE: &str = "10.96.0.0/16";
 const POD_RANGE: &str = "10.244.0.0/16";
@@ -34,22 +35,23 @@ pub(super) fn etcd(layout: &Layout, cluster: &str, ports: Ports) -> Vec<String> 
     ]
 }
 
-pub(super) fn api_server(layout: &Layout, cluster: &str, files: &Files, ports: Ports) -> Vec<String> {
+pub(super) fn api_server(
+    layout: &Layout,
+    cluster: &str,
+    files: &Files,
+    ports: Ports,
+    node: Option<Network>,
+) -> Vec<String> {
     let keys = files.path("service-accounts.key");
-    vec![
+    let mut args = vec![
         format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd_client),
-        "--bind-address=127.0.0.1".into(),
         format!("--secure-port={}", ports.api_server),
-        // Without these two the endpoint of the Service "kubernetes" is refused for being loopback.
-        "--advertise-address=127.0.0.1".into(),
-        "--endpoint-reconciler-type=none".into(),
         format!("--tls-cert-file={}", files.path("apiserver.crt")),
         format!("--tls-private-key-file={}", files.path("apiserver.key")),
         format!("--client-ca-file={}", files.path("ca.crt")),
         format!("--service-account-key-file={}", files.path("service-accounts.pub")),
         format!("--service-account-signing-key-file={keys}"),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
-        format!("--service-cluster-ip-range={SERVICE_RANGE}"),
         "--authorization-mode=RBAC,Node".into(),
         "--allow-privileged=true".into(),
         format!("--audit-policy-file={}", files.path("audit-policy.yaml")),
@@ -57,10 +59,43 @@ pub(super) fn api_server(layout: &Layout, cluster: &str, files: &Files, ports: P
         // Unbuffered: an event is in the file at most an instant after the answer. Rotation would hide old ones.
         "--audit-log-mode=blocking".into(),
         "--audit-log-maxsize=4096".into(),
+    ];
+    match node {
+        Some(network) => args.extend(with_node(files, network)),
+        None => args.extend([
+            "--bind-address=127.0.0.1".into(),
+            // Without these two the endpoint of the Service "kubernetes" is refused for being loopback.
+            "--advertise-address=127.0.0.1".into(),
+            "--endpoint-reconciler-type=none".into(),
+            format!("--service-cluster-ip-range={SERVICE_RANGE}"),
+        ]),
+    }
+    args
+}
+
+/// How the API server is reached from a real node, and reaches the kubelet and aggregated APIs.
+fn with_node(files: &Files, network: Network) -> Vec<String> {
+    let host = network.host();
+    vec![
+        format!("--bind-address={host}"),
+        format!("--advertise-address={host}"),
+        format!("--service-cluster-ip-range={}", network.services()),
+        "--enable-admission-plugins=NodeRestriction".into(),
+        format!("--kubelet-client-certificate={}", files.path("kubelet-client.crt")),
+        format!("--kubelet-client-key={}", files.path("kubelet-client.key")),
+        format!("--kubelet-certificate-authority={}", files.path("ca.crt")),
+        "--kubelet-preferred-address-types=InternalIP".into(),
+        format!("--requestheader-client-ca-file={}", files.path("front-proxy-ca.crt")),
+        "--requestheader-allowed-names=front-proxy-client".into(),
+        "--requestheader-username-headers=X-Remote-User".into(),
+        "--requestheader-group-headers=X-Remote-Group".into(),
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-".into(),
+        format!("--proxy-client-cert-file={}", files.path("front-proxy.crt")),
+        format!("--proxy-client-key-file={}", files.path("front-proxy.key")),
     ]
 }
 
-pub(super) fn controller_manager(files: &Files, extra: &[String]) -> Vec<String> {
+pub(super) fn controller_manager(files: &Files, node: Option<Network>, extra: &[String]) -> Vec<String> {
     let kubeconfig = files.path("controller-manager.kubeconfig");
     let mut args = vec![
         format!("--kubeconfig={kubeconfig}"),
@@ -79,6 +114,18 @@ pub(super) fn controller_manager(files: &Files, extra: &[String]) -> Vec<String>
         "--concurrent-gc-syncs=20".into(),
         "--concurrent-namespace-syncs=20".into(),
     ];
+    if node.is_some() {
+        // Real figures come every ten seconds: the defaults, made for large clusters, would be waited for in minutes.
+        args.extend(
+            [
+                "--horizontal-pod-autoscaler-sync-period=5s",
+                "--horizontal-pod-autoscaler-cpu-initialization-period=20s",
+                "--horizontal-pod-autoscaler-initial-readiness-delay=5s",
+                "--horizontal-pod-autoscaler-downscale-stabilization=30s",
+            ]
+            .map(String::from),
+        );
+    }
     args.extend_from_slice(extra);
     args
 }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use crate::kubeconfig::{self, Login};
 use crate::layout::Layout;
 use crate::pki::Authority;
+use crate::real_node::Network;
 
 const AUDIT_POLICY: &str = include_str!("audit-policy.yaml");
 const STAGES: &str = include_str!("stages.yaml");
@@ -31,14 +32,24 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Writes all files of a new cluster.
-    pub fn write(layout: &Layout, cluster: &str, server: &str) -> anyhow::Result<Self> {
-        let directory = layout.cluster(cluster).join("pki");
+    /// Writes all files of a new cluster; with those of a real node, where there is one.
+    pub fn write(
+        layout: &Layout,
+        cluster: &str,
+        server: &str,
+        node: Option<(&str, Network)>,
+    ) -> anyhow::Result<Self> {
+        let directory = layout.pki(cluster);
         std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
         let authority = Authority::generate(cluster)?;
         let files = Self { directory, ca: authority.certificate().to_owned() };
 
-        let api_server = authority.api_server(API_SERVICE)?;
+        let mut addresses = vec![Ipv4Addr::LOCALHOST];
+        match node {
+            Some((_, network)) => addresses.extend([network.api_service(), network.host()]),
+            None => addresses.push(API_SERVICE),
+        }
+        let api_server = authority.api_server(&addresses)?;
         let service_accounts = rcgen::KeyPair::generate().context("generating a key for service accounts")?;
         let private: [(&str, &str); 8] = [
             ("ca.crt", authority.certificate()),
@@ -61,7 +72,40 @@ impl Files {
             };
             kubeconfig::write(&path, cluster, server, &files.ca, &Login::Certificate(&credential))?;
         }
+        if let Some((name, network)) = node {
+            files.write_node(&authority, cluster, server, name, network)?;
+        }
         Ok(files)
+    }
+
+    /// What the API server and the node's programs need to speak with each other, and with aggregated APIs.
+    fn write_node(
+        &self,
+        authority: &Authority,
+        cluster: &str,
+        server: &str,
+        node: &str,
+        network: Network,
+    ) -> anyhow::Result<()> {
+        // An authority of its own: whoever has a certificate of the cluster's must not pass for the front proxy.
+        let front_authority = Authority::generate(&format!("{cluster} front proxy"))?;
+        kubeconfig::write_private(&self.directory.join("front-proxy-ca.crt"), front_authority.certificate())?;
+        let kubelet = authority.kubelet(node, network.node())?;
+        let proxy = authority.client("system:kube-proxy", &[])?;
+        for (name, credential) in [
+            ("front-proxy", &front_authority.client("front-proxy-client", &[])?),
+            ("kubelet-client", &authority.client("kube-apiserver-kubelet-client", &["system:masters"])?),
+            ("kubelet", &kubelet),
+        ] {
+            let path = |extension: &str| self.directory.join(format!("{name}.{extension}"));
+            kubeconfig::write_private(&path("crt"), &credential.certificate)?;
+            kubeconfig::write_private(&path("key"), &credential.key)?;
+        }
+        for (name, credential) in [("kubelet", &kubelet), ("kube-proxy", &proxy)] {
+            let path = self.directory.join(format!("{name}.kubeconfig"));
+            kubeconfig::write(&path, cluster, server, &self.ca, &Login::Certificate(credential))?;
+        }
+        Ok(())
     }
 
     /// The path of one of them, as an argument.

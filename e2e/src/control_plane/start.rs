@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::Path;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,8 +15,9 @@ use super::files::Files;
 use super::{ControlPlane, ControlPlaneOptions, Slot, nodes};
 use crate::binaries::{Binaries, Tool};
 use crate::client;
-use crate::layout::{ClusterRecord, Component, EtcdRecord, Layout};
+use crate::layout::{ClusterRecord, Component, EtcdRecord, Layout, NodeRecord};
 use crate::process::{Process, ProcessSpec};
+use crate::real_node::{self, Network, RealNode};
 use crate::waiting::wait_for;
 
 /// Six seconds are usual; a machine that builds at the same time takes longer.
@@ -57,31 +59,45 @@ async fn start_once(
     let name = options.name.as_str();
     let [etcd_client, etcd_peer, etcd_metrics, api_server] = crate::ports::free()?;
     let ports = Ports { etcd_client, etcd_peer, etcd_metrics, api_server };
-    let server = format!("https://127.0.0.1:{api_server}");
     let directory = layout.cluster(name);
     std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
-    let files = Files::write(layout, name, &server)?;
-
     let mut starting = Starting { layout, launcher, cluster: name, slots: BTreeMap::new() };
-    starting.run(Component::Etcd, binaries, Tool::Etcd, arguments::etcd(layout, name, ports))?;
+    let network = match &options.real_node {
+        Some(options) => Some(real_node::keep_network(&mut starting, options).await?),
+        None => None,
+    };
+    let node = network.map(|network| (nodes::name(name, 1), network));
+    let server = format!("https://{}:{api_server}", network.map_or(Ipv4Addr::LOCALHOST, Network::host));
+    let of_node = node.as_ref().map(|(name, network)| (name.as_str(), *network));
+    let files = Files::write(layout, name, &server, of_node)?;
+
+    let program = |tool: Tool| binaries.path(tool);
+    starting.run(Component::Etcd, program(Tool::Etcd), arguments::etcd(layout, name, ports))?;
     starting.run(
         Component::KubeApiserver,
-        binaries,
-        Tool::ApiServer,
-        arguments::api_server(layout, name, &files, ports),
+        program(Tool::ApiServer),
+        arguments::api_server(layout, name, &files, ports, network),
     )?;
     let kubeconfig = layout.admin_kubeconfig(name);
     let client = client::from_kubeconfig(&kubeconfig).await?;
     starting.wait("its API server to be ready", || api_ready(&client)).await?;
 
-    let extra = &options.controller_manager_args;
-    let manager = arguments::controller_manager(&files, extra);
-    starting.run(Component::KubeControllerManager, binaries, Tool::ControllerManager, manager)?;
-    starting.run(Component::KubeScheduler, binaries, Tool::Scheduler, arguments::scheduler(&files))?;
+    let manager = arguments::controller_manager(&files, network, &options.controller_manager_args);
+    starting.run(Component::KubeControllerManager, program(Tool::ControllerManager), manager)?;
+    starting.run(Component::KubeScheduler, program(Tool::Scheduler), arguments::scheduler(&files))?;
     if let Some(region) = &options.region {
-        nodes::create(&client, name, region).await?;
-        starting.run(Component::Kwok, binaries, Tool::Kwok, arguments::kwok(&files))?;
-        starting.wait("its nodes to be ready", || nodes::ready(&client)).await?;
+        match (&node, &options.real_node) {
+            (Some((node, network)), Some(options)) => {
+                let labels = nodes::labels(region, 1);
+                let real = RealNode { name: node, network: *network, labels, options, binaries };
+                real_node::start(&mut starting, &real, &client).await?;
+            }
+            _ => {
+                nodes::create(&client, name, region).await?;
+                starting.run(Component::Kwok, program(Tool::Kwok), arguments::kwok(&files))?;
+                starting.wait("its nodes to be ready", || nodes::ready(&client)).await?;
+            }
+        }
     }
     starting.wait("its controllers to work", || controllers_work(&client)).await?;
 
@@ -94,6 +110,13 @@ async fn start_once(
             client: format!("http://127.0.0.1:{etcd_client}"),
             metrics: format!("http://127.0.0.1:{etcd_metrics}/metrics"),
         },
+        node: node.map(|(name, network)| NodeRecord {
+            name,
+            address: network.node(),
+            host: network.host(),
+            pods: network.pods(),
+            services: network.services(),
+        }),
         hub: None,
         member: None,
         processes: Vec::new(),
@@ -101,30 +124,52 @@ async fn start_once(
     Ok(ControlPlane { record, ca: files.ca, slots: starting.slots })
 }
 
-/// A control plane of which some processes run; dropping it kills them.
-struct Starting<'a> {
-    layout: &'a Layout,
-    launcher: &'a Path,
-    cluster: &'a str,
+/// A cluster of which some processes run; dropping it kills them.
+pub struct Starting<'a> {
+    /// The fleet's directory.
+    pub layout: &'a Layout,
+    /// The `fleet` binary.
+    pub launcher: &'a Path,
+    /// The cluster's name.
+    pub cluster: &'a str,
     slots: BTreeMap<Component, Slot>,
 }
 
 impl Starting<'_> {
-    fn run(
-        &mut self,
-        component: Component,
-        binaries: &Binaries,
-        tool: Tool,
-        args: Vec<String>,
-    ) -> anyhow::Result<()> {
+    /// Starts a process of this machine's own namespaces.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn run(&mut self, component: Component, program: PathBuf, args: Vec<String>) -> anyhow::Result<u32> {
         let log = self.layout.log(self.cluster, component);
-        let spec = ProcessSpec { program: binaries.path(tool), args, env: Vec::new(), log };
-        let process = Some(Process::start(self.launcher, &spec)?);
-        self.slots.insert(component, Slot { spec, process });
-        Ok(())
+        self.run_spec(component, ProcessSpec { program, args, env: Vec::new(), log, inside: None })
     }
 
-    async fn wait<F: Future<Output = anyhow::Result<bool>>>(
+    /// Starts a process, and gives its pid.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn run_spec(&mut self, component: Component, spec: ProcessSpec) -> anyhow::Result<u32> {
+        let process = Process::start(self.launcher, &spec)?;
+        let pid = process.pid();
+        self.slots.insert(component, Slot { spec, process: Some(process) });
+        Ok(pid)
+    }
+
+    /// The pid of a process that was started.
+    ///
+    /// # Errors
+    /// None was started for the component.
+    pub fn pid(&self, component: Component) -> anyhow::Result<u32> {
+        let process = self.slots.get(&component).and_then(|slot| slot.process.as_ref());
+        process.map(|process| process.pid()).with_context(|| format!("{component} was not started"))
+    }
+
+    /// Waits for a condition as long as every process runs.
+    ///
+    /// # Errors
+    /// One has ended, or the time is over; the ends of their logs are in the error.
+    pub async fn wait<F: Future<Output = anyhow::Result<bool>>>(
         &self,
         what: &str,
         condition: impl Fn() -> F,

@@ -27,6 +27,8 @@ pub struct FleetOptions {
     pub hub_is_member: bool,
     /// Install the CRDs and manifests, and start the hub and the members; without it, control planes only.
     pub product: bool,
+    /// The cluster whose node is a real one, which runs real containers; the others' nodes are simulated.
+    pub real_node: Option<String>,
     /// Further arguments of a cluster's controller manager, by the cluster's name.
     pub controller_manager_args: BTreeMap<String, Vec<String>>,
     /// Further arguments of the hub.
@@ -46,6 +48,7 @@ impl FleetOptions {
             members: 2,
             hub_is_member: false,
             product: true,
+            real_node: None,
             controller_manager_args: BTreeMap::new(),
             hub_args: Vec::new(),
             member_args: Vec::new(),
@@ -72,6 +75,13 @@ impl FleetOptions {
     #[must_use]
     pub fn control_planes_only(mut self) -> Self {
         self.product = false;
+        self
+    }
+
+    /// Gives a cluster a real node. It needs root and some programs of the machine, which are asked for at the start.
+    #[must_use]
+    pub fn real_node(mut self, cluster: &str) -> Self {
+        self.real_node = Some(cluster.to_owned());
         self
     }
 

@@ -15,8 +15,9 @@ use super::install::{Installable, Role, install};
 use super::{Fleet, FleetOptions};
 use crate::control_plane::Slot;
 use crate::layout::{ClusterRecord, Component, HubEndpoints, MemberEndpoints};
-use crate::process::{Process, ProcessSpec};
+use crate::process::{Namespaces, Process, ProcessSpec};
 use crate::product::Product;
+use crate::real_node::{self, images};
 use crate::waiting::wait_for;
 use crate::{client, etcd, manifests};
 
@@ -77,12 +78,16 @@ async fn start_hub(
         format!("--addresses-file={}", addresses_file(fleet, &cluster.name, component).display()),
     ];
     let mut args = Vec::from(fixed);
+    if options.real_node.is_some() {
+        args.extend(images::HUB_FLAGS.map(String::from));
+    }
     args.extend(options.hub_args.iter().cloned());
     let mut spec = ProcessSpec {
         program: product.hub.clone(),
         args: args.clone(),
         env: Vec::new(),
         log: fleet.layout.log(&cluster.name, component),
+        inside: None,
     };
     spec.args.extend(["--session-port=0", "--port=0", "--metrics-port=0"].map(String::from));
     let addresses = start(fleet, &cluster.name, component, &spec).await?;
@@ -129,6 +134,7 @@ async fn start_member(
         args: args.clone(),
         env: vec![("PARALLAX_JOIN_TOKEN".into(), token)],
         log: fleet.layout.log(&cluster.name, component),
+        inside: None,
     };
     spec.args.push("--metrics-port=0".into());
     let addresses = start(fleet, &cluster.name, component, &spec).await?;
@@ -152,8 +158,29 @@ pub(super) async fn restart(fleet: &Fleet, cluster: &str, component: Component) 
         start(fleet, cluster, component, &spec).await?;
         return Ok(());
     }
+    if component == Component::NodeNetwork {
+        bail!("{cluster}'s node can't get another network: start the fleet again");
+    }
+    let directory = fleet.layout.node(cluster);
+    if component == Component::Node {
+        real_node::forget_arranged(&directory);
+    }
     let process = Process::start(&fleet.launcher, &spec)?;
-    put(fleet, cluster, component, Slot { spec, process: Some(process) })
+    put(fleet, cluster, component, Slot { spec, process: Some(process.clone()) })?;
+    if component == Component::Node {
+        let what = format!("the namespaces of {cluster}'s node");
+        let arranged = async || Ok(real_node::is_arranged(&directory));
+        wait_for(&what, LIMIT, [(component, &process)], arranged).await?;
+        inside_of(fleet, cluster)?.open(process.pid())?;
+    }
+    Ok(())
+}
+
+/// The way into a cluster's real node, which everything that is started in it has.
+fn inside_of(fleet: &Fleet, cluster: &str) -> anyhow::Result<Namespaces> {
+    let state = fleet.state.lock();
+    let slot = state.slots.get(&(cluster.to_owned(), Component::Containerd));
+    slot.and_then(|slot| slot.spec.inside.clone()).with_context(|| format!("{cluster} has no real node"))
 }
 
 /// Starts a hub or member, and waits until it has said where it listens.

@@ -1,7 +1,7 @@
 //! From nothing to a fleet that works.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
@@ -11,14 +11,18 @@ use parking_lot::Mutex;
 use super::install::Installable;
 use super::{Claim, Fleet, FleetOptions, Place, State, run};
 use crate::binaries::{Binaries, Tool};
-use crate::control_plane::{self, ControlPlane, ControlPlaneOptions, Slot};
+use crate::control_plane::{self, ControlPlane, ControlPlaneOptions, RealNodeOptions, Slot};
 use crate::layout::{Component, FleetRecord, Layout, ProcessRecord, VERSION};
 use crate::process::ProcessIdentity;
-use crate::product::Product;
+use crate::product::{self, Product};
+use crate::real_node::{self, traces};
 
 pub(super) async fn start(options: FleetOptions) -> anyhow::Result<Fleet> {
     let progress = options.progress;
     let layout = Layout::new(&directory(&options.place))?;
+    if options.real_node.is_some() {
+        real_node::check(&[layout.root(), &options.launcher])?;
+    }
     let supervisor = ProcessIdentity::of(std::process::id()).context("reading /proc: a fleet needs Linux")?;
     let record = FleetRecord {
         version: VERSION,
@@ -33,8 +37,8 @@ pub(super) async fn start(options: FleetOptions) -> anyhow::Result<Fleet> {
     let state = Mutex::new(State { record, slots: BTreeMap::new() });
     let fleet = Fleet { layout, launcher: options.launcher.clone(), state, claim };
 
-    let launcher = options.launcher.clone();
-    let binaries = tokio::task::spawn_blocking(move || Binaries::prepare(&launcher, progress))
+    let (launcher, real_node) = (options.launcher.clone(), options.real_node.is_some());
+    let binaries = tokio::task::spawn_blocking(move || Binaries::prepare(&launcher, real_node, progress))
         .await
         .context("finding the control plane's programs")??;
     fleet.state.lock().record.kubectl = binaries.path(Tool::Kubectl);
@@ -42,7 +46,11 @@ pub(super) async fn start(options: FleetOptions) -> anyhow::Result<Fleet> {
         true => Some(Product::build(&options.launcher, progress).await?),
         false => None,
     };
-    let control_planes = start_control_planes(&fleet, &options, &binaries).await?;
+    let example_agent = match real_node {
+        true => Some(product::example_agent(&options.launcher, progress).await?),
+        false => None,
+    };
+    let control_planes = start_control_planes(&fleet, &options, &binaries, example_agent.as_deref()).await?;
     if let Some(product) = product {
         run::start_product(&fleet, &options, &product, &control_planes).await?;
     }
@@ -53,13 +61,21 @@ async fn start_control_planes(
     fleet: &Fleet,
     options: &FleetOptions,
     binaries: &Binaries,
+    example_agent: Option<&Path>,
 ) -> anyhow::Result<Vec<Installable>> {
     let names = options.clusters();
-    let step = options.progress.step(format!("starting control planes for {}", names.join(", ")));
+    let node = options.real_node.as_ref().map_or(String::new(), |name| format!(", and {name}'s node"));
+    let step = options.progress.step(format!("starting control planes for {}{node}", names.join(", ")));
+    let id = fleet.state.lock().record.id.clone();
+    let real_node = |name: &str| {
+        let example_agent = example_agent.filter(|_| options.real_node.as_deref() == Some(name))?;
+        Some(RealNodeOptions { mark: traces::name(&id, name), example_agent: example_agent.to_path_buf() })
+    };
     let each = names.iter().map(|name| {
         let plan = ControlPlaneOptions {
             name: name.clone(),
             region: options.region(name),
+            real_node: real_node(name),
             controller_manager_args: options.controller_manager_args.get(name).cloned().unwrap_or_default(),
         };
         async move { control_plane::start(&fleet.layout, &fleet.launcher, binaries, &plan).await }

@@ -16,6 +16,7 @@ use rustix::process::Signal;
 
 use crate::layout::{FleetRecord, Layout};
 use crate::process::ProcessIdentity;
+use crate::real_node::traces;
 
 /// How long clearing away may take: killed processes leave their memory and files within moments.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -36,6 +37,7 @@ impl Claim {
         let lock = acquire(layout)?;
         if let Some(old) = layout.read()? {
             end(&processes(&old));
+            traces::remove(&old.id)?;
         }
         empty(layout.root())?;
         layout.write(record)?;
@@ -123,7 +125,7 @@ pub fn sweep(directory: &Path, id: &str) -> anyhow::Result<()> {
 /// Ends what is left of the fleet `id` and removes its directory; nothing when another fleet has it by now.
 ///
 /// # Errors
-/// Its processes don't end, its lock is not let go of, or the directory can't be removed.
+/// Its processes don't end, its lock is not let go of, or the directory, or what a real node leaves, can't be removed.
 pub fn clear(layout: &Layout, id: &str) -> anyhow::Result<()> {
     let is_ours =
         || -> anyhow::Result<Option<FleetRecord>> { Ok(layout.read()?.filter(|record| record.id == id)) };
@@ -144,6 +146,7 @@ pub fn clear(layout: &Layout, id: &str) -> anyhow::Result<()> {
     if is_ours()?.is_none() {
         return Ok(());
     }
+    traces::remove(id)?;
     // A process that was just killed may still be finishing a write: what it made is removed in the next round.
     while let Err(error) = std::fs::remove_dir_all(layout.root()) {
         if error.kind() == std::io::ErrorKind::NotFound {

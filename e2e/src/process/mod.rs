@@ -2,6 +2,7 @@
 
 mod identity;
 mod launch;
+mod namespaces;
 pub mod spawner;
 
 use std::fs::{File, OpenOptions};
@@ -16,6 +17,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 pub use identity::ProcessIdentity;
 pub use launch::launch;
+pub use namespaces::Namespaces;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::watch;
 
@@ -34,6 +36,8 @@ pub struct ProcessSpec {
     pub env: Vec<(String, String)>,
     /// Standard output and error are appended to this file.
     pub log: PathBuf,
+    /// The namespaces to start it in; this process's own without.
+    pub inside: Option<Namespaces>,
 }
 
 /// A running (or ended) child.
@@ -53,17 +57,27 @@ impl Process {
     /// The log file can't be opened, or the launcher can't be started.
     pub fn start(launcher: &Path, spec: &ProcessSpec) -> anyhow::Result<Arc<Self>> {
         let log = open_log(&spec.log)?;
-        let mut command = launched(launcher, &spec.program);
-        command
-            .args(&spec.args)
-            .env_clear()
-            .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-            .envs(spec.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().context("duplicating a log file's handle")?)
-            .stderr(log)
-            .process_group(0);
-        let mut child = spawner::spawn(command)
+        let also_log = log.try_clone().context("duplicating a log file's handle")?;
+        let finish = |command: &mut Command| {
+            command
+                .args(&spec.args)
+                .env_clear()
+                .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+                .envs(spec.env.iter().map(|(name, value)| (name, value)))
+                .stdin(Stdio::null())
+                .stdout(also_log)
+                .stderr(log)
+                .process_group(0);
+        };
+        let started = match &spec.inside {
+            Some(namespaces) => namespaces.spawn(launcher, &spec.program, finish),
+            None => {
+                let mut command = launched(launcher, &spec.program);
+                finish(&mut command);
+                spawner::spawn(command).map_err(anyhow::Error::from)
+            }
+        };
+        let mut child = started
             .with_context(|| format!("starting {} through {}", spec.program.display(), launcher.display()))?;
         let pid = child.id();
         let adopted = adopt(pid);

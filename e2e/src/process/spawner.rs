@@ -1,7 +1,8 @@
-//! The one thread that starts children.
+//! The threads that start children.
 //!
 //! A parent-death signal fires when the thread that started the child ends. Tests start fleets from threads that
-//! come and go, so every child is started by one thread that lives as long as the process.
+//! come and go, so children are started by a thread that lives for as long as they may: one per program, and one
+//! more per PID namespace, because a thread's children can be in only one.
 
 use std::io;
 use std::process::{Child, Command};
@@ -13,33 +14,66 @@ struct Request {
     answer: SyncSender<io::Result<Child>>,
 }
 
-static SPAWNER: OnceLock<Sender<Request>> = OnceLock::new();
+static SPAWNER: OnceLock<Spawner> = OnceLock::new();
 
-/// Starts the command from the long-lived thread; blocks for as long as a fork takes.
+/// Starts the command from the thread that lives as long as the program; blocks for as long as a fork takes.
 ///
 /// # Errors
 /// Those of [`Command::spawn`], or that the thread could not be started.
 pub fn spawn(command: Command) -> io::Result<Child> {
-    let (answer, started) = sync_channel(1);
-    spawner()?
-        .send(Request { command, answer })
-        .map_err(|_| io::Error::other("the thread that starts processes has ended"))?;
-    started.recv().map_err(|_| io::Error::other("the thread that starts processes has ended"))?
+    if let Some(spawner) = SPAWNER.get() {
+        return spawner.spawn(command);
+    }
+    let spawner = Spawner::start("spawner", || Ok(()))?;
+    // A race of two first callers makes two threads; the loser's sender is dropped, and its thread ends unused.
+    SPAWNER.get_or_init(|| spawner).spawn(command)
 }
 
-fn spawner() -> io::Result<&'static Sender<Request>> {
-    if let Some(sender) = SPAWNER.get() {
-        return Ok(sender);
-    }
-    let (sender, requests) = channel::<Request>();
-    std::thread::Builder::new().name("spawner".into()).spawn(move || {
-        for Request { mut command, answer } in requests {
-            // Whoever asked may be gone; the child then is too, as its handle is dropped unwaited and its pid unused.
-            if let Err(std::sync::mpsc::SendError(Ok(mut orphan))) = answer.send(command.spawn()) {
-                orphan.kill().ok();
+/// A thread that starts children. It ends when this is dropped, and with it its children that asked for a
+/// parent-death signal.
+#[derive(Debug)]
+pub struct Spawner {
+    requests: Sender<Request>,
+}
+
+impl Spawner {
+    /// Starts the thread and lets it prepare itself.
+    ///
+    /// # Errors
+    /// The thread could not be started, or could not prepare itself.
+    pub fn start(name: &str, prepare: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<Self> {
+        let (requests, queue) = channel::<Request>();
+        let (say_prepared, prepared) = sync_channel(1);
+        std::thread::Builder::new().name(name.into()).spawn(move || {
+            let result = prepare();
+            let works = result.is_ok();
+            say_prepared.send(result).ok();
+            if !works {
+                return;
             }
-        }
-    })?;
-    // A race of two first callers makes two threads; the loser's sender is dropped, and its thread ends unused.
-    Ok(SPAWNER.get_or_init(|| sender))
+            for Request { mut command, answer } in queue {
+                // Whoever asked may be gone; the child then is too, as its handle is dropped unwaited and its pid
+                // unused.
+                if let Err(std::sync::mpsc::SendError(Ok(mut orphan))) = answer.send(command.spawn()) {
+                    orphan.kill().ok();
+                }
+            }
+        })?;
+        prepared.recv().map_err(|_| ended())??;
+        Ok(Self { requests })
+    }
+
+    /// Starts the command; blocks for as long as a fork takes.
+    ///
+    /// # Errors
+    /// Those of [`Command::spawn`].
+    pub fn spawn(&self, command: Command) -> io::Result<Child> {
+        let (answer, started) = sync_channel(1);
+        self.requests.send(Request { command, answer }).map_err(|_| ended())?;
+        started.recv().map_err(|_| ended())?
+    }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the thread that starts processes has ended")
 }

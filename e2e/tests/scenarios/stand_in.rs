@@ -94,6 +94,7 @@ impl StandIn {
                 .cluster(cluster)
                 .join("logs")
                 .join(format!("{program}-{:08x}.log", rand::random::<u32>())),
+            inside: None,
         };
         let log = Log::from_now(spec.log.clone());
         Ok(Self { process: Process::start(launcher, &spec)?, log })

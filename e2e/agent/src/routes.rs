@@ -1,0 +1,197 @@
+//! What the agent answers.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::{Json, Router};
+use futures::{Stream, StreamExt as _};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_stream::wrappers::IntervalStream;
+
+use crate::busy::Busy;
+use crate::identity::Identity;
+use crate::metrics::Metrics;
+
+/// The agent's state.
+pub struct Agent {
+    identity: Identity,
+    busy: Busy,
+    healthy: AtomicBool,
+    metrics: Metrics,
+    ending: watch::Receiver<bool>,
+}
+
+impl Agent {
+    /// A healthy one; `ending` turns true when it is asked to end.
+    pub fn new(identity: Identity, busy: Busy, metrics: Metrics, ending: watch::Receiver<bool>) -> Self {
+        Self { identity, busy, healthy: AtomicBool::new(true), metrics, ending }
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+/// Everything.
+pub fn all(agent: Arc<Agent>) -> Router {
+    Router::new()
+        .route("/health", get(health).put(set_health))
+        .route("/busy", post(busy))
+        .route("/work", any(work))
+        .route("/events", get(events))
+        .route("/ws", get(web_socket))
+        .route("/metrics", get(metrics))
+        .fallback(who)
+        .with_state(agent)
+}
+
+/// Only the metrics, for a port of their own.
+pub fn metrics_only(agent: Arc<Agent>) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(agent)
+}
+
+/// Any other path: who it is, and how busy.
+async fn who(State(agent): State<Arc<Agent>>) -> Json<Value> {
+    agent.metrics.requests.inc();
+    Json(json!({ "identity": agent.identity, "busyPercent": agent.busy.percent() }))
+}
+
+async fn health(State(agent): State<Arc<Agent>>) -> (StatusCode, &'static str) {
+    match agent.healthy.load(Ordering::Relaxed) {
+        true => (StatusCode::OK, "ok\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "told to be unhealthy\n"),
+    }
+}
+
+#[derive(Deserialize)]
+struct Health {
+    ok: bool,
+}
+
+/// `PUT /health?ok=false`: probes fail from now on.
+async fn set_health(State(agent): State<Arc<Agent>>, Query(health): Query<Health>) -> StatusCode {
+    agent.healthy.store(health.ok, Ordering::Relaxed);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Share {
+    percent: u8,
+}
+
+/// `POST /busy?percent=50`: uses half a core from now on.
+async fn busy(State(agent): State<Arc<Agent>>, Query(share): Query<Share>) -> StatusCode {
+    agent.busy.set(share.percent);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Task {
+    ms: u64,
+}
+
+/// `/work?ms=5000`: answers after that time, also when the agent is asked to end meanwhile.
+async fn work(State(agent): State<Arc<Agent>>, Query(task): Query<Task>) -> Json<Value> {
+    agent.metrics.requests.inc();
+    tokio::time::sleep(Duration::from_millis(task.ms)).await;
+    Json(json!({ "worked": task.ms }))
+}
+
+#[derive(Deserialize)]
+struct Pace {
+    #[serde(default = "a_second")]
+    every_ms: u64,
+    count: Option<usize>,
+}
+
+fn a_second() -> u64 {
+    1000
+}
+
+/// `/events?every_ms=1000&count=10`: numbered server-sent events, until the agent is asked to end.
+async fn events(
+    State(agent): State<Arc<Agent>>,
+    Query(pace): Query<Pace>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    agent.metrics.requests.inc();
+    let open = Open::new(&agent);
+    let ending = ended(agent.ending.clone());
+    let ticks = IntervalStream::new(tokio::time::interval(Duration::from_millis(pace.every_ms.max(1))));
+    let numbered = ticks.enumerate().map(move |(number, _)| {
+        let _held = &open;
+        Ok(Event::default().id(number.to_string()).data(number.to_string()))
+    });
+    let numbered = numbered.take(pace.count.unwrap_or(usize::MAX));
+    Sse::new(numbered.take_until(ending)).keep_alive(KeepAlive::default())
+}
+
+/// `/ws`: a WebSocket that sends back what it gets.
+async fn web_socket(State(agent): State<Arc<Agent>>, upgrade: WebSocketUpgrade) -> Response {
+    agent.metrics.requests.inc();
+    upgrade.on_upgrade(move |socket| echo(agent, socket))
+}
+
+async fn echo(agent: Arc<Agent>, mut socket: WebSocket) {
+    let _open = Open::new(&agent);
+    let mut ending = std::pin::pin!(ended(agent.ending.clone()));
+    loop {
+        let message = tokio::select! {
+            message = socket.recv() => message,
+            () = &mut ending => {
+                socket.send(Message::Close(None)).await.ok();
+                return;
+            }
+        };
+        let Some(Ok(message)) = message else { return };
+        let sent = match message {
+            Message::Text(_) | Message::Binary(_) => socket.send(message).await,
+            // The library answers pings, and completes the closing handshake on the next turn.
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => Ok(()),
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+async fn metrics(State(agent): State<Arc<Agent>>) -> Response {
+    match agent.metrics.text() {
+        Ok(text) => ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+            .into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Returns when the agent is asked to end.
+pub async fn ended(mut ending: watch::Receiver<bool>) {
+    // An error means that the sender is gone, and with it all that could be waited for.
+    ending.wait_for(|ending| *ending).await.ok();
+}
+
+/// Counts an open stream for as long as it lives.
+struct Open(Arc<Agent>);
+
+impl Open {
+    fn new(agent: &Arc<Agent>) -> Self {
+        agent.metrics.streams.inc();
+        Self(agent.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.streams.dec();
+    }
+}
