@@ -20,6 +20,7 @@ use crate::schema;
     validation = Rule::new("size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name: it is a part of the cluster's certificate, so that it must be at most 63 lower-case letters, digits and '-', and begin and end with a letter or digit"),
     printcolumn(name = "ACCEPTED", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].status"),
+    printcolumn(name = "SUSPENDED", type_ = "boolean", json_path = ".spec.suspended"),
     printcolumn(name = "CONNECTED", type_ = "string", json_path = ".status.conditions[?(@.type=='Connected')].status"),
     printcolumn(name = "NODES", type_ = "string", json_path = ".status.nodeSummary"),
     printcolumn(name = "AGENTS", type_ = "string", json_path = ".status.agentSummary"),

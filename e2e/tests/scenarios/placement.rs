@@ -67,9 +67,31 @@ async fn an_agent_that_fits_nowhere_says_so_with_the_reason_by_cluster() -> Resu
         })
         .await?;
     let (_, _, message) = agent_condition(&agent, "Placed").unwrap();
-    assert!(message.contains("clusters fit") && message.contains("not in region mars"), "{message}");
+    assert!(message.contains("2 not in region mars (member-1, member-2)"), "{message}");
+    let (status, reason, _) = agent_condition(&agent, "Progressing").unwrap();
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "NoClusterFits"));
 
     world.apply("lost", json!({"type": "claude", "placement": {"regions": ["region-1"]}})).await?;
     world.running("lost", "1/1").await?;
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_no_cluster_has_is_told_of_beside_one_that_exists() -> Result<()> {
+    let world = World::calm("slip").await?;
+    world
+        .apply("slip", json!({"type": "claude", "placement": {"clusters": ["member-1", "membr-2"]}}))
+        .await?;
+    let agent = world.running("slip", "1/1").await?;
+    let (status, _, message) = agent_condition(&agent, "Placed").unwrap();
+    assert_eq!(status, "True");
+    assert!(message.contains("membr-2, which is no cluster of this fleet"), "{message}");
+    world
+        .eventually("an Event tells of it", || async {
+            let said = world.kubectl(&["get", "events", "--field-selector=reason=UnknownCluster"]).await?;
+            let said = String::from_utf8_lossy(&said.stdout).into_owned();
+            Ok(said.contains("Warning") && said.contains("membr-2"))
+        })
+        .await?;
     world.finish().await
 }

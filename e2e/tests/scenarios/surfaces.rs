@@ -54,9 +54,13 @@ async fn kubectl_gets_the_clusters_with_their_columns() -> Result<()> {
         .await?;
     let table = stdout(&world, &["get", "memberclusters"]).await?;
     let lines: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["NAME", "ACCEPTED", "CONNECTED", "NODES", "AGENTS", "VERSION", "AGE"], "{table}");
-    assert_eq!(lines[1][..3], ["member-1", "True", "True"], "{table}");
-    assert!(lines[1][5].starts_with("v1."), "{table}");
+    assert_eq!(
+        lines[0],
+        ["NAME", "ACCEPTED", "SUSPENDED", "CONNECTED", "NODES", "AGENTS", "VERSION", "AGE"],
+        "{table}"
+    );
+    assert_eq!(lines[1][..4], ["member-1", "True", "false", "True"], "{table}");
+    assert!(lines[1][6].starts_with("v1."), "{table}");
     world.finish().await
 }
 

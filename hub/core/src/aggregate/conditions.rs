@@ -55,9 +55,9 @@ impl Facts<'_> {
         let ready = self.ready(&placed);
         let sayings = [
             (READY, ready.clone()),
-            (PLACED, placed),
+            (PLACED, placed.clone()),
             (SYNCED, self.synced()),
-            (PROGRESSING, self.progressing()),
+            (PROGRESSING, self.progressing(&placed)),
             (DEGRADED, self.degraded(ready)),
         ];
         let credentials = self.credentials().map(|saying| (CREDENTIALS_READY, saying));
@@ -197,22 +197,24 @@ impl Facts<'_> {
         ))
     }
 
-    fn progressing(&self) -> Saying {
+    fn progressing(&self, placed: &Saying) -> Saying {
         if self.input.deleting {
             return saying(Some(true), TERMINATING, "its clusters are letting go of it");
         }
         match self.movement {
             Movement::Settled => saying(Some(false), "Settled", "everything is as wanted"),
-            Movement::Moving => saying(
-                Some(true),
-                PROGRESS,
-                format!(
-                    "{} of {} replicas are ready at the current generation{}",
-                    self.ready,
-                    self.desired,
-                    self.meanwhile()
-                ),
-            ),
+            Movement::Moving => self.waits_for_help(placed).unwrap_or_else(|| {
+                saying(
+                    Some(true),
+                    PROGRESS,
+                    format!(
+                        "{} of {} replicas are ready at the current generation{}",
+                        self.ready,
+                        self.desired,
+                        self.meanwhile()
+                    ),
+                )
+            }),
             Movement::AllFailed => saying(
                 Some(false),
                 "AllFailed",
@@ -227,6 +229,16 @@ impl Facts<'_> {
         }
     }
 
+    /// What it lacks doesn't come by itself: a spec that can be sent, or a cluster for replicas that have none, when
+    /// all the others are ready.
+    fn waits_for_help(&self, placed: &Saying) -> Option<Saying> {
+        if let Some(error) = self.input.unresolved {
+            return Some(saying(Some(false), "InvalidSpec", error.to_string()));
+        }
+        let unplaced = placed.0 == Some(false) && self.targets.iter().all(Row::is_ready);
+        unplaced.then(|| placed.clone())
+    }
+
     fn degraded(&self, ready: Saying) -> Saying {
         match self.movement {
             _ if self.input.deleting => saying(Some(false), TERMINATING, "the agent is being deleted"),
@@ -237,7 +249,9 @@ impl Facts<'_> {
                 (Some(true), ready.1, message)
             }
             Movement::Unreachable => (None, ready.1, ready.2),
-            Movement::Settled | Movement::Moving => saying(Some(false), "NotDegraded", ""),
+            Movement::Settled | Movement::Moving => {
+                saying(Some(false), "NotDegraded", "it has not stopped short of what is wanted")
+            }
         }
     }
 

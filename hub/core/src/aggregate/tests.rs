@@ -184,6 +184,12 @@ impl Fixture {
             targets: self.members.iter().filter_map(target).collect(),
             ..PlacementDecision::default()
         });
+        let facts = self.cluster_facts();
+        self.explained(&facts, None)
+    }
+
+    /// What placement sees of its clusters: nothing is wrong with them.
+    fn cluster_facts(&self) -> Vec<ClusterFacts> {
         let facts = |member: &Member| ClusterFacts {
             name: member.name.clone(),
             labels: BTreeMap::new(),
@@ -191,14 +197,18 @@ impl Fixture {
             suspended: false,
             connected: true,
         };
-        let facts: Vec<ClusterFacts> = self.members.iter().map(facts).collect();
+        self.members.iter().map(facts).collect()
+    }
+
+    /// With the explanation that these clusters amount to, for an agent that holds `current`.
+    fn explained(mut self, facts: &[ClusterFacts], current: Option<&BTreeMap<ClusterName, i32>>) -> Self {
         let request = Request {
             key: &self.agent.key,
             incarnation: &self.agent.incarnation,
             replicas: self.spec.replicas,
             placement: self.spec.placement.as_ref(),
         };
-        self.explanation = Some(place(&request, &facts, None).explanation);
+        self.explanation = Some(place(&request, facts, current).explanation);
         self
     }
 

@@ -12,6 +12,7 @@ use crate::aggregate::{
     AggregateInput, ClusterInput, MAX_ROWS, PLACED, Significance, Word, aggregate, significance,
 };
 use crate::phase::PROGRESS_DEADLINE;
+use crate::placement::Explanation;
 use crate::writes::{REFUSED_PAUSE, Urgency};
 
 impl Fleet {
@@ -68,7 +69,7 @@ impl Fleet {
             self.statuses.done(&whose, now.mono);
             return self.decision_issued(key, now);
         }
-        let events = transitions(agent.status.as_ref(), &status);
+        let events = transitions(agent.status.as_ref(), &status, agent.explanation.as_deref());
         agent.untold = (!events.is_empty()).then(|| Untold { status: Box::new(status.clone()), events });
         agent.writing = Some(Box::new(status.clone()));
         self.effects.push_back(Effect::WriteAgentStatus {
@@ -228,8 +229,12 @@ pub(super) fn refused(told: &mut Option<String>, subject: Subject, why: &str) ->
     Some(Effect::Event { subject, warning: true, reason: "StatusRefused".to_owned(), message })
 }
 
-/// What people are told of a change of status: transitions only.
-fn transitions(before: Option<&ParallaxAgentStatus>, after: &ParallaxAgentStatus) -> Vec<Tiding> {
+/// What people are told of a change of status: transitions only. `explanation` is that of `after`, if it was decided anew.
+fn transitions(
+    before: Option<&ParallaxAgentStatus>,
+    after: &ParallaxAgentStatus,
+    explanation: Option<&Explanation>,
+) -> Vec<Tiding> {
     let mut events = Vec::new();
     let mut tell = |warning, reason, message| events.push(Tiding { warning, reason, message });
     let targets =
@@ -250,6 +255,12 @@ fn transitions(before: Option<&ParallaxAgentStatus>, after: &ParallaxAgentStatus
         && before.and_then(|s| condition(s, PLACED)).is_none_or(|(old, _)| old != "False")
     {
         tell(true, "Unplaceable", message);
+    }
+    let told = before.and_then(|s| condition(s, PLACED)).map(|(_, message)| message).unwrap_or_default();
+    if let Some(unknown) = explanation.and_then(Explanation::unknown)
+        && !told.contains(&unknown)
+    {
+        tell(true, "UnknownCluster", unknown);
     }
     let phase = before.and_then(|s| s.phase);
     if after.phase != phase {

@@ -76,7 +76,7 @@ impl Fleet {
         wanted.extend(certificate(cluster, now));
         wanted.push(match &blocked {
             Some(blocked) => condition("PruneBlocked", Some(true), blocked.reason(), blocked.message()),
-            None => condition("PruneBlocked", Some(false), "NothingHeld", String::new()),
+            None => condition("PruneBlocked", Some(false), "NothingHeld", "no removal is held".to_owned()),
         });
         let stored = cluster.status.clone().unwrap_or_default();
         // Before the member is back after the hub's start, the stored word on what only it knows stands.
@@ -126,7 +126,7 @@ impl Fleet {
             return match refused {
                 // Shown although all is well with the session: an identity has been copied.
                 Some((reason, message)) => condition("Connected", Some(true), reason, message.clone()),
-                None => condition("Connected", Some(true), "SessionUp", String::new()),
+                None => session_up(),
             };
         }
         if let Some((reason, message)) = refused {
@@ -134,7 +134,7 @@ impl Fleet {
         }
         match (cluster.lost, cluster.unreachable) {
             // It may be back in a moment; until then only the agents' rows say so.
-            (Some(_), false) => condition("Connected", Some(true), "SessionUp", String::new()),
+            (Some(_), false) => session_up(),
             (Some(_), true) if cluster.certificate.is_some() => {
                 let message = "no session for 45 s; its agents run on there".to_owned();
                 condition("Connected", Some(false), "SessionLost", message)
@@ -162,12 +162,22 @@ fn condition(type_: &'static str, status: Option<bool>, reason: &str, message: S
     Wanted { type_, status, reason: reason.to_owned(), message }
 }
 
+fn session_up() -> Wanted {
+    condition("Connected", Some(true), "SessionUp", "its member has a session".to_owned())
+}
+
 fn accepted(cluster: &Cluster) -> Wanted {
     match &cluster.refusal {
         Some((reason @ "ClusterUIDMismatch", message)) => {
             condition("Accepted", Some(false), reason, message.clone())
         }
-        _ if cluster.object.spec.accepted => condition("Accepted", Some(true), "Accepted", String::new()),
+        _ if cluster.object.spec.accepted && cluster.is_suspended() => {
+            let message = "spec.suspended is true: it keeps what it has and is sent nothing new".to_owned();
+            condition("Accepted", Some(true), "Suspended", message)
+        }
+        _ if cluster.object.spec.accepted => {
+            condition("Accepted", Some(true), "Accepted", "agents may be placed there".to_owned())
+        }
         _ => {
             let message = "nothing is sent to the cluster before spec.accepted is true".to_owned();
             condition("Accepted", Some(false), "NotAccepted", message)
@@ -176,14 +186,14 @@ fn accepted(cluster: &Cluster) -> Wanted {
 }
 
 fn healthy(cluster: &Cluster) -> Wanted {
-    let unknown = |reason: &str| condition("Healthy", None, reason, String::new());
+    let unknown = |reason: &str, message: &str| condition("Healthy", None, reason, message.to_owned());
     if cluster.unreachable {
-        return unknown("Unreachable");
+        return unknown("Unreachable", "its member is away");
     }
     match cluster.nodes {
-        None => unknown("NotReported"),
+        None => unknown("NotReported", "its member has not told of its nodes yet"),
         Some(nodes) if nodes.total > 0 && nodes.ready == nodes.total => {
-            condition("Healthy", Some(true), "NodesReady", String::new())
+            condition("Healthy", Some(true), "NodesReady", "all nodes are ready".to_owned())
         }
         Some(nodes) => {
             let message = format!("{} of {} nodes are ready", nodes.ready, nodes.total);
@@ -196,7 +206,7 @@ fn healthy(cluster: &Cluster) -> Wanted {
 fn certificate(cluster: &Cluster, now: Now) -> Option<Wanted> {
     let ends = cluster.certificate_ends()?;
     Some(if now.wall < ends {
-        condition("CertificateValid", Some(true), "Valid", String::new())
+        condition("CertificateValid", Some(true), "Valid", format!("until {ends}"))
     } else {
         let message = format!("it ended at {ends}: enroll the member again with a new join token");
         condition("CertificateValid", Some(false), "Expired", message)

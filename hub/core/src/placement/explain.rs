@@ -58,8 +58,8 @@ pub struct Explanation {
     regions: Vec<String>,
 }
 
-/// Regions that a sentence names before it only counts them.
-const NAMED_REGIONS: usize = 3;
+/// How many regions or clusters a sentence names before it only counts them.
+const NAMED: usize = 3;
 
 impl Explanation {
     pub(super) fn new(
@@ -103,11 +103,11 @@ impl Explanation {
     }
 
     /// One sentence without a full stop. While everything has a place it speaks only of the agent's own
-    /// clusters, so that it doesn't change with the rest of the fleet.
+    /// clusters, and of what its spec names in vain, so that it doesn't change with the rest of the fleet.
     #[must_use]
     pub fn summary(&self) -> String {
         let used = self.clusters_used();
-        match (self.coverage(), self.strategy) {
+        let sentence = match (self.coverage(), self.strategy) {
             (Coverage::Whole, _) if self.wanted == 0 => {
                 format!("no replicas are wanted; kept on {}", count(used, "cluster"))
             }
@@ -128,7 +128,7 @@ impl Explanation {
                 self.obstacles(),
             ),
             (Coverage::Nowhere, _) if self.verdicts.is_empty() && self.missing.is_empty() => {
-                "the fleet has no clusters yet: join one to it".to_owned()
+                return "the fleet has no clusters yet: join one to it".to_owned();
             }
             (Coverage::Nowhere, _) => {
                 let named = |(_, verdict): &&(ClusterName, Verdict)| {
@@ -137,9 +137,47 @@ impl Explanation {
                 let all = self.verdicts.iter().filter(named).count() + self.missing.len();
                 let named = if self.named { "named " } else { "" };
                 let (clusters, fit) = if all == 1 { ("cluster", "fits") } else { ("clusters", "fit") };
-                format!("0 of {all} {named}{clusters} {fit}: {}", self.obstacles())
+                return format!("0 of {all} {named}{clusters} {fit}: {}", self.obstacles());
             }
+        };
+        [Some(sentence), self.suspended(), self.unknown()]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+
+    /// What to tell of names in `placement.clusters` that no MemberCluster has, where others have a place. (Where none
+    /// has, it is one of the obstacles.)
+    #[must_use]
+    pub fn unknown(&self) -> Option<String> {
+        if self.missing.is_empty() || self.coverage() == Coverage::Nowhere {
+            return None;
         }
+        let is = if self.missing.len() == 1 { "which is no cluster" } else { "which are no clusters" };
+        Some(format!("placement.clusters also names {}, {is} of this fleet", listed(&self.missing)))
+    }
+
+    /// The suspended clusters among the agent's own, and among those that would get a copy: where nothing lacks, the
+    /// rest of the status doesn't speak of them.
+    fn suspended(&self) -> Option<String> {
+        let would_get_a_copy = self.strategy == Strategy::Replicate;
+        let names: Vec<_> = self
+            .verdicts
+            .iter()
+            .filter(|(_, verdict)| match verdict {
+                Verdict::Kept { because: Exclusion::Suspended, .. } => self.coverage() == Coverage::Whole,
+                Verdict::Excluded(Exclusion::Suspended) => would_get_a_copy,
+                _ => false,
+            })
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let are = match names.len() {
+            0 => return None,
+            1 => "is suspended and is sent nothing new",
+            _ => "are suspended and are sent nothing new",
+        };
+        Some(format!("{} {are}", listed(&names)))
     }
 
     fn clusters_used(&self) -> i64 {
@@ -147,21 +185,24 @@ impl Explanation {
         self.verdicts.iter().map(|(_, verdict)| i64::from(used(verdict))).sum()
     }
 
-    /// "7 not in region eu, 3 not connected, 2 not accepted": the most frequent first.
+    /// "2 not in region eu (us-1, us-2), 1 not accepted (new)": the most frequent first.
     fn obstacles(&self) -> String {
-        let mut by_exclusion: BTreeMap<Exclusion, usize> = BTreeMap::new();
-        for (_, verdict) in &self.verdicts {
+        let mut by_exclusion: BTreeMap<Exclusion, Vec<&str>> = BTreeMap::new();
+        for (name, verdict) in &self.verdicts {
             if let Verdict::Excluded(exclusion) | Verdict::Kept { because: exclusion, .. } = verdict {
-                *by_exclusion.entry(*exclusion).or_default() += 1;
+                by_exclusion.entry(*exclusion).or_default().push(name.as_str());
             }
         }
-        let mut parts: Vec<(usize, String)> =
-            by_exclusion.into_iter().filter_map(|(e, n)| Some((n, self.phrase(e)?))).collect();
-        if !self.missing.is_empty() {
-            parts.push((self.missing.len(), "not a cluster of this fleet".to_owned()));
+        let mut parts: Vec<(Vec<&str>, String)> =
+            by_exclusion.into_iter().filter_map(|(e, names)| Some((names, self.phrase(e)?))).collect();
+        if !self.missing.is_empty() && self.coverage() == Coverage::Nowhere {
+            let missing = self.missing.iter().map(String::as_str).collect();
+            parts.push((missing, "not a cluster of this fleet".to_owned()));
         }
-        parts.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
-        parts.iter().map(|(n, phrase)| format!("{n} {phrase}")).collect::<Vec<_>>().join(", ")
+        parts.sort_by_key(|(names, _)| std::cmp::Reverse(names.len()));
+        let said =
+            parts.iter().map(|(names, phrase)| format!("{} {phrase} ({})", names.len(), listed(names)));
+        said.collect::<Vec<_>>().join(", ")
     }
 
     /// None for what isn't worth telling.
@@ -179,7 +220,7 @@ impl Explanation {
     }
 
     fn not_in_region(&self) -> String {
-        let named = &self.regions[..self.regions.len().min(NAMED_REGIONS)];
+        let named = &self.regions[..self.regions.len().min(NAMED)];
         let phrase = format!("not in region {}", named.join(" or "));
         match self.regions.len() - named.len() {
             0 => phrase,
@@ -208,4 +249,14 @@ fn verdict(standing: &Standing, share: Option<&i32>) -> Verdict {
 fn count(n: i64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{n} {noun}{plural}")
+}
+
+/// "a, b, c and 4 more".
+fn listed<T: AsRef<str>>(names: &[T]) -> String {
+    let first: Vec<&str> = names.iter().take(NAMED).map(AsRef::as_ref).collect();
+    let first = first.join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }

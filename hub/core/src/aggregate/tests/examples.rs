@@ -48,7 +48,7 @@ fn an_agent_without_a_cluster_says_why_and_fails_past_the_deadline() {
     let pending = fixture.aggregate(None, 0);
     assert_eq!(pending.status.phase, Some(Phase::Pending));
     assert_eq!(pending.changes_after, Some(PROGRESS_DEADLINE));
-    for type_ in [READY, PLACED] {
+    for type_ in [READY, PLACED, PROGRESSING] {
         assert_eq!(
             condition(&pending.status, type_),
             ("False", "NoClusterFits", "the fleet has no clusters yet: join one to it")
@@ -59,6 +59,31 @@ fn an_agent_without_a_cluster_says_why_and_fails_past_the_deadline() {
     assert_eq!(failed.phase, Some(Phase::Failed));
     assert_eq!(brief(&failed, PROGRESSING), ("False", "ProgressDeadlineExceeded"));
     assert_eq!(brief(&failed, DEGRADED), ("True", "NoClusterFits"));
+}
+
+#[test]
+fn replicas_without_a_cluster_make_no_progress_once_the_others_are_ready() {
+    let mut members = [member("a", 2)];
+    let partly = |members: &[Member]| {
+        let mut fixture = over(members);
+        fixture.spec.replicas = 3;
+        let facts = fixture.cluster_facts().into_iter().map(|f| ClusterFacts { connected: false, ..f });
+        fixture.explained(&facts.collect::<Vec<_>>(), Some(&BTreeMap::from([(members[0].name.clone(), 2)])))
+    };
+    let moving = partly(&members).first();
+    assert_eq!((brief(&moving, PLACED).0, brief(&moving, PROGRESSING).0), ("False", "True"));
+    members[0] = member("a", 2).ready();
+    let waiting = partly(&members).first();
+    assert_eq!(brief(&waiting, PROGRESSING), ("False", "PartlyPlaced"));
+    assert_eq!(waiting.phase, Some(Phase::Scaling), "two are ready");
+}
+
+#[test]
+fn a_spec_that_cannot_be_sent_makes_no_progress() {
+    let mut fixture = over(&[]);
+    (fixture.unresolved, fixture.spec.replicas) = (true, 1);
+    let status = fixture.decided().first();
+    assert_eq!(brief(&status, PROGRESSING), ("False", "InvalidSpec"));
 }
 
 #[test]

@@ -286,6 +286,24 @@ fn an_agent_that_nobody_can_take_says_so_once() {
     assert_eq!(world.agent_writes(), 1);
 }
 
+#[test]
+fn a_name_that_no_cluster_has_is_told_of_once() {
+    let mut world = World::with(&["a"]);
+    world.log.clear();
+    world.apply("x", |spec| spec.placement = Some(on(&["a", "ghost"])));
+    world.pass(30);
+    assert_eq!((world.status("x").phase, told(&world, "UnknownCluster")), (Some(Phase::Running), 1));
+    world.start_hub();
+    world.connect("a");
+    world.pass(60);
+    world.apply("x", |spec| spec.replicas = 2);
+    world.pass(30);
+    assert_eq!(told(&world, "UnknownCluster"), 1);
+    world.apply("x", |spec| spec.placement = Some(on(&["a", "ghost", "ghoul"])));
+    world.pass(30);
+    assert_eq!(told(&world, "UnknownCluster"), 2, "another name is another mistake");
+}
+
 fn told(world: &World, what: &str) -> usize {
     world.count(|e| matches!(e, Effect::Event { reason, .. } if reason == what))
 }

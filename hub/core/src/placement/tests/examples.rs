@@ -161,7 +161,7 @@ fn when_only_unconnected_clusters_are_left_what_is_new_waits() {
     assert_eq!(
         placed.explanation.summary(),
         "3 of 5 replicas placed; 2 wait for a cluster that is connected and not suspended: \
-         2 not connected, 1 suspended"
+         2 not connected (a, c), 1 suspended (b)"
     );
 }
 
@@ -186,7 +186,53 @@ fn an_agent_without_a_cluster_says_why_by_cluster() {
     assert_eq!(placed.explanation.coverage(), Coverage::Nowhere);
     assert_eq!(
         placed.explanation.summary(),
-        "0 of 12 clusters fit: 7 not in region eu, 3 not connected, 2 not accepted"
+        "0 of 12 clusters fit: 7 not in region eu (us-0, us-1, us-2 and 4 more), \
+         3 not connected (away-0, away-1, away-2), 2 not accepted (new-0, new-1)"
+    );
+}
+
+#[test]
+fn a_name_that_is_no_cluster_is_told_of_beside_those_that_are() {
+    let naming = |names: &[&str], strategy| Placement {
+        clusters: names.iter().map(|name| (*name).to_owned()).collect(),
+        strategy,
+        ..Placement::default()
+    };
+    let summary = |placement: &Placement, fleet: &[ClusterFacts], current: Option<&Shares>| {
+        placed(2, Some(placement), fleet, current).explanation.summary()
+    };
+    let fleet = [cluster("a")];
+    assert_eq!(
+        summary(&naming(&["a", "ghost"], Strategy::Divide), &fleet, None),
+        "2 replicas on 1 cluster; placement.clusters also names ghost, which is no cluster of this fleet"
+    );
+    assert_eq!(
+        summary(&naming(&["g-1", "a", "g-2", "g-3", "g-4"], Strategy::Replicate), &fleet, None),
+        "2 replicas on each of 1 cluster; placement.clusters also names g-1, g-2, g-3 and 1 more, \
+         which are no clusters of this fleet"
+    );
+    let away = [cluster("a").disconnected()];
+    assert_eq!(
+        summary(&naming(&["a", "ghost"], Strategy::Divide), &away, Some(&shares(&[("a", 1)]))),
+        "1 of 2 replicas placed; 1 waits for a cluster that is connected and not suspended: 1 not connected (a); \
+         placement.clusters also names ghost, which is no cluster of this fleet"
+    );
+}
+
+#[test]
+fn a_suspended_cluster_is_told_of_where_it_keeps_or_lacks_a_share() {
+    let fleet = [cluster("a"), cluster("b").suspended(), cluster("c").suspended()];
+    let summary = |placement: Option<&Placement>, current: &Shares| {
+        placed(2, placement, &fleet, Some(current)).explanation.summary()
+    };
+    assert_eq!(
+        summary(None, &shares(&[("a", 1), ("b", 1)])),
+        "2 replicas on 2 clusters; b is suspended and is sent nothing new",
+        "c is none of its clusters"
+    );
+    assert_eq!(
+        summary(Some(&replicated()), &shares(&[("a", 2), ("b", 2)])),
+        "2 replicas on each of 2 clusters; b, c are suspended and are sent nothing new"
     );
 }
 
@@ -199,7 +245,7 @@ fn sentences_are_right_in_the_singular_and_for_an_empty_fleet() {
     assert_eq!(summary(1, None, &clusters(1)), "1 replica on 1 cluster");
     assert_eq!(summary(5, None, &clusters(2)), "5 replicas on 2 clusters");
     assert_eq!(summary(2, Some(&replicated()), &clusters(2)), "2 replicas on each of 2 clusters");
-    assert_eq!(summary(1, None, &[cluster("a").suspended()]), "0 of 1 cluster fits: 1 suspended");
+    assert_eq!(summary(1, None, &[cluster("a").suspended()]), "0 of 1 cluster fits: 1 suspended (a)");
     let nowhere = Placement {
         clusters: vec!["ghost".into()],
         regions: ["eu", "us", "ap", "sa", "af"].map(String::from).to_vec(),
@@ -207,12 +253,12 @@ fn sentences_are_right_in_the_singular_and_for_an_empty_fleet() {
     };
     assert_eq!(
         summary(1, Some(&nowhere), &clusters(1)),
-        "0 of 1 named cluster fits: 1 not a cluster of this fleet"
+        "0 of 1 named cluster fits: 1 not a cluster of this fleet (ghost)"
     );
     let regions = Placement { clusters: Vec::new(), ..nowhere };
     assert_eq!(
         summary(1, Some(&regions), &clusters(1)),
-        "0 of 1 cluster fits: 1 not in region eu or us or ap or 2 more"
+        "0 of 1 cluster fits: 1 not in region eu or us or ap or 2 more (c-00000)"
     );
 }
 
