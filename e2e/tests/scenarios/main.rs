@@ -12,6 +12,7 @@ mod identity;
 mod lifecycle;
 mod log;
 mod lost_status;
+mod membership;
 mod namespaces;
 mod one_cluster;
 mod placement;

@@ -47,7 +47,7 @@ impl Fleet {
             let message = format!(
                 "there is no MemberCluster {name}: make it with `parallax-hub token {name}`, or uninstall the member"
             );
-            return self.refuse(name, "NotAccepted", message, now);
+            return self.refuse(name, "NoMemberCluster", message, now);
         };
         if !cluster.is_accepted() {
             let message = format!(
@@ -208,6 +208,7 @@ impl Fleet {
         if self.is_connected(name) {
             self.lose_session(name, now);
         }
+        self.reconsider(name, now);
         let Some(cluster) = self.clusters.get_mut(name) else { return };
         let was_reachable = !cluster.unreachable;
         cluster.session = Some(Session {
@@ -237,6 +238,20 @@ impl Fleet {
         }
         self.facts_changed(true);
         self.touch_cluster(name, now);
+    }
+
+    /// Agents that are to leave the cluster may have a place there again, now that its member is back: that is decided
+    /// before it is told what to remove, or a copy that is wanted would be removed and made anew.
+    fn reconsider(&mut self, name: &ClusterName, now: Now) {
+        let open = |key: &&AgentKey| self.agents.get(*key).is_some_and(|agent| agent.decision.open);
+        let withdrawing = self.index.get(name).map(|index| &index.withdrawing);
+        let open: Vec<_> = withdrawing.into_iter().flatten().filter(open).cloned().collect();
+        for facts in self.facts.iter_mut().filter(|facts| facts.name == *name && !open.is_empty()) {
+            facts.connected = true;
+        }
+        for key in &open {
+            self.decide(key, now);
+        }
     }
 
     /// Everything that the cluster is to run.

@@ -1,7 +1,7 @@
 //! Members that come, go, and aren't who they seem.
 
 use parallax_crds::Phase;
-use parallax_crds::agent::Freshness;
+use parallax_crds::agent::{Freshness, Placement, Strategy};
 
 use super::world::{World, cluster, key};
 use crate::fleet::*;
@@ -94,12 +94,13 @@ fn an_unknown_or_unaccepted_cluster_is_told_what_to_do() {
     world.settle();
     world.connect("a");
     world.settle();
-    assert_eq!(world.members[&cluster("a")].refused, Some("NotAccepted"));
+    assert_eq!(world.members[&cluster("a")].refused, Some("NoMemberCluster"));
     world.make_cluster("a", &[]);
     world.edit_cluster("a", |c| c.spec.accepted = false);
     world.connect("a");
     world.pass(5);
     assert!(!world.members[&cluster("a")].admitted);
+    assert_eq!(world.members[&cluster("a")].refused, Some("NotAccepted"));
     assert_eq!(world.condition_of("a", "Accepted").unwrap().status, "False");
     world.edit_cluster("a", |c| c.spec.accepted = true);
     world.connect("a");
@@ -242,6 +243,88 @@ fn an_epoch_far_ahead_of_the_clock_is_refused() {
     assert_eq!(world.members[&cluster("b")].refused, Some("EpochAhead"));
     assert_eq!(world.epoch, 1);
     assert_eq!(world.condition_of("b", "Connected").unwrap().reason, "EpochAhead");
+}
+
+#[test]
+fn a_cluster_that_is_accepted_no_longer_keeps_its_copies_until_it_is_again() {
+    let mut world = running();
+    world.apply("everywhere", |spec| {
+        spec.placement = Some(Placement { strategy: Strategy::Replicate, ..Placement::default() });
+    });
+    world.pass(5);
+    world.edit_cluster("b", |c| c.spec.accepted = false);
+    world.pass(60);
+    assert_eq!((world.held("a", "x"), world.held("b", "x")), (Some(2), Some(1)));
+    assert_eq!(world.status("x").placement.as_ref().unwrap().withdrawing, ["b"]);
+    world.start_hub();
+    world.connect("a");
+    world.pass(60);
+    assert_eq!(world.held("b", "x"), Some(1), "a restarted hub waits for it too");
+
+    world.edit_cluster("b", |c| c.spec.accepted = true);
+    world.log.clear();
+    world.connect("b");
+    world.pass(5);
+    let removed = |name: &str| {
+        world.log.iter().any(|effect| match effect {
+            Effect::Admit { removals, .. } => removals.iter().any(|agent| agent.key == key(name)),
+            Effect::Remove { agent, .. } => agent.key == key(name),
+            _ => false,
+        })
+    };
+    assert!(!removed("everywhere"), "what is wanted there again is not made anew");
+    assert!(removed("x"));
+    assert_eq!(
+        (world.held("a", "x"), world.held("b", "x")),
+        (Some(2), None),
+        "what went elsewhere stays there"
+    );
+    assert_eq!(world.status("everywhere").replica_summary.as_deref(), Some("2/2"));
+    assert!(world.status("x").placement.as_ref().unwrap().withdrawing.is_empty());
+}
+
+#[test]
+fn many_agents_that_an_acceptance_taken_back_moved_away_are_held_when_it_is_given_again() {
+    let mut world = World::with(&["a", "b"]);
+    for n in 0..12 {
+        world.apply(&format!("x{n}"), |spec| spec.replicas = 2);
+    }
+    world.pass(5);
+    world.edit_cluster("b", |c| c.spec.accepted = false);
+    world.pass(5);
+    let blocked = |world: &World| world.condition_of("b", "PruneBlocked").unwrap().clone();
+    assert_eq!(blocked(&world).reason, "TooManyRemovals");
+    let message = blocked(&world).message;
+    world.start_hub();
+    world.connect("a");
+    world.pass(60);
+    world.edit_cluster("b", |c| c.spec.accepted = true);
+    world.connect("b");
+    world.pass(5);
+    assert_eq!(blocked(&world).message, message, "the hold outlives the hub and the member's absence");
+    assert_eq!(world.members[&cluster("b")].held.len(), 12);
+    world.approve("b");
+    world.pass(5);
+    assert!(world.members[&cluster("b")].held.is_empty());
+    assert_eq!(world.status("x0").replica_summary.as_deref(), Some("2/2"));
+}
+
+#[test]
+fn an_agent_says_that_a_cluster_of_its_own_is_suspended() {
+    let mut world = running();
+    world.edit_cluster("b", |c| c.spec.suspended = true);
+    world.pass(5);
+    let placed = |world: &World| {
+        let conditions = &world.status("x").conditions;
+        conditions.iter().find(|c| c.type_ == "Placed").unwrap().message.clone()
+    };
+    assert_eq!(placed(&world), "2 replicas on 2 clusters; b is suspended and is sent nothing new");
+    let accepted = world.condition_of("b", "Accepted").unwrap();
+    assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("True", "Suspended"));
+    world.edit_cluster("b", |c| c.spec.suspended = false);
+    world.pass(5);
+    assert_eq!(placed(&world), "2 replicas on 2 clusters");
+    assert_eq!(world.condition_of("b", "Accepted").unwrap().reason, "Accepted");
 }
 
 #[test]
