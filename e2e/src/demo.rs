@@ -41,7 +41,7 @@ pub async fn run(record: &FleetRecord) -> anyhow::Result<()> {
         .filter(|agent| !is_running(agent))
         .map(|agent| row(agent).join(" "))
         .collect();
-    bail!("not Running after {} s: {}; see `fleet logs hub`", LIMIT.as_secs(), late.join("; "))
+    bail!("not Running after {} s: {}; see `cargo fleet logs hub`", LIMIT.as_secs(), late.join("; "))
 }
 
 async fn watch(agents: &Api<ParallaxAgent>, screen: &mut Screen) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString};
 
@@ -29,6 +30,7 @@ pub const VERSION: u32 = 1;
     Display,
     EnumString,
     EnumIter,
+    ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -102,6 +104,9 @@ pub struct ClusterRecord {
     pub member: Option<MemberEndpoints>,
     /// What runs, in the order it was started.
     pub processes: Vec<ProcessRecord>,
+    /// What was stopped on purpose, and can be started again.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub stopped: Vec<Component>,
 }
 
 /// URLs of an etcd.
@@ -241,7 +246,7 @@ impl Layout {
         let record: FleetRecord = serde_json::from_str(&text)
             .with_context(|| format!("{} is not a fleet's record: remove the directory", path.display()))?;
         if record.version != VERSION {
-            bail!("{} is of another version of this tool: run its `fleet down` first", path.display());
+            bail!("{} is of another version of this tool: run its `cargo fleet down` first", path.display());
         }
         Ok(Some(record))
     }
@@ -259,13 +264,39 @@ impl Layout {
     }
 }
 
+impl ClusterRecord {
+    /// What it consists of, running or not.
+    pub fn components(&self) -> Vec<Component> {
+        let running = self.processes.iter().map(|process| process.component);
+        let mut all: Vec<_> = running.chain(self.stopped.iter().copied()).collect();
+        all.sort_unstable();
+        all
+    }
+}
+
 impl FleetRecord {
+    /// What is down, on purpose or not: the cluster and the component.
+    pub fn down(&self) -> Vec<(String, Component)> {
+        let of = |cluster: &ClusterRecord| {
+            let ended = cluster.processes.iter().filter(|process| !process.identity.is_alive());
+            let all = ended.map(|process| process.component).chain(cluster.stopped.iter().copied());
+            all.map(|component| (cluster.name.clone(), component)).collect::<Vec<_>>()
+        };
+        self.clusters.iter().flat_map(of).collect()
+    }
+
     /// A cluster by its name.
     ///
     /// # Errors
     /// There is none of that name; the message lists those there are.
     pub fn cluster(&self, name: &str) -> anyhow::Result<&ClusterRecord> {
         self.clusters.iter().find(|cluster| cluster.name == name).with_context(|| {
+            if self.clusters.is_empty() {
+                return format!(
+                    "the fleet in {} is still starting: try again when it works",
+                    self.directory.display()
+                );
+            }
             let names: Vec<&str> = self.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
             format!("no cluster {name:?} in this fleet: it has {}", names.join(", "))
         })
@@ -297,10 +328,39 @@ mod tests {
     }
 
     #[test]
+    fn the_command_line_knows_components_by_the_same_names() {
+        for component in <Component as strum::IntoEnumIterator>::iter() {
+            let value = component.to_possible_value().unwrap();
+            assert_eq!(value.get_name(), component.to_string());
+        }
+    }
+
+    #[test]
     fn logs_and_kubeconfigs_lie_where_other_tools_look_for_them() {
         let layout = Layout::new(Path::new("/fleet")).unwrap();
         assert_eq!(layout.admin_kubeconfig("member-1"), Path::new("/fleet/member-1/admin.kubeconfig"));
         assert_eq!(layout.log("hub", Component::Etcd), Path::new("/fleet/hub/logs/etcd.log"));
+    }
+
+    #[test]
+    fn what_has_ended_or_was_stopped_is_down() {
+        let me = ProcessIdentity::of(std::process::id()).unwrap();
+        let gone = ProcessIdentity { start_time: me.start_time.wrapping_sub(1), ..me };
+        let process = |component, identity| ProcessRecord { component, identity, log: "/l".into() };
+        let record: FleetRecord = serde_json::from_value(serde_json::json!({
+            "version": VERSION, "id": "x", "directory": "/d", "supervisor": me, "kubectl": "/k",
+            "clusters": [{
+                "name": "hub", "server": "", "kubeconfig": "/k", "auditLog": "/a",
+                "etcd": {"client": "", "metrics": ""},
+                "processes": [process(Component::Etcd, me), process(Component::KubeApiserver, gone)],
+                "stopped": ["parallax-hub"],
+            }],
+        }))
+        .unwrap();
+        let down: Vec<_> = record.down().into_iter().map(|(_, component)| component).collect();
+        assert_eq!(down, [Component::KubeApiserver, Component::ParallaxHub]);
+        let all = record.clusters[0].components();
+        assert_eq!(all, [Component::Etcd, Component::KubeApiserver, Component::ParallaxHub]);
     }
 
     #[test]

@@ -159,6 +159,68 @@ fn down_ends_a_detached_fleet() {
     assert!(!directory.exists());
 }
 
+#[test]
+fn a_component_of_a_running_fleet_is_stopped_and_started_again() {
+    let directory = scratch("component");
+    let nothing = fleet(&directory, &["stop", "hub"]);
+    assert!(!nothing.0 && nothing.1.contains("cargo fleet up"), "{}", nothing.1);
+    let tool = up_command(&directory).arg("--detach").output().unwrap();
+    assert!(tool.status.success(), "{}", String::from_utf8_lossy(&tool.stderr));
+    let layout = Layout::new(&directory).unwrap();
+    let kwok = || {
+        let record = layout.read().unwrap().unwrap();
+        let member = record.cluster("member-1").unwrap();
+        member.processes.iter().find(|process| process.component == Component::Kwok).map(|one| one.identity)
+    };
+    let before = kwok().unwrap();
+
+    for said in ["kwok of member-1 is stopped", "kwok of member-1 is down already"] {
+        let (ok, text) = fleet(&directory, &["stop", "member-1", "kwok"]);
+        assert!(ok && text.contains(said), "{text}");
+        assert!(!before.is_alive());
+    }
+    let (all_run, status) = fleet(&directory, &["status"]);
+    assert!(!all_run && status.contains("stopped"), "{status}");
+    for said in ["kwok of member-1 is started", "kwok of member-1 runs already"] {
+        let (ok, text) = fleet(&directory, &["start", "member-1", "kwok"]);
+        assert!(ok && text.contains(said), "{text}");
+        assert!(kwok().is_some_and(|now| now != before && now.is_alive()));
+    }
+
+    kwok().unwrap().signal(Signal::KILL);
+    until("its end shows", || fleet(&directory, &["status"]).1.contains("ended").then_some(()));
+    let (ok, text) = fleet(&directory, &["start", "member-1", "kwok"]);
+    assert!(ok && text.contains("is started"), "{text}");
+    let (all_run, status) = fleet(&directory, &["status"]);
+    assert!(all_run, "{status}");
+
+    for (args, said) in [
+        (["stop", "member-2"].as_slice(), "it has hub, member-1"),
+        (&["stop", "hub"], "hub has no hub and no member: name one of etcd, "),
+        (&["start", "member-1", "parallax-member"], "member-1 has no parallax-member: it has etcd, "),
+        (&["stop", "hub", "etc"], "[possible values: etcd, "),
+    ] {
+        let (ok, text) = fleet(&directory, args);
+        assert!(!ok && text.contains(said), "{text}");
+    }
+    let now = kwok().unwrap();
+    assert!(fleet(&directory, &["down"]).0);
+    assert!(!now.is_alive() && !directory.exists());
+}
+
+/// Whether the tool succeeded, and all that it said.
+fn fleet(directory: &Path, args: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_fleet"))
+        .args(args)
+        .arg("--dir")
+        .arg(directory)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
 fn processes(record: &FleetRecord) -> Vec<ProcessIdentity> {
     record.clusters.iter().flat_map(|cluster| &cluster.processes).map(|process| process.identity).collect()
 }

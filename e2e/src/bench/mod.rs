@@ -9,18 +9,44 @@ mod until;
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use kube::Api;
+use parallax_crds::{MemberCluster, MemberClusterSpec};
 use propagation::{Costs, PropagationArgs, Report, Subjects};
 
 use crate::layout::FleetRecord;
 use crate::testing::TestNamespace;
 use crate::{Fleet, FleetOptions, Progress, client};
 
+/// Refuses a fleet of which something is down: a measurement would wait for it in vain.
+///
+/// # Errors
+/// Something is down; the message says what, and how it is started.
+pub async fn check(record: &FleetRecord) -> Result<()> {
+    if let Some((cluster, component)) = record.down().first() {
+        bail!("{component} of {cluster} is down: start it with `cargo fleet start {cluster} {component}`");
+    }
+    let hub = client::from_kubeconfig(&record.cluster("hub")?.kubeconfig).await?;
+    let clusters: Api<MemberCluster> = Api::all(hub);
+    for cluster in record.clusters.iter().filter(|cluster| cluster.member.is_some()) {
+        let name = &cluster.name;
+        let object =
+            clusters.get(name).await.with_context(|| format!("looking at the MemberCluster {name}"))?;
+        let MemberClusterSpec { accepted, suspended, .. } = object.spec;
+        let conditions = object.status.map(|status| status.conditions).unwrap_or_default();
+        let connected = conditions.iter().any(|one| one.type_ == "Connected" && one.status == "True");
+        if !(accepted && connected) || suspended {
+            bail!("{name} takes no orders: look at `kubectl describe membercluster {name}`");
+        }
+    }
+    Ok(())
+}
+
 /// Measures a running fleet, and for the way back starts a small one whose Deployments keep the status that they
 /// are given.
 ///
 /// # Errors
-/// The fleet has no member, a write is refused, or something is not seen in time.
+/// The fleet has no member, something of it is down, a write is refused, or something is not seen in time.
 pub async fn propagation(
     record: &FleetRecord,
     launcher: &Path,
@@ -28,7 +54,8 @@ pub async fn propagation(
     progress: Progress,
 ) -> Result<Report> {
     let member = record.clusters.iter().find(|cluster| cluster.member.is_some());
-    let member = member.context("this fleet has no member: `fleet up` starts one that has")?;
+    let member = member.context("this fleet has no member: `cargo fleet up` starts one that has")?;
+    check(record).await?;
     let hub = client::from_kubeconfig(&record.cluster("hub")?.kubeconfig).await?;
     let namespace = TestNamespace::create_with(&hub, "bench").await?;
     let mut members = vec![];

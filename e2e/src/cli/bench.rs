@@ -31,7 +31,7 @@ pub(super) async fn bench(which: Bench) -> anyhow::Result<ExitCode> {
     let layout = directory.layout()?;
     let record = layout.read()?;
     let record = record.with_context(|| {
-        format!("no fleet in {}: `fleet up --detach` starts one", layout.root().display())
+        format!("no fleet in {}: `cargo fleet up --detach` starts one", layout.root().display())
     })?;
     let launcher = std::env::current_exe().context("finding the fleet binary")?;
     let report = bench::propagation(&record, &launcher, &args, Progress::Told).await?;

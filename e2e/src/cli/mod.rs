@@ -1,6 +1,7 @@
 //! The `fleet` tool's command line.
 
 mod bench;
+mod component;
 mod down;
 mod logs;
 mod status;
@@ -15,14 +16,16 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use component::ComponentArgs;
 
 use crate::binaries::Binaries;
+use crate::fleet::control::Action;
 use crate::layout::{Component, Layout};
 use crate::progress::Progress;
 
 /// Real fleets of Kubernetes clusters on one machine, to try Parallax and to test it.
 #[derive(Debug, Parser)]
-#[command(name = "fleet", version)]
+#[command(name = "fleet", bin_name = "cargo fleet", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,6 +45,10 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Format::Text)]
         output: Format,
     },
+    /// Stop one component of a fleet that runs: the hub, a member, or a part of a control plane
+    Stop(ComponentArgs),
+    /// Start a component again that was stopped or has ended
+    Start(ComponentArgs),
     /// Find or build the control plane's programs, and show where each comes from
     Binaries {
         /// Those of a real node too
@@ -94,9 +101,14 @@ enum Command {
 
 #[derive(Clone, Debug, Args)]
 struct DirectoryArgs {
-    /// The fleet's directory [default: parallax/fleet in the user's state directory]
-    #[arg(long)]
+    #[arg(long, help = directory_help())]
     dir: Option<PathBuf>,
+}
+
+fn directory_help() -> String {
+    let default =
+        Layout::default_root().map_or_else(|error| error.to_string(), |path| path.display().to_string());
+    format!("The fleet's directory [default: {default}]")
 }
 
 impl DirectoryArgs {
@@ -115,7 +127,7 @@ struct UpArgs {
     members: u8,
     #[command(flatten)]
     directory: DirectoryArgs,
-    /// Return once the fleet works; it then runs until `fleet down`
+    /// Return once the fleet works; it then runs until `cargo fleet down`
     #[arg(long)]
     detach: bool,
     /// Don't apply the example agents
@@ -170,6 +182,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Down(directory) => down::down(&directory.layout()?).map(|()| ExitCode::SUCCESS),
         Command::Status { directory, output } => block_on(status::status(&directory.layout()?, output)),
         Command::Binaries { real_node } => binaries(real_node).map(|()| ExitCode::SUCCESS),
+        Command::Stop(args) => block_on(component::change(Action::Stop, args)),
+        Command::Start(args) => block_on(component::change(Action::Start, args)),
         Command::Logs { cluster, component, directory } => {
             logs::logs(&directory.layout()?, &cluster, component).map(|()| ExitCode::SUCCESS)
         }

@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::print;
+use crate::fleet::control::Control;
 use crate::fleet::{Fleet, FleetOptions};
 
 /// What the supervisor of a detached fleet says once the fleet works.
@@ -55,9 +56,10 @@ pub(super) async fn supervise(options: FleetOptions) -> anyhow::Result<ExitCode>
         () = end.wait() => return Ok(ExitCode::FAILURE),
         () = abandoned => return Ok(ExitCode::FAILURE),
     };
+    let control = fleet.control()?;
     print(READY);
     let log = fleet.directory().join("supervisor.log");
-    watch_over(&fleet, &mut end, |line| {
+    watch_over(&fleet, &control, &mut end, |line| {
         let file = OpenOptions::new().create(true).append(true).open(&log);
         file.and_then(|mut file| writeln!(file, "{line}")).ok();
     })
@@ -67,18 +69,26 @@ pub(super) async fn supervise(options: FleetOptions) -> anyhow::Result<ExitCode>
     std::process::exit(0);
 }
 
-/// Returns when the fleet is asked to end; until then tells, once each, which processes have ended by themselves.
-pub(super) async fn watch_over(fleet: &Fleet, end: &mut EndSignals, tell: impl Fn(&str)) {
+/// Returns when the fleet is asked to end; until then lets users stop and start components, and tells, once each,
+/// which have ended by themselves.
+pub(super) async fn watch_over(fleet: &Fleet, control: &Control, end: &mut EndSignals, tell: impl Fn(&str)) {
     let mut told = Vec::new();
     let mut look = tokio::time::interval(LOOK);
+    let mut serving = std::pin::pin!(control.serve(fleet));
     loop {
         tokio::select! {
             () = end.wait() => return,
+            never = &mut serving => match never {},
             _ = look.tick() => {
-                for (cluster, component, tail) in fleet.crashed() {
+                let crashed = fleet.crashed();
+                told.retain(|which| crashed.iter().any(|(cluster, component, _)| *which == (cluster.clone(), *component)));
+                for (cluster, component, tail) in crashed {
                     let which = (cluster, component);
                     if !told.contains(&which) {
-                        tell(&format!("{} of {} has ended; the end of its log:\n{tail}", which.1, which.0));
+                        tell(&format!(
+                            "{1} of {0} has ended: `cargo fleet start {0} {1}` starts it again; the end of its log:\n{tail}",
+                            which.0, which.1
+                        ));
                         told.push(which);
                     }
                 }

@@ -36,6 +36,7 @@ pub(super) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
         () = end.wait() => return Ok(interrupted()),
     };
     let fleet = started?;
+    let control = fleet.control()?;
     let record = fleet.record();
     let showing = async {
         if args.shows_demo() {
@@ -48,7 +49,7 @@ pub(super) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
         shown = showing => shown?,
         () = end.wait() => return Ok(interrupted()),
     }
-    supervise::watch_over(&fleet, &mut end, |line| Progress::Told.line(line)).await;
+    supervise::watch_over(&fleet, &control, &mut end, |line| Progress::Told.line(line)).await;
     Progress::Told.line("Ending the fleet");
     fleet.shut_down().await;
     Ok(ExitCode::SUCCESS)
@@ -122,6 +123,18 @@ fn start_supervisor(launcher: &Path, args: &UpArgs, layout: &Layout) -> anyhow::
         .with_context(|| format!("starting {}", launcher.display()))
 }
 
+/// What a user has to know of the clusters to trust what they see.
+fn simulated(args: &UpArgs) -> String {
+    let (whose, but) = match args.real_node {
+        true => ("of the other members ", " there"),
+        false => ("", ""),
+    };
+    format!(
+        "\nAPI servers, controllers and schedulers are the real ones; nodes and pods {whose}are simulated by KWOK:\n\
+         no container runs{but}, and a pod is Running a moment after it is scheduled."
+    )
+}
+
 /// What to try next.
 fn next(record: &FleetRecord, args: &UpArgs) {
     let Some(hub) = record.clusters.first() else { return };
@@ -136,11 +149,22 @@ fn next(record: &FleetRecord, args: &UpArgs) {
         print(&format!("  {kubectl} scale parallaxagent code-reviewer -n demo --replicas=5"));
         print(&format!("  {kubectl} describe parallaxagent code-reviewer -n demo"));
     }
+    if hub.hub.is_some() && record.clusters.len() > 1 {
+        print(&format!(
+            "  cargo fleet stop hub --dir {directory}     # agents run on; `start hub` brings it back"
+        ));
+    }
     if let Some(member) = record.clusters.get(1) {
         print(&format!(
             "  {kubectl} --kubeconfig {} get nodes,deployments,pods -A",
             member.kubeconfig.display()
         ));
+    }
+    if record.clusters.len() > 1 {
+        print(&simulated(args));
+    }
+    if hub.hub.is_some() {
+        print("The members make missing namespaces (--create-namespaces).");
     }
     print(&format!(
         "\nEverything that runs: {directory}/fleet.json, or cargo fleet status --dir {directory}"

@@ -120,6 +120,7 @@ async fn start_once(
         hub: None,
         member: None,
         processes: Vec::new(),
+        stopped: Vec::new(),
     };
     Ok(ControlPlane { record, ca: files.ca, slots: starting.slots })
 }

@@ -1,5 +1,6 @@
 //! A running fleet: control planes, a hub, members.
 
+pub mod control;
 mod install;
 mod options;
 mod run;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use control::Control;
 pub use options::{FleetOptions, Place};
 use parking_lot::Mutex;
 use rustix::process::Signal;
@@ -56,6 +58,14 @@ impl Fleet {
     /// What `fleet.json` says now.
     pub fn record(&self) -> FleetRecord {
         self.state.lock().record.clone()
+    }
+
+    /// Lets `cargo fleet stop` and `start` find this fleet; they are answered while the result serves.
+    ///
+    /// # Errors
+    /// The socket can't be made.
+    pub fn control(&self) -> anyhow::Result<Control> {
+        Control::bind(&self.layout)
     }
 
     /// The names of all clusters, the hub first.

@@ -122,5 +122,10 @@ pub(super) fn record_processes(record: &mut FleetRecord, slots: &BTreeMap<(Strin
                 })
             })
             .collect();
+        cluster.stopped = slots
+            .iter()
+            .filter(|((name, _), slot)| *name == cluster.name && slot.process.is_none())
+            .map(|((_, component), _)| *component)
+            .collect();
     }
 }

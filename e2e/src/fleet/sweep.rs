@@ -84,7 +84,7 @@ fn acquire(layout: &Layout) -> anyhow::Result<File> {
         let owner = layout.read().ok().flatten().map(|record| record.supervisor);
         if !locked && owner.is_some_and(|owner| owner.is_alive()) {
             bail!(
-                "a fleet runs in {0} already: see `fleet status --dir {0}`, or end it with `fleet down --dir {0}`",
+                "a fleet runs in {0} already: see `cargo fleet status --dir {0}`, or end it with `cargo fleet down --dir {0}`",
                 root.display()
             );
         }
