@@ -21,6 +21,7 @@ mod prune_guard;
 mod restarts;
 mod second_hub;
 mod stand_in;
+mod start_page;
 mod surfaces;
 mod versions;
 mod world;
