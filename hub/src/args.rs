@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 use parallax_crds::ClusterName;
 use parallax_crds::labels::SYSTEM_NAMESPACE;
 use parallax_platform::{KubeArgs, ListenArgs, LogArgs, Threads, run_command, run_service};
@@ -68,7 +68,7 @@ struct RunArgs {
     /// Tag of the images of built-in agent types
     #[arg(long, env = "PARALLAX_IMAGE_TAG", default_value = env!("CARGO_PKG_VERSION"), value_name = "TAG")]
     image_tag: String,
-    /// How long the certificates are valid that the hub issues, such as 24h
+    /// How long the certificates are valid that the hub issues, such as 24h or 90d; 1m to 90d
     #[arg(long, env = "PARALLAX_CERTIFICATE_VALIDITY", default_value = "24h", value_name = "DURATION", value_parser = certificate_validity)]
     certificate_validity: Duration,
     /// Hold the deletion of many agents at once for an administrator's approval, too
@@ -155,16 +155,28 @@ fn token_life(text: &str) -> Result<Duration, String> {
     within(text, Duration::from_secs(1), Duration::from_secs(3600))
 }
 
-/// A duration such as "90s", "30m" or "24h", within bounds.
+/// A duration such as "90s", "30m", "24h" or "90d", within bounds.
 fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let duration: SignedDuration =
-        text.parse().map_err(|_| "give a duration such as 90s, 30m or 24h".to_owned())?;
+    let unclear = |_| "give a duration such as 90s, 30m, 24h or 90d".to_owned();
+    let span: Span = text.parse().map_err(unclear)?;
+    // A day of a validity is 24 hours, whatever a clock on a wall does.
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(unclear)?;
     let duration =
         Duration::try_from(duration).map_err(|_| "give a duration that isn't negative".to_owned())?;
     if (least..=most).contains(&duration) {
         Ok(duration)
     } else {
-        Err(format!("give a duration from {} s to {} s", least.as_secs(), most.as_secs()))
+        Err(format!("give a duration from {} to {}", said(least), said(most)))
+    }
+}
+
+/// In the largest unit that leaves nothing over.
+fn said(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        seconds if seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
+        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
     }
 }
 
@@ -199,6 +211,23 @@ mod tests {
         assert_eq!(token_life("90s"), Ok(Duration::from_secs(90)));
         for bad in ["61m", "0s", "-1m", "soon", ""] {
             assert!(token_life(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_validity_may_be_given_in_days() {
+        let day = Duration::from_secs(24 * 3600);
+        for (text, duration) in
+            [("90d", 90 * day), ("24h", day), ("1d 12h", day + day / 2), ("60s", day / 1440)]
+        {
+            assert_eq!(certificate_validity(text), Ok(duration), "{text}");
+        }
+        let refusal = "give a duration from 1m to 90d".to_owned();
+        for bad in ["91d", "59s", "0d"] {
+            assert_eq!(certificate_validity(bad), Err(refusal.clone()), "{bad}");
+        }
+        for bad in ["30", "1y", "1mo", "d", "soon"] {
+            assert!(certificate_validity(bad).is_err_and(|said| said.contains("90d")), "{bad}");
         }
     }
 

@@ -7,14 +7,14 @@ use clap::Parser;
 use parallax_crds::labels::SYSTEM_NAMESPACE;
 use parallax_platform::{KubeArgs, ListenArgs, LogArgs, Threads, run_command, run_service};
 
-use crate::run;
+use crate::{hub_address, run};
 
 /// The member of a Parallax fleet: runs in each cluster what the hub assigns to it.
 #[derive(Debug, Parser)]
 #[command(name = "parallax-member", version, about)]
 pub struct Args {
     /// Where the hub listens for members
-    #[arg(long, env = "PARALLAX_HUB", value_name = "HOST:PORT")]
+    #[arg(long, env = "PARALLAX_HUB", value_name = "HOST:PORT", value_parser = hub_address::parse)]
     hub: String,
     /// File that holds the join token; needed until the cluster is enrolled
     #[arg(long, env = "PARALLAX_JOIN_TOKEN_FILE", value_name = "PATH")]
@@ -85,5 +85,6 @@ mod tests {
     #[test]
     fn the_hub_must_be_named() {
         assert!(Args::try_parse_from(["parallax-member", "--hub", "hub:8443"]).is_ok());
+        assert!(Args::try_parse_from(["parallax-member", "--hub", "hub"]).is_err());
     }
 }

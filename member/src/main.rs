@@ -7,6 +7,7 @@ mod credentials;
 mod enroll;
 mod error;
 mod failure;
+mod hub_address;
 mod identity;
 mod link;
 mod metrics;
