@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::build::{CREDENTIALS_STAMP, SPEC_HASH};
 use crate::quantity;
 
 /// The first field that differs.
@@ -12,6 +13,17 @@ use crate::quantity;
 pub struct Difference {
     /// Its path, "spec.template.spec.containers[agent].image".
     pub path: String,
+}
+
+impl Difference {
+    /// Whether somebody else must have changed the live object. Not so where the order itself may have changed: its
+    /// hash, its replicas, or the value of a key that it names.
+    #[must_use]
+    pub fn is_drift(&self) -> bool {
+        let by_order =
+            [SPEC_HASH, CREDENTIALS_STAMP].iter().any(|annotation| self.path.ends_with(annotation));
+        !by_order && self.path != "spec.replicas"
+    }
 }
 
 impl fmt::Display for Difference {

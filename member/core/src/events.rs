@@ -27,9 +27,17 @@ pub fn transition(old: Option<&AgentReport>, new: &AgentReport, sync: Option<&Sy
         && (old.phase != Phase::Running || old.hash != new.hash)
         && new.reason.is_empty()
     {
-        return event(false, "RolledOut", format!("{} of {} replicas are ready", new.ready, new.desired));
+        return event(false, "RolledOut", rolled_out(new));
     }
     None
+}
+
+fn rolled_out(report: &AgentReport) -> String {
+    match (report.ready, report.desired) {
+        (_, 0) => "no replicas are wanted".to_owned(),
+        (1, 1) => "1 of 1 replica is ready".to_owned(),
+        (ready, desired) => format!("{ready} of {desired} replicas are ready"),
+    }
 }
 
 /// Pods fail, and none that is wanted is ready. While those of an earlier template serve, the agent hasn't failed, but
@@ -90,6 +98,10 @@ mod tests {
             told(&pending, &running),
             Some((false, "RolledOut".into(), "2 of 2 replicas are ready".into()))
         );
+        for (ready, desired, text) in [(1, 1, "1 of 1 replica is ready"), (3, 0, "no replicas are wanted")] {
+            let running = AgentReport { ready, desired, ..running.clone() };
+            assert_eq!(told(&pending, &running), Some((false, "RolledOut".into(), text.into())));
+        }
         assert_eq!(told(&pending, &failed), Some((true, "PodFailed".into(), "ImagePullBackOff: why".into())));
         let taken = Sync::blocked(Cause::NameConflict, "why");
         assert_eq!(told_of(&pending, &conflict, &taken), Some((true, "NameConflict".into(), "why".into())));

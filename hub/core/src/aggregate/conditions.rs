@@ -79,11 +79,7 @@ impl Facts<'_> {
             Movement::Settled if self.desired == 0 => {
                 saying(Some(true), "NoReplicasWanted", "spec.replicas is 0")
             }
-            Movement::Settled => saying(
-                Some(true),
-                "AllReplicasReady",
-                format!("{} of {} replicas are ready", self.ready, self.desired),
-            ),
+            Movement::Settled => saying(Some(true), "AllReplicasReady", are_ready(self.ready, self.desired)),
             Movement::Unreachable => saying(None, UNREACHABLE, self.lost_sessions()),
             Movement::Moving | Movement::AllFailed | Movement::DeadlineOver => self.shortfall(placed),
         }
@@ -208,9 +204,8 @@ impl Facts<'_> {
                     Some(true),
                     PROGRESS,
                     format!(
-                        "{} of {} replicas are ready at the current generation{}",
-                        self.ready,
-                        self.desired,
+                        "{} at the current generation{}",
+                        are_ready(self.ready, self.desired),
                         self.meanwhile()
                     ),
                 )
@@ -243,8 +238,7 @@ impl Facts<'_> {
         match self.movement {
             _ if self.input.deleting => saying(Some(false), TERMINATING, "the agent is being deleted"),
             Movement::AllFailed | Movement::DeadlineOver => {
-                let missing =
-                    format!("{} of {} replicas are ready{}", self.ready, self.desired, self.meanwhile());
+                let missing = format!("{}{}", are_ready(self.ready, self.desired), self.meanwhile());
                 let message = if ready.2.is_empty() { missing } else { format!("{missing}; {}", ready.2) };
                 (Some(true), ready.1, message)
             }
@@ -286,7 +280,7 @@ fn complaint<'a>(row: &Row<'a>) -> (&'a str, String) {
     let (reason, otherwise) = match row.unsynced {
         Some(Unsynced::Suspended) => (SUSPENDED, NO_ORDERS.to_owned()),
         Some(Unsynced::Dispatching) => ("Dispatching", "the current order is on its way".to_owned()),
-        _ => (PROGRESS, format!("{} of {} replicas are ready", row.ready, row.wanted.unwrap_or(0))),
+        _ => (PROGRESS, are_ready(row.ready, row.wanted.unwrap_or(0))),
     };
     let reason = if row.reason.is_empty() { reason } else { row.reason };
     (reason, about(row.name, if row.message.trim().is_empty() { &otherwise } else { row.message }))
@@ -298,4 +292,9 @@ fn about(cluster: &str, message: &str) -> String {
 
 fn have(some: usize, all: usize) -> String {
     format!("{some} of {all} {} persisted", if all == 1 { "cluster has" } else { "clusters have" })
+}
+
+fn are_ready(ready: i32, desired: i32) -> String {
+    let are = if desired == 1 { "replica is" } else { "replicas are" };
+    format!("{ready} of {desired} {are} ready")
 }

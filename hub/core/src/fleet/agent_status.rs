@@ -9,7 +9,7 @@ use super::agent::{Agent, Life, Record, Row, Tiding, Untold, version};
 use super::settling::replace;
 use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, Timer, WriteOutcome};
 use crate::aggregate::{
-    AggregateInput, ClusterInput, MAX_ROWS, PLACED, Significance, Word, aggregate, significance,
+    AggregateInput, ClusterInput, MAX_ROWS, PLACED, READY, Significance, Word, aggregate, significance,
 };
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::Explanation;
@@ -265,10 +265,12 @@ fn transitions(
     let phase = before.and_then(|s| s.phase);
     if after.phase != phase {
         let summary = after.replica_summary.clone().unwrap_or_default();
-        let ready = condition(after, crate::aggregate::READY).map(|(_, message)| message).unwrap_or_default();
+        let (ready, message) = condition(after, READY).unwrap_or_default();
+        let is_ready = ready == "True";
         match after.phase {
+            Some(Phase::Running) if is_ready => tell(false, "Running", message),
             Some(Phase::Running) => tell(false, "Running", format!("{summary} replicas are ready")),
-            Some(Phase::Failed) => tell(true, "Failed", ready),
+            Some(Phase::Failed) => tell(true, "Failed", message),
             _ => {}
         }
     }

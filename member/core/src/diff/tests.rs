@@ -30,6 +30,15 @@ fn a_changed_field_is_named() {
 }
 
 #[test]
+fn only_what_no_order_can_have_changed_is_drift() {
+    let deployment = |hash: &str, replicas: i32, image: &str| json!({"metadata": {"annotations": {SPEC_HASH: hash}}, "spec": {"replicas": replicas, "template": {"spec": {"containers": [{"name": "agent", "image": image}]}}}});
+    let is_drift = |desired: Value| difference(&desired, &deployment("a", 1, "a:1")).unwrap().is_drift();
+    assert!(!is_drift(deployment("b", 1, "a:2")), "a new image comes with a new hash");
+    assert!(!is_drift(deployment("a", 5, "a:1")), "scaled");
+    assert!(is_drift(deployment("a", 1, "a:2")));
+}
+
+#[test]
 fn quantities_are_compared_by_value_and_only_quantities() {
     let of = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}}});
     assert_eq!(path(&of("1000m"), &of("1")), "");

@@ -85,7 +85,11 @@ impl Agents {
         if self.stubborn.is(kind, key, &desired, &json) {
             return Ok(Made::Right { written: false });
         }
-        tracing::info!(kind = kind.name(), agent = %key, difference = %found, "bringing back what is ordered");
+        if found.is_drift() {
+            tracing::info!(kind = kind.name(), agent = %key, difference = %found, "bringing back what is ordered");
+        } else {
+            tracing::info!(kind = kind.name(), agent = %key, difference = %found, "applying what is ordered now");
+        }
         let wanted = desired.clone();
         desired["metadata"]["uid"] = live.uid().into();
         self.write(kind, key, &desired, Force::Yes).await?;

@@ -313,7 +313,7 @@ fn an_update_that_does_not_get_through_is_running_and_degraded_past_the_deadline
         (
             "True",
             "ImagePullBackOff",
-            "0 of 1 replicas are ready, while earlier ones serve; a: about ImagePullBackOff"
+            "0 of 1 replica is ready, while earlier ones serve; a: about ImagePullBackOff"
         )
     );
 }

@@ -287,6 +287,22 @@ fn an_agent_that_nobody_can_take_says_so_once() {
 }
 
 #[test]
+fn that_an_agent_runs_is_told_in_a_sentence() {
+    let mut world = World::with(&["a"]);
+    for (name, replicas, said) in [
+        ("none", 0, "spec.replicas is 0"),
+        ("one", 1, "1 of 1 replica is ready"),
+        ("two", 2, "2 of 2 replicas are ready"),
+    ] {
+        world.log.clear();
+        world.apply(name, |spec| spec.replicas = replicas);
+        world.pass(10);
+        let running = |e: &Effect| matches!(e, Effect::Event { reason, message, .. } if reason == "Running" && message == said);
+        assert_eq!(world.count(running), 1, "{name}: {:#?}", world.log);
+    }
+}
+
+#[test]
 fn a_name_that_no_cluster_has_is_told_of_once() {
     let mut world = World::with(&["a"]);
     world.log.clear();
