@@ -32,6 +32,7 @@ impl World {
                     self.to_hub.clear();
                     self.to_member.clear();
                     self.session = None;
+                    self.synced = false;
                 }
                 MemberAction::Connected(_) => {}
                 MemberAction::Refused { reason, message } => panic!("{reason}: {message}"),
