@@ -4,6 +4,7 @@ mod credentials;
 mod health;
 mod placement;
 mod runtime;
+mod scaling;
 mod status;
 
 use kube::{CustomResource, KubeSchema};
@@ -15,6 +16,7 @@ pub use credentials::{Credentials, KeyReference, Rotation, native_variable};
 pub use health::HealthCheck;
 pub use placement::{ClusterWeight, Division, DivisionMode, Placement, Strategy};
 pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PullPolicy, Resources};
+pub use scaling::{Bounds, Scaling, ScalingTargets};
 pub use status::{
     ClusterRow, ClusterSummary, Freshness, ParallaxAgentStatus, Phase, PlacementDecision, PlacementTarget,
 };
@@ -90,6 +92,9 @@ pub struct ParallaxAgentSpec {
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 10_000))]
     pub replicas: i32,
+    /// Lets the load choose the number of replicas; `replicas` is then where it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
     /// Zero replicas everywhere; the placement is kept.
     #[serde(default)]
     pub suspend: bool,

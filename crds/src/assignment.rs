@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{AgentRuntime, Phase};
+use crate::agent::{AgentRuntime, Bounds, Phase, ScalingTargets};
 use crate::schema;
 
 /// What the hub ordered. Complete: the member needs nothing else to run the agent.
@@ -22,7 +22,7 @@ use crate::schema;
         .message("metadata.name: an assignment has its agent's name"),
     printcolumn(name = "TYPE", type_ = "string", json_path = ".spec.template.type"),
     printcolumn(name = "PHASE", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "DESIRED", type_ = "integer", json_path = ".spec.replicas"),
+    printcolumn(name = "DESIRED", type_ = "integer", json_path = ".status.desiredReplicas"),
     printcolumn(name = "READY", type_ = "integer", json_path = ".status.readyReplicas"),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -39,6 +39,9 @@ pub struct AgentAssignmentSpec {
     /// How many replicas this cluster runs.
     #[schemars(range(min = 0))]
     pub replicas: i32,
+    /// Between how many replicas the load chooses; absent: `replicas` it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
     /// The agent's resolved spec.
     pub template: AgentTemplate,
 }
@@ -68,6 +71,9 @@ pub struct AgentTemplate {
     /// The image, always set.
     #[schemars(length(min = 1, max = 512), regex(pattern = schema::IMAGE))]
     pub image: String,
+    /// What the load is measured by, where there are bounds; absent: nothing.
+    #[serde(default, skip_serializing_if = "ScalingTargets::is_empty")]
+    pub scaling: ScalingTargets,
 }
 
 /// The local truth.
@@ -77,6 +83,10 @@ pub struct AgentAssignmentStatus {
     /// The phase of the agent in this cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
+    /// Replicas that are wanted: the order's, or what load has chosen.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub desired_replicas: i32,
     /// Pods that exist.
     #[serde(default)]
     #[schemars(range(min = 0))]

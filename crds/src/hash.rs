@@ -109,6 +109,7 @@ mod tests {
                 ..AgentRuntime::default()
             },
             image: "ghcr.io/parallax/agent-claude:0.1.0".to_owned(),
+            ..AgentTemplate::default()
         };
         assert_eq!(SpecHash::of(&template).unwrap().to_string(), "dde846be99c529772156a2864a2b3975");
     }

@@ -3,9 +3,32 @@
 
 use bytes::Bytes;
 
-use crate::agent::Phase;
+use crate::agent::{Bounds, Phase};
 use crate::hash::SpecHash;
 use crate::names::AgentRef;
+
+/// How many replicas a cluster is ordered to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Scale {
+    /// So many; where there are bounds, that is where the count starts.
+    pub replicas: i32,
+    /// Between these the cluster's autoscaler chooses; none: nobody does.
+    pub bounds: Option<Bounds>,
+}
+
+impl Scale {
+    /// So many replicas, whatever the load.
+    #[must_use]
+    pub fn fixed(replicas: i32) -> Self {
+        Self { replicas, bounds: None }
+    }
+
+    /// Replicas that are wanted, where an autoscaler is said to have chosen `chosen`.
+    #[must_use]
+    pub fn with(&self, chosen: Option<i32>) -> i32 {
+        self.bounds.zip(chosen).map_or(self.replicas, |(bounds, chosen)| bounds.clamp(chosen))
+    }
+}
 
 /// An order to run an agent in one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +38,7 @@ pub struct Order {
     /// The hash of the template.
     pub hash: SpecHash,
     /// How many replicas.
-    pub replicas: i32,
+    pub scale: Scale,
     /// An `AgentTemplate` as JSON, shared by every cluster that it goes to.
     pub template: Bytes,
     /// W3C traceparent of the change.
@@ -30,7 +53,7 @@ pub struct Held {
     /// The hash of the template that it has persisted.
     pub hash: SpecHash,
     /// The replicas that it has persisted.
-    pub replicas: i32,
+    pub scale: Scale,
     /// A removal has begun.
     pub removing: bool,
 }
@@ -76,6 +99,8 @@ pub struct AgentReport {
     pub phase: Phase,
     /// Replicas of the order that it runs.
     pub desired: i32,
+    /// What the cluster's autoscaler has made of them; none: there is none, or it has yet to begin.
+    pub chosen: Option<i32>,
     /// Pods that exist.
     pub replicas: i32,
     /// Of these, ready and of `hash`.

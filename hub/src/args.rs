@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use jiff::{Span, SpanRelativeTo};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use parallax_crds::ClusterName;
 use parallax_crds::labels::SYSTEM_NAMESPACE;
+use parallax_hub_core::resolve::FleetDefaults;
 use parallax_platform::{KubeArgs, ListenArgs, LogArgs, Threads, run_command, run_service};
 use parallax_proto::identity::TrustDomain;
 
@@ -68,6 +70,12 @@ struct RunArgs {
     /// Tag of the images of built-in agent types
     #[arg(long, env = "PARALLAX_IMAGE_TAG", default_value = env!("CARGO_PKG_VERSION"), value_name = "TAG")]
     image_tag: String,
+    /// CPU that an agent requests when its load is measured by CPU and it says nothing itself
+    #[arg(long, env = "PARALLAX_DEFAULT_CPU_REQUEST", default_value = "100m", value_name = "QUANTITY", value_parser = quantity)]
+    default_cpu_request: Quantity,
+    /// Memory that an agent requests when its load is measured by memory and it says nothing itself
+    #[arg(long, env = "PARALLAX_DEFAULT_MEMORY_REQUEST", default_value = "256Mi", value_name = "QUANTITY", value_parser = quantity)]
+    default_memory_request: Quantity,
     /// How long the certificates are valid that the hub issues, such as 24h or 90d; 1m to 90d
     #[arg(long, env = "PARALLAX_CERTIFICATE_VALIDITY", default_value = "24h", value_name = "DURATION", value_parser = certificate_validity)]
     certificate_validity: Duration,
@@ -115,6 +123,8 @@ impl RunArgs {
             port,
             image_prefix,
             image_tag,
+            default_cpu_request: cpu_request,
+            default_memory_request: memory_request,
             certificate_validity,
             hold_mass_deletions,
         } = self;
@@ -128,8 +138,7 @@ impl RunArgs {
             http_port: port,
             metrics_port,
             addresses_file,
-            image_prefix,
-            image_tag,
+            defaults: FleetDefaults { image_prefix, image_tag, cpu_request, memory_request },
             certificate_validity,
             hold_mass_deletions,
         };
@@ -177,6 +186,18 @@ fn said(duration: Duration) -> String {
         seconds if seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
         seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
         seconds => format!("{seconds}s"),
+    }
+}
+
+/// An amount above zero, as Kubernetes writes them: 100m, 0.5, 256Mi.
+fn quantity(text: &str) -> Result<Quantity, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    let amount = number.parse::<f64>().is_ok_and(|amount| amount > 0.0);
+    if amount && matches!(suffix, "" | "m" | "k" | "M" | "G" | "T" | "Ki" | "Mi" | "Gi" | "Ti") {
+        Ok(Quantity(text.to_owned()))
+    } else {
+        Err("give an amount above zero such as 100m, 0.5 or 256Mi".to_owned())
     }
 }
 
@@ -228,6 +249,16 @@ mod tests {
         }
         for bad in ["30", "1y", "1mo", "d", "soon"] {
             assert!(certificate_validity(bad).is_err_and(|said| said.contains("90d")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_default_request_is_an_amount() {
+        for good in ["100m", "0.5", "2", "256Mi", "1G"] {
+            assert_eq!(quantity(good), Ok(Quantity(good.to_owned())));
+        }
+        for bad in ["", "0", "-1", "much", "1.2.3", "100mm", "m", "."] {
+            assert!(quantity(bad).is_err(), "{bad}");
         }
     }
 

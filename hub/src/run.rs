@@ -14,6 +14,7 @@ use kube::{Api, Client};
 use parallax_crds::labels::HUB_MANAGER;
 use parallax_crds::{MemberCluster, ParallaxAgent};
 use parallax_hub_core::fleet::{Config, Fleet, Input};
+use parallax_hub_core::resolve::FleetDefaults;
 use parallax_hub_core::tombstones::Tombstone;
 use parallax_platform::readiness::Check;
 use parallax_platform::{
@@ -65,8 +66,7 @@ pub struct Settings {
     pub http_port: u16,
     pub metrics_port: u16,
     pub addresses_file: Option<PathBuf>,
-    pub image_prefix: String,
-    pub image_tag: String,
+    pub defaults: FleetDefaults,
     pub certificate_validity: Duration,
     pub hold_mass_deletions: bool,
 }
@@ -275,12 +275,11 @@ impl Hub {
         answers: mpsc::Sender<Input>,
         writes: TaskTracker,
     ) -> Brain {
-        let Settings { namespace, image_prefix, image_tag, hold_mass_deletions, .. } = &self.settings;
+        let Settings { namespace, defaults, hold_mass_deletions, .. } = &self.settings;
         let config = Config {
             hub_uid: state.uid.clone(),
             epoch: state.epoch,
-            image_prefix: image_prefix.clone(),
-            image_tag: image_tag.clone(),
+            defaults: defaults.clone(),
             hold_mass_deletions: *hold_mass_deletions,
             max_resyncs: MAX_RESYNCS,
         };

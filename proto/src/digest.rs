@@ -5,6 +5,8 @@
 //! tell honest differences, not withstand somebody who chooses entries to make sums collide: a member that lies
 //! about what it holds harms nobody but its own cluster.
 
+use parallax_crds::agent::Bounds;
+use parallax_crds::link::Scale;
 use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, Incarnation, SpecHash};
 use sha2::{Digest, Sha256};
@@ -19,7 +21,7 @@ pub struct Entry<'a> {
     /// The hash of its template.
     pub hash: SpecHash,
     /// Its replicas.
-    pub replicas: i32,
+    pub scale: Scale,
     /// It isn't as it was ordered: it is being removed, or changes still. No set that a hub wants has such entries.
     pub unsettled: bool,
 }
@@ -27,8 +29,8 @@ pub struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// An assignment that is exactly as ordered.
     #[must_use]
-    pub fn settled(agent: &'a AgentRef, hash: SpecHash, replicas: i32) -> Self {
-        Self { key: &agent.key, incarnation: &agent.incarnation, hash, replicas, unsettled: false }
+    pub fn settled(agent: &'a AgentRef, hash: SpecHash, scale: Scale) -> Self {
+        Self { key: &agent.key, incarnation: &agent.incarnation, hash, scale, unsettled: false }
     }
 
     fn hashed(&self) -> u128 {
@@ -38,7 +40,11 @@ impl<'a> Entry<'a> {
             sha.update(text);
         }
         sha.update(self.hash.as_bytes());
-        sha.update(self.replicas.to_be_bytes());
+        sha.update(self.scale.replicas.to_be_bytes());
+        // Without bounds nothing is added, as by the versions that know none.
+        if let Some(Bounds { min, max, start }) = self.scale.bounds {
+            [min, max, start].iter().for_each(|bound| sha.update(bound.to_be_bytes()));
+        }
         sha.update([u8::from(self.unsettled)]);
         let mut first = [0; 16];
         first.copy_from_slice(&sha.finalize()[..16]);
@@ -108,13 +114,20 @@ mod tests {
             digest.add(&entry);
             digest
         };
-        let reference = of(Entry::settled(&base, hash(1), 1));
+        let one = Scale::fixed(1);
+        let reference = of(Entry::settled(&base, hash(1), one));
         for other in &others {
-            assert_ne!(of(Entry::settled(other, hash(1), 1)), reference);
+            assert_ne!(of(Entry::settled(other, hash(1), one)), reference);
         }
-        assert_ne!(of(Entry::settled(&base, hash(2), 1)), reference);
-        assert_ne!(of(Entry::settled(&base, hash(1), 2)), reference);
-        assert_ne!(of(Entry { unsettled: true, ..Entry::settled(&base, hash(1), 1) }), reference);
+        assert_ne!(of(Entry::settled(&base, hash(2), one)), reference);
+        assert_ne!(of(Entry::settled(&base, hash(1), Scale::fixed(2))), reference);
+        assert_ne!(of(Entry { unsettled: true, ..Entry::settled(&base, hash(1), one) }), reference);
+        let bounded = |min, max, start| {
+            let bounds = Some(Bounds { min, max, start });
+            of(Entry::settled(&base, hash(1), Scale { replicas: 1, bounds }))
+        };
+        let all = [reference, bounded(1, 2, 1), bounded(0, 2, 1), bounded(1, 3, 1), bounded(1, 2, 3)];
+        assert!((1..all.len()).all(|i| !all[..i].contains(&all[i])));
         assert_eq!(SetDigest::from_parts(reference.count(), &reference.bytes()), Some(reference));
         assert_eq!(SetDigest::from_parts(1, &[1, 2]), None);
     }
@@ -127,7 +140,7 @@ mod tests {
             let agents: Vec<_> = names.iter().map(|n| agent("ns", n, "i")).collect();
             let mut one = SetDigest::default();
             for a in &agents {
-                one.add(&Entry::settled(a, hash(7), 2));
+                one.add(&Entry::settled(a, hash(7), Scale::fixed(2)));
             }
             let len = names.len().max(1);
             if !names.is_empty() {
@@ -135,11 +148,11 @@ mod tests {
             }
             let passing = agent("ns", &extra, "i");
             let mut two = SetDigest::default();
-            two.add(&Entry::settled(&passing, hash(7), 2));
+            two.add(&Entry::settled(&passing, hash(7), Scale::fixed(2)));
             for n in &names {
-                two.add(&Entry::settled(&agent("ns", n, "i"), hash(7), 2));
+                two.add(&Entry::settled(&agent("ns", n, "i"), hash(7), Scale::fixed(2)));
             }
-            two.remove(&Entry::settled(&passing, hash(7), 2));
+            two.remove(&Entry::settled(&passing, hash(7), Scale::fixed(2)));
             prop_assert_eq!(one, two);
         }
     }

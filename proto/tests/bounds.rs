@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use parallax_crds::link::{AgentReport, CredentialsReport, Held, MemberEvent, Order, OrderResult, Outcome};
+use parallax_crds::link::{
+    AgentReport, CredentialsReport, Held, MemberEvent, Order, OrderResult, Outcome, Scale,
+};
 use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, ClusterName, Incarnation, Phase, SpecHash};
 use parallax_proto::session::limits::{AUDIT, EVENTS, FRAME_BYTES, ORDER_BYTES};
@@ -30,14 +32,19 @@ fn order(n: usize, bytes: usize) -> Order {
     Order {
         agent: agent(n),
         hash: SpecHash::from_bytes(&[1; 16]).unwrap(),
-        replicas: 1,
+        scale: Scale::fixed(1),
         template: vec![b'x'; bytes].into(),
         traceparent: None,
     }
 }
 
 fn held(n: usize) -> Held {
-    Held { agent: agent(n), hash: SpecHash::from_bytes(&[1; 16]).unwrap(), replicas: 1, removing: false }
+    Held {
+        agent: agent(n),
+        hash: SpecHash::from_bytes(&[1; 16]).unwrap(),
+        scale: Scale::fixed(1),
+        removing: false,
+    }
 }
 
 fn report(n: usize, ready: i32) -> AgentReport {
@@ -46,6 +53,7 @@ fn report(n: usize, ready: i32) -> AgentReport {
         hash: Some(SpecHash::from_bytes(&[1; 16]).unwrap()),
         phase: Phase::Running,
         desired: 1,
+        chosen: None,
         replicas: 1,
         ready,
         serving: ready,

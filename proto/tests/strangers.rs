@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use parallax_crds::link::{Held, Order, OrderResult, Outcome};
+use parallax_crds::link::{Held, Order, OrderResult, Outcome, Scale};
 use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, ClusterName, Incarnation, SpecHash};
 use parallax_proto::session::{
@@ -31,7 +31,7 @@ fn order(name: &str) -> Order {
     Order {
         agent: agent(name),
         hash: SpecHash::from_bytes(&[1; 16]).unwrap(),
-        replicas: 1,
+        scale: Scale::fixed(1),
         template: vec![b'x'].into(),
         traceparent: None,
     }
@@ -114,6 +114,7 @@ fn upsert(name: &str) -> v1::Upsert {
         replicas: 1,
         template: vec![b'x'].into(),
         trace: None,
+        bounds: None,
     }
 }
 
@@ -206,7 +207,7 @@ fn another_hub_begins_its_own_epochs_and_removes_nothing_it_does_not_know() {
     let held = Held {
         agent: agent("a"),
         hash: SpecHash::from_bytes(&[1; 16]).unwrap(),
-        replicas: 1,
+        scale: Scale::fixed(1),
         removing: false,
     };
     member.hold(held.clone());

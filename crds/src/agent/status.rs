@@ -159,6 +159,10 @@ pub struct ClusterRow {
     pub name: String,
     /// The phase there, last known.
     pub phase: Phase,
+    /// Where load chooses the number of replicas: what it has chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub desired_replicas: Option<i32>,
     /// Pods that exist there.
     #[schemars(range(min = 0))]
     pub replicas: i32,

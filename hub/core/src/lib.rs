@@ -10,5 +10,6 @@ pub mod phase;
 pub mod placement;
 pub mod prune;
 pub mod resolve;
+pub mod scaling;
 pub mod tombstones;
 pub mod writes;

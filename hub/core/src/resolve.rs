@@ -1,16 +1,21 @@
 //! An agent's spec with everything pinned: what its clusters are sent.
 
 use bytes::Bytes;
-use parallax_crds::agent::BUILT_IN_TYPES;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use parallax_crds::agent::{AgentRuntime, BUILT_IN_TYPES, ScalingTargets};
 use parallax_crds::{AgentTemplate, ParallaxAgentSpec, SpecHash};
 
 /// What the fleet's administrator has decided for agents that don't say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FleetDefaults {
     /// The registry and path before `/agent-<type>`, without a slash at its end.
     pub image_prefix: String,
     /// The tag of the default images.
     pub image_tag: String,
+    /// What an agent requests whose load is measured by CPU, where it says nothing itself.
+    pub cpu_request: Quantity,
+    /// As `cpu_request`, of memory.
+    pub memory_request: Quantity,
 }
 
 /// A resolved spec, ready to be sent.
@@ -47,7 +52,7 @@ pub enum ResolveError {
 /// [`ResolveError::NoImage`] where the type isn't built in and `image` is absent (the CRD refuses that too).
 pub fn resolve(spec: &ParallaxAgentSpec, defaults: &FleetDefaults) -> Result<Resolved, ResolveError> {
     // Taken apart without `..`: a new field must be decided on here.
-    let ParallaxAgentSpec { runtime, image, replicas: _, suspend: _, placement: _ } = spec;
+    let ParallaxAgentSpec { runtime, image, replicas: _, scaling, suspend: _, placement: _ } = spec;
     let agent_type = &runtime.agent_type;
     let image = match image {
         Some(image) => image.clone(),
@@ -58,11 +63,36 @@ pub fn resolve(spec: &ParallaxAgentSpec, defaults: &FleetDefaults) -> Result<Res
             return Err(ResolveError::NoImage { agent_type: agent_type.clone() });
         }
     };
-    let template = AgentTemplate { runtime: runtime.clone(), image };
+    // Bounds are the cluster's, like replicas.
+    let scaling = scaling.map(|scaling| scaling.targets).unwrap_or_default();
+    let runtime = with_requests(runtime.clone(), scaling, defaults);
+    let template = AgentTemplate { runtime, image, scaling };
     let canonical = serde_json::to_value(&template)?;
     let hash = SpecHash::of(&canonical)?;
     let json = Bytes::from(serde_json::to_vec(&canonical)?);
     Ok(Resolved { template, hash, json })
+}
+
+/// A share of a request needs one. (A limit without a request is one, to Kubernetes.)
+fn with_requests(
+    mut runtime: AgentRuntime,
+    scaling: ScalingTargets,
+    defaults: &FleetDefaults,
+) -> AgentRuntime {
+    let ScalingTargets { target_cpu_utilization, target_memory_utilization } = scaling;
+    for (target, resource, default) in [
+        (target_cpu_utilization, "cpu", &defaults.cpu_request),
+        (target_memory_utilization, "memory", &defaults.memory_request),
+    ] {
+        let given = runtime.resources.as_ref();
+        if target.is_some()
+            && given.is_none_or(|r| !r.requests.contains_key(resource) && !r.limits.contains_key(resource))
+        {
+            let requests = &mut runtime.resources.get_or_insert_default().requests;
+            requests.insert(resource.to_owned(), default.clone());
+        }
+    }
+    runtime
 }
 
 #[cfg(test)]
@@ -78,7 +108,12 @@ mod tests {
     }
 
     fn defaults() -> FleetDefaults {
-        FleetDefaults { image_prefix: "registry.example/parallax".into(), image_tag: "1.2.3".into() }
+        FleetDefaults {
+            image_prefix: "registry.example/parallax".into(),
+            image_tag: "1.2.3".into(),
+            cpu_request: Quantity("100m".into()),
+            memory_request: Quantity("256Mi".into()),
+        }
     }
 
     #[test]
@@ -115,6 +150,35 @@ mod tests {
         moved.placement = Some(Placement { strategy: Strategy::Replicate, ..Placement::default() });
         let hash = |spec: &ParallaxAgentSpec| resolve(spec, &defaults()).unwrap().hash;
         assert_eq!(hash(&plain), hash(&moved));
+    }
+
+    #[test]
+    fn bounds_change_no_pod_and_targets_do_not_either_where_requests_are_given() {
+        let of = |scaling: serde_json::Value| {
+            let requests = json!({ "cpu": "50m" });
+            let json = json!({ "type": "claude", "resources": { "requests": requests }, "scaling": scaling });
+            resolve(&spec(json), &defaults()).unwrap()
+        };
+        let plain = of(json!(null));
+        assert_eq!(of(json!({ "minReplicas": 2, "maxReplicas": 9 })).hash, plain.hash);
+        let scaled = of(json!({ "targetCPUUtilization": 70 }));
+        assert_ne!(scaled.hash, plain.hash);
+        assert_eq!(scaled.template.runtime, plain.template.runtime);
+    }
+
+    #[test]
+    fn a_target_that_nothing_is_requested_for_gets_the_fleets_default() {
+        let requests = |resources: serde_json::Value, scaling: serde_json::Value| {
+            let json = json!({ "type": "claude", "resources": resources, "scaling": scaling });
+            let resolved = resolve(&spec(json), &defaults()).unwrap();
+            json!(resolved.template.runtime.resources.unwrap_or_default().requests)
+        };
+        let both = json!({ "targetCPUUtilization": 70, "targetMemoryUtilization": 80 });
+        assert_eq!(requests(json!(null), both.clone()), json!({ "cpu": "100m", "memory": "256Mi" }));
+        assert_eq!(requests(json!(null), json!({ "targetCPUUtilization": 70 })), json!({ "cpu": "100m" }));
+        assert_eq!(requests(json!(null), json!({ "maxReplicas": 2 })), json!({}));
+        let own = json!({ "requests": { "cpu": "1" }, "limits": { "memory": "64Mi" } });
+        assert_eq!(requests(own, both), json!({ "cpu": "1" }), "a limit is a request");
     }
 
     #[test]

@@ -17,12 +17,13 @@ pub struct Difference {
 
 impl Difference {
     /// Whether somebody else must have changed the live object. Not so where the order itself may have changed: its
-    /// hash, its replicas, or the value of a key that it names.
+    /// hash, its replicas, their bounds, or the value of a key that it names.
     #[must_use]
     pub fn is_drift(&self) -> bool {
         let by_order =
             [SPEC_HASH, CREDENTIALS_STAMP].iter().any(|annotation| self.path.ends_with(annotation));
-        !by_order && self.path != "spec.replicas"
+        let numbers = ["spec.replicas", "spec.minReplicas", "spec.maxReplicas"];
+        !by_order && !numbers.contains(&self.path.as_str())
     }
 }
 

@@ -33,7 +33,7 @@ pub fn transition(old: Option<&AgentReport>, new: &AgentReport, sync: Option<&Sy
 }
 
 fn rolled_out(report: &AgentReport) -> String {
-    match (report.ready, report.desired) {
+    match (report.ready, report.chosen.unwrap_or(report.desired)) {
         (_, 0) => "no replicas are wanted".to_owned(),
         (1, 1) => "1 of 1 replica is ready".to_owned(),
         (ready, desired) => format!("{ready} of {desired} replicas are ready"),
@@ -61,6 +61,7 @@ mod tests {
             hash: None,
             phase,
             desired: 2,
+            chosen: None,
             replicas: 2,
             ready: 2,
             serving: 2,

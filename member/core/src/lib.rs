@@ -15,6 +15,7 @@ pub mod diff;
 pub mod events;
 pub mod live;
 pub mod quantity;
+pub mod replicas;
 pub mod report;
 pub mod sync;
 pub mod validate;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::build::SPEC_HASH;
+use crate::replicas::{LiveCount, Owners, STARTED};
 
 /// What is known of a live Deployment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,12 +28,14 @@ pub struct DeploymentFacts {
     pub ready: i32,
     /// The message of a missed progress deadline.
     pub deadline_exceeded: Option<String>,
+    /// How many pods it is to have, and who says so.
+    pub count: LiveCount,
     /// Reason and message of pods that can't be created (quota, admission policy).
     pub replica_failure: Option<(String, String)>,
 }
 
 impl DeploymentFacts {
-    /// The facts of a Deployment's JSON, whatever is missing in it.
+    /// The facts of a Deployment's JSON, whatever is missing in it. Whose its count is stands in its managed fields.
     #[must_use]
     pub fn of(deployment: &Value) -> Self {
         let status = &deployment["status"];
@@ -54,6 +57,14 @@ impl DeploymentFacts {
             replicas: count("replicas"),
             updated: count("updatedReplicas"),
             ready: count("readyReplicas"),
+            count: LiveCount {
+                replicas: deployment["spec"]["replicas"]
+                    .as_i64()
+                    .and_then(|n| i32::try_from(n).ok())
+                    .unwrap_or(0),
+                started: deployment["metadata"]["annotations"][STARTED].as_str().and_then(|s| s.parse().ok()),
+                owners: Owners::default(),
+            },
             deadline_exceeded: progressing.map(|c| text(&c["message"])),
             replica_failure: failure.map(|c| (text(&c["reason"]), text(&c["message"]))),
         }

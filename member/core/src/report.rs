@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use parallax_crds::agent::ScalingTargets;
 use parallax_crds::assignment::AgentAssignmentStatus;
 use parallax_crds::conditions::{self, Wanted};
-use parallax_crds::link::{AgentReport, CredentialsReport};
+use parallax_crds::link::{AgentReport, CredentialsReport, Scale};
 use parallax_crds::{AgentRef, Phase, SpecHash};
 
 use crate::live::{DeploymentFacts, PodFacts, Trouble};
+use crate::replicas::Autoscaled;
 use crate::sync::Sync;
 
 /// What a report is made of.
@@ -19,7 +21,9 @@ pub struct Facts<'a> {
     /// The hash of the order.
     pub hash: Option<SpecHash>,
     /// The replicas of the order.
-    pub replicas: i32,
+    pub scale: Scale,
+    /// What the load is measured by, where the scale has bounds.
+    pub targets: ScalingTargets,
     /// The assignment is being deleted.
     pub deleting: bool,
     /// What became of its objects, when they were last looked at; none when they haven't been.
@@ -51,13 +55,16 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
     let serving = ours.map_or(0, |d| d.ready.max(0));
     let settled = ours.is_some_and(|d| d.observed && d.hash == facts.hash);
     let trouble = ours.and_then(|d| if settled { worst(d, facts.pods) } else { None });
-    let phase = phase(facts, ours, (ready, serving), settled, trouble.as_ref());
-    let (reason, message) = why(facts, phase, ready, trouble);
+    let chosen = chosen(facts, ours);
+    let wanted = facts.scale.with(chosen);
+    let phase = phase(facts, wanted, ours, (ready, serving), settled, trouble.as_ref());
+    let (reason, message) = why(facts, phase, ready >= wanted, trouble);
     AgentReport {
         agent: facts.agent.clone(),
         hash,
         phase,
-        desired: facts.replicas,
+        desired: facts.scale.replicas,
+        chosen: chosen.map(|_| wanted),
         replicas: ours.map_or(0, |d| d.replicas),
         ready,
         serving,
@@ -69,8 +76,17 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
     }
 }
 
+/// What an autoscaler has made of the order, once it is its turn.
+fn chosen(facts: &Facts<'_>, ours: Option<&DeploymentFacts>) -> Option<i32> {
+    let Scale { replicas: share, bounds } = facts.scale;
+    let autoscaled = Autoscaled { bounds: bounds?, targets: facts.targets, share };
+    let count = &ours?.count;
+    (!facts.targets.is_empty() && autoscaled.has_begun(count)).then_some(count.replicas)
+}
+
 fn phase(
     facts: &Facts<'_>,
+    wanted: i32,
     ours: Option<&DeploymentFacts>,
     (ready, serving): (i32, i32),
     settled: bool,
@@ -79,7 +95,7 @@ fn phase(
     let stuck = ours.is_some_and(|d| d.deadline_exceeded.is_some());
     if facts.deleting {
         Phase::Terminating
-    } else if settled && (facts.replicas == 0 || ready == facts.replicas || (serving > 0 && stuck)) {
+    } else if settled && (wanted == 0 || ready == wanted || (serving > 0 && stuck)) {
         Phase::Running
     } else if serving > 0 {
         Phase::Scaling
@@ -114,13 +130,13 @@ fn worst(deployment: &DeploymentFacts, pods: &[&PodFacts]) -> Option<Trouble> {
     }
 }
 
-fn why(facts: &Facts<'_>, phase: Phase, ready: i32, trouble: Option<Trouble>) -> (String, String) {
+fn why(facts: &Facts<'_>, phase: Phase, all_ready: bool, trouble: Option<Trouble>) -> (String, String) {
     let blocked = facts.sync.and_then(Sync::why_not);
     match (blocked, trouble) {
         _ if phase == Phase::Terminating => ("Terminating".into(), String::new()),
         (Some(blocked), _) => (blocked.cause.word().into(), blocked.message.clone()),
         // All that is wanted is ready: an old pod's trouble is not the agent's.
-        (None, _) if phase == Phase::Running && ready >= facts.replicas => Default::default(),
+        (None, _) if phase == Phase::Running && all_ready => Default::default(),
         (None, Some(trouble)) => (trouble.reason, trouble.message),
         (None, None) => ("Progressing".into(), String::new()),
     }
@@ -134,7 +150,8 @@ pub fn status(
     current: Option<&AgentAssignmentStatus>,
     now: &Time,
 ) -> AgentAssignmentStatus {
-    let is_ready = report.phase == Phase::Running && report.ready >= report.desired;
+    let desired = report.chosen.unwrap_or(report.desired);
+    let is_ready = report.phase == Phase::Running && report.ready >= desired;
     let word = |ok: bool, yes: &str| match (ok, report.reason.is_empty()) {
         (true, _) => yes.to_owned(),
         (false, true) => "Progressing".to_owned(),
@@ -165,6 +182,7 @@ pub fn status(
     let before = current.map_or(&[][..], |s| &s.conditions);
     AgentAssignmentStatus {
         phase: Some(report.phase),
+        desired_replicas: desired,
         replicas: report.replicas,
         ready_replicas: report.ready,
         observed_hash: report.hash.map(|h| h.to_string()),

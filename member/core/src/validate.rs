@@ -1,9 +1,11 @@
 //! What a member refuses, whoever orders it. The hub can't change any of this.
 
-use parallax_crds::agent::Credentials;
+use parallax_crds::agent::{Bounds, Credentials};
 use parallax_crds::assignment::{AgentAssignment, AgentTemplate};
-use parallax_crds::link::Order;
+use parallax_crds::link::{Order, Scale};
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash, names};
+
+use crate::replicas::Autoscaled;
 
 /// Why an order is not carried out. Only another order can mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,10 +32,22 @@ pub struct Valid<'a> {
     pub agent: AgentRef,
     /// The hash of `template`.
     pub hash: SpecHash,
-    /// How many replicas.
+    /// How many replicas; with bounds, that is where the count starts.
     pub replicas: i32,
+    /// Between how many replicas load may choose.
+    pub bounds: Option<Bounds>,
     /// What to run.
     pub template: &'a AgentTemplate,
+}
+
+impl Valid<'_> {
+    /// How load chooses the number of replicas; none: it doesn't.
+    #[must_use]
+    pub fn autoscaled(&self) -> Option<Autoscaled> {
+        let targets = self.template.scaling;
+        let bounds = self.bounds.filter(|_| !targets.is_empty())?;
+        Some(Autoscaled { bounds, targets, share: self.replicas })
+    }
 }
 
 /// An order's template, when the order may be persisted in a cluster whose member lives in `own_namespace`.
@@ -62,7 +76,7 @@ pub fn order(order: &Order, own_namespace: &str) -> Result<AgentTemplate, Reject
             "the template has fields that this member doesn't know; upgrade the member",
         ));
     }
-    check(&order.agent, order.replicas, &template, own_namespace)?;
+    check(&order.agent, order.scale, &template, own_namespace)?;
     Ok(template)
 }
 
@@ -97,9 +111,17 @@ pub fn assignment<'a>(assignment: &'a AgentAssignment, own_namespace: &str) -> R
             "spec.hash is not the hash of spec.template; undo the edit of the assignment",
         ));
     }
-    check(&agent, spec.replicas, &spec.template, own_namespace)?;
+    let scale = Scale { replicas: spec.replicas, bounds: spec.bounds };
+    check(&agent, scale, &spec.template, own_namespace)?;
     let owner_uid = meta.uid.as_deref().unwrap_or_default();
-    Ok(Valid { owner_uid, agent, hash, replicas: spec.replicas, template: &spec.template })
+    Ok(Valid {
+        owner_uid,
+        agent,
+        hash,
+        replicas: spec.replicas,
+        bounds: spec.bounds,
+        template: &spec.template,
+    })
 }
 
 fn hash_of<T: serde::Serialize>(value: &T) -> Result<SpecHash, Rejection> {
@@ -109,7 +131,7 @@ fn hash_of<T: serde::Serialize>(value: &T) -> Result<SpecHash, Rejection> {
 
 fn check(
     agent: &AgentRef,
-    replicas: i32,
+    scale: Scale,
     template: &AgentTemplate,
     own_namespace: &str,
 ) -> Result<(), Rejection> {
@@ -129,13 +151,24 @@ fn check(
             "the incarnation can't be a label's value; upgrade the hub",
         ));
     }
+    let replicas = scale.replicas;
     if replicas < 0 {
         return Err(Rejection::new(
             "InvalidReplicas",
             format!("{replicas} replicas can't be run; order 0 or more"),
         ));
     }
-    let AgentTemplate { runtime, image } = template;
+    if let Some(Bounds { min, max, .. }) = scale.bounds
+        && !(0 <= min && min <= replicas && replicas <= max && 1 <= max)
+    {
+        return Err(Rejection::new(
+            "InvalidReplicas",
+            format!(
+                "{replicas} replicas can't be between {min} and {max}; undo the edit, or upgrade the hub"
+            ),
+        ));
+    }
+    let AgentTemplate { runtime, image, scaling: _ } = template;
     if !is_label_value(&runtime.agent_type) || runtime.agent_type.is_empty() {
         return Err(Rejection::new(
             "InvalidType",
@@ -215,14 +248,14 @@ mod tests {
     fn with(change: impl FnOnce(&mut AgentRuntime)) -> AgentTemplate {
         let mut runtime = AgentRuntime { agent_type: "claude".into(), ..AgentRuntime::default() };
         change(&mut runtime);
-        AgentTemplate { runtime, image: "example/agent:1".into() }
+        AgentTemplate { runtime, image: "example/agent:1".into(), ..AgentTemplate::default() }
     }
 
     fn an_order(namespace: &str, name: &str, template: &AgentTemplate) -> Order {
         Order {
             agent: AgentRef { key: AgentKey::new(namespace, name), incarnation: Incarnation::new("u-1") },
             hash: SpecHash::of(template).unwrap(),
-            replicas: 1,
+            scale: Scale::fixed(1),
             template: serde_json::to_vec(template).unwrap().into(),
             traceparent: None,
         }
@@ -277,8 +310,12 @@ mod tests {
     #[test]
     fn negative_replicas_reserved_variables_and_label_games_are_refused() {
         let mut o = an_order("team", "writer", &template());
-        o.replicas = -1;
+        o.scale = Scale::fixed(-1);
         assert_eq!(reason(&o), "InvalidReplicas");
+        for (min, max) in [(-1, 2), (2, 3), (0, 0)] {
+            o.scale = Scale { replicas: 1, bounds: Some(Bounds { min, max, start: 1 }) };
+            assert_eq!(reason(&o), "InvalidReplicas", "{min} {max}");
+        }
         let env = EnvVar { name: "AGENT_NAME".into(), value: Some("x".into()), value_from: None };
         assert_eq!(reason(&an_order("team", "writer", &with(|r| r.env.push(env)))), "ReservedEnv");
         let env_name = Some("PARALLAX_CLUSTER".into());

@@ -203,7 +203,8 @@ fn told(slot: &Slot, assignment: &Assignment) -> Option<AgentReport> {
     Some(report(&Facts {
         agent: &assignment.agent,
         hash: assignment.hash,
-        replicas: assignment.object.spec.replicas,
+        scale: assignment.scale(),
+        targets: assignment.object.spec.template.scaling,
         deleting: assignment.deleting(),
         sync,
         deployment: slot.child(ChildKind::Deployment).live().and_then(|d| d.deployment.as_deref()),

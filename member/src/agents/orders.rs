@@ -153,7 +153,7 @@ impl Orders {
         let order = Order {
             agent: gone.agent.clone(),
             hash,
-            replicas: gone.object.spec.replicas,
+            scale: gone.scale(),
             template: template.into(),
             traceparent: gone.traceparent().map(str::to_owned),
         };
@@ -180,6 +180,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use parallax_crds::Incarnation;
+    use parallax_crds::link::Scale;
 
     fn agent(incarnation: &str) -> AgentRef {
         AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new(incarnation) }
@@ -189,7 +190,7 @@ mod tests {
         let order = Order {
             agent: agent(incarnation),
             hash: SpecHash::from_bytes(&[hash; 16]).unwrap(),
-            replicas: 1,
+            scale: Scale::fixed(1),
             template: "{}".into(),
             traceparent: None,
         };

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use parallax_crds::assignment::{AgentAssignmentSpec, AssignedAgent};
 use parallax_crds::labels::{MANAGED_BY, MANAGED_BY_PARALLAX, MEMBER_MANAGER, TRACEPARENT};
 use parallax_crds::link::{Order, Outcome};
 use parallax_crds::{AgentAssignment, AgentKey, AgentRef};
@@ -103,7 +104,7 @@ impl Agents {
             let spec = &held.object.spec;
             let same = held.agent == order.agent
                 && held.hash == Some(order.hash)
-                && spec.replicas == order.replicas
+                && held.scale() == order.scale
                 && spec.hub == hub
                 && spec.template == template;
             if same {
@@ -120,16 +121,18 @@ impl Agents {
                 "labels": build::labels(&order.agent, &template.runtime.agent_type),
                 "annotations": order.traceparent.as_ref().map(|t| json!({TRACEPARENT: t})),
             },
-            "spec": {
-                "agent": {
-                    "namespace": key.namespace(),
-                    "name": key.name(),
-                    "incarnation": order.agent.incarnation.as_str(),
+            // By its type: a field that is absent must be left out, since null is no object to the schema.
+            "spec": AgentAssignmentSpec {
+                agent: AssignedAgent {
+                    namespace: key.namespace().to_owned(),
+                    name: key.name().to_owned(),
+                    incarnation: order.agent.incarnation.as_str().to_owned(),
                 },
-                "hub": hub,
-                "hash": order.hash.to_string(),
-                "replicas": order.replicas,
-                "template": template,
+                hub: hub.to_owned(),
+                hash: order.hash.to_string(),
+                replicas: order.scale.replicas,
+                bounds: order.scale.bounds,
+                template,
             },
         });
         let params = PatchParams::apply(MEMBER_MANAGER).force();

@@ -1,12 +1,14 @@
 //! An object that an agent consists of.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{ApiResource, DynamicObject, ObjectMeta};
 use parallax_crds::labels::{AGENT, MANAGED_BY, MANAGED_BY_PARALLAX};
 use parallax_crds::{AgentKey, Incarnation};
 use parallax_member_core::ChildKind;
 use parallax_member_core::live::DeploymentFacts;
+use parallax_member_core::replicas::Owners;
 use serde_json::Value;
 
 use super::kept::Versioned;
@@ -17,6 +19,7 @@ pub fn resource(kind: ChildKind) -> ApiResource {
     match kind {
         ChildKind::Deployment => ApiResource::erase::<Deployment>(&()),
         ChildKind::Service => ApiResource::erase::<Service>(&()),
+        ChildKind::Autoscaler => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
     }
 }
 
@@ -53,7 +56,7 @@ impl Child {
             agent.is_some() && label(MANAGED_BY) == Some(MANAGED_BY_PARALLAX) && label(AGENT) == agent;
         let owner = meta.owner_references.iter().flatten().find(|o| o.controller == Some(true));
         let owner = owner.map(|o| o.uid.as_str().into());
-        meta.managed_fields = None;
+        let owners = Owners::of(&meta.managed_fields.take().unwrap_or_default());
         let generation = meta.generation.take();
         meta.resource_version = None;
         // Items of a list come without.
@@ -64,7 +67,9 @@ impl Child {
         let deployment = (kind == ChildKind::Deployment).then(|| {
             body["status"] = status;
             body["metadata"]["generation"] = generation.into();
-            Box::new(DeploymentFacts::of(&body))
+            let mut facts = DeploymentFacts::of(&body);
+            facts.count.owners = owners;
+            Box::new(facts)
         });
         Self { uid, version, terminating, body: kept, deployment, owner, ours_by_label }
     }

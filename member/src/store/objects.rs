@@ -2,7 +2,7 @@
 
 use kube::api::ObjectMeta;
 use parallax_crds::labels::{AGENT, INCARNATION, TRACEPARENT};
-use parallax_crds::link::Held;
+use parallax_crds::link::{Held, Scale};
 use parallax_crds::{AgentAssignment, AgentKey, AgentRef, Incarnation, SpecHash};
 use parallax_member_core::live::{PodFacts, PodStatus};
 use serde::{Deserialize, Serialize};
@@ -49,12 +49,17 @@ impl Assignment {
         self.object.metadata.annotations.as_ref()?.get(TRACEPARENT).map(String::as_str)
     }
 
+    /// How many replicas it orders.
+    pub fn scale(&self) -> Scale {
+        Scale { replicas: self.object.spec.replicas, bounds: self.object.spec.bounds }
+    }
+
     /// What the hub is told of it; none when its hash is none.
     pub fn held(&self) -> Option<Held> {
         Some(Held {
             agent: self.agent.clone(),
             hash: self.hash?,
-            replicas: self.object.spec.replicas,
+            scale: self.scale(),
             removing: self.deleting(),
         })
     }

@@ -1,5 +1,7 @@
 //! The fields that several messages share.
 
+use parallax_crds::agent::Bounds;
+use parallax_crds::link::Scale;
 use parallax_crds::names::{AgentRef, is_dns_label};
 use parallax_crds::trace::TraceContext;
 use parallax_crds::{AgentKey, Incarnation, SpecHash};
@@ -65,6 +67,35 @@ pub(crate) fn digest(count: u64, set_hash: &[u8]) -> Result<SetDigest, Malformed
 
 pub(crate) fn count(field: &'static str, value: i32) -> Result<i32, Malformed> {
     if value < 0 { malformed(field, "is negative") } else { Ok(value) }
+}
+
+/// How many replicas, and their bounds.
+pub(crate) fn scale(
+    field: &'static str,
+    replicas: i32,
+    bounds: Option<v1::Bounds>,
+) -> Result<Scale, Malformed> {
+    let bounds = match bounds {
+        None => None,
+        Some(v1::Bounds { min, max, start }) if 0 <= min && min <= max && 1 <= max && 0 <= start => {
+            Some(Bounds { min, max, start })
+        }
+        Some(_) => return malformed("bounds", "are not in order"),
+    };
+    Ok(Scale { replicas: count(field, replicas)?, bounds })
+}
+
+/// A scale as the other end reads it, whatever came in.
+pub(crate) fn sent(scale: Scale) -> Scale {
+    let bounds = scale.bounds.map(|Bounds { min, max, start }| {
+        let min = min.max(0);
+        Bounds { min, max: max.max(min).max(1), start: start.max(0) }
+    });
+    Scale { replicas: scale.replicas.max(0), bounds }
+}
+
+pub(crate) fn bounds_message(scale: Scale) -> Option<v1::Bounds> {
+    sent(scale).bounds.map(|Bounds { min, max, start }| v1::Bounds { min, max, start })
 }
 
 /// A text of at most `limit` bytes.

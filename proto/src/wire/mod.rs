@@ -8,7 +8,7 @@ mod to_hub;
 mod to_member;
 
 pub use fields::Malformed;
-pub(crate) use fields::{digest, text};
+pub(crate) use fields::{digest, sent, text};
 pub(crate) use to_hub::{
     cluster_report, cluster_report_message, event, event_message, have, hello, inventory_entry, report,
     result, result_message, status,

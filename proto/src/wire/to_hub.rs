@@ -6,8 +6,8 @@ use parallax_crds::link::{
 };
 
 use super::fields::{
-    Malformed, agent, clip, count, digest, hash, hash_message, key_message, malformed, message,
-    optional_hash, reason, text, trace_message, traceparent,
+    Malformed, agent, bounds_message, clip, count, digest, hash, hash_message, key_message, malformed,
+    message, optional_hash, reason, scale, sent, text, trace_message, traceparent,
 };
 use crate::digest::SetDigest;
 use crate::session::HelloFacts;
@@ -53,7 +53,7 @@ pub(crate) fn have(have: &v1::Have) -> Result<(Held, bool), Malformed> {
     let held = Held {
         agent: agent(have.key.as_ref(), &have.incarnation)?,
         hash: hash(&have.hash)?,
-        replicas: count("have.replicas", have.replicas)?,
+        scale: scale("have.replicas", have.replicas, have.bounds)?,
         removing: have.removing,
     };
     Ok((held, have.changing))
@@ -64,7 +64,8 @@ pub(crate) fn inventory_entry(held: &Held, changing: bool) -> v1::Have {
         key: key_message(&held.agent.key),
         incarnation: held.agent.incarnation.as_str().to_owned(),
         hash: hash_message(held.hash),
-        replicas: held.replicas.max(0),
+        replicas: sent(held.scale).replicas,
+        bounds: bounds_message(held.scale),
         removing: held.removing,
         changing,
     }
@@ -128,6 +129,7 @@ pub(crate) fn report(status: v1::Status) -> Result<AgentReport, Malformed> {
         hash: optional_hash(&status.hash)?,
         phase,
         desired: count("status.payload.desired_replicas", payload.desired_replicas)?,
+        chosen: payload.chosen_replicas.map(|n| count("status.payload.chosen_replicas", n)).transpose()?,
         replicas: count("status.payload.replicas", payload.replicas)?,
         ready,
         // A member that doesn't know the field leaves it out.
@@ -158,6 +160,7 @@ pub(crate) fn status(report: &AgentReport, boot_id: &str, seq: u64) -> v1::Statu
         payload: Some(v1::StatusPayload {
             phase: phase.into(),
             desired_replicas: report.desired.max(0),
+            chosen_replicas: report.chosen.map(|n| n.max(0)),
             replicas: report.replicas.max(0),
             ready_replicas: report.ready.max(0),
             serving_replicas: report.serving.max(0),

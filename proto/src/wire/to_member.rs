@@ -7,7 +7,8 @@ use parallax_crds::link::Order;
 use parallax_crds::names::AgentRef;
 
 use super::fields::{
-    Malformed, agent, count, hash, hash_message, key_message, malformed, text, trace_message, traceparent,
+    Malformed, agent, bounds_message, hash, hash_message, key_message, malformed, scale, sent, text,
+    trace_message, traceparent,
 };
 use crate::session::Welcomed;
 use crate::v1;
@@ -19,7 +20,7 @@ pub(crate) fn upsert(upsert: v1::Upsert) -> Result<Order, Malformed> {
     Ok(Order {
         agent: agent(upsert.key.as_ref(), &upsert.incarnation)?,
         hash: hash(&upsert.hash)?,
-        replicas: count("upsert.replicas", upsert.replicas)?,
+        scale: scale("upsert.replicas", upsert.replicas, upsert.bounds)?,
         template: upsert.template,
         traceparent: traceparent(upsert.trace)?,
     })
@@ -30,7 +31,8 @@ pub(crate) fn upsert_message(order: &Order) -> v1::Upsert {
         key: key_message(&order.agent.key),
         incarnation: order.agent.incarnation.as_str().to_owned(),
         hash: hash_message(order.hash),
-        replicas: order.replicas.max(0),
+        replicas: sent(order.scale).replicas,
+        bounds: bounds_message(order.scale),
         template: order.template.clone(),
         trace: trace_message(order.traceparent.as_deref()),
     }

@@ -6,7 +6,8 @@ mod member;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use parallax_crds::link::{AgentReport, Held, Order, OrderResult, Outcome};
+use parallax_crds::agent::Bounds;
+use parallax_crds::link::{AgentReport, Held, Order, OrderResult, Outcome, Scale};
 use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, ClusterName, Incarnation, Phase, SpecHash};
 use parallax_proto::session::limits::FRAME_BYTES;
@@ -166,7 +167,15 @@ impl World {
                 self.want(Order {
                     agent: AgentRef { key, incarnation },
                     hash: hash(h),
-                    replicas,
+                    // Every other scale has bounds, and they change with the replicas.
+                    scale: Scale {
+                        replicas,
+                        bounds: (replicas % 2 == 1).then_some(Bounds {
+                            min: 0,
+                            max: replicas + 1,
+                            start: replicas,
+                        }),
+                    },
                     template: vec![b'x'; usize::from(h) * 100 + 1].into(),
                     traceparent: None,
                 });
@@ -378,7 +387,7 @@ impl World {
             let same = held.is_some_and(|held| {
                 held.agent == order.agent
                     && held.hash == order.hash
-                    && held.replicas == order.replicas
+                    && held.scale == order.scale
                     && !held.removing
             });
             if !same {

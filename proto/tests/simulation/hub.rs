@@ -97,13 +97,13 @@ impl HubStore {
         cluster.wanted.values().find_map(|order| {
             let held = member.held.get(&order.agent.key);
             let same = held.is_some_and(|held| {
-                held.agent == order.agent && held.hash == order.hash && held.replicas == order.replicas
+                held.agent == order.agent && held.hash == order.hash && held.scale == order.scale
             });
             let report = cluster.reports.get(&order.agent.key);
             let told = report.is_some_and(|report| {
                 report.agent == order.agent
                     && report.hash == Some(order.hash)
-                    && report.ready == order.replicas
+                    && report.ready == order.scale.replicas
             });
             (!same || !told).then(|| format!("{name}: {order:?} is wanted, {held:?} held, {report:?} known"))
         })

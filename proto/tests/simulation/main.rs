@@ -34,7 +34,7 @@ pub fn order(agent: AgentRef, hash: u8, replicas: i32) -> parallax_crds::link::O
     parallax_crds::link::Order {
         agent,
         hash: SpecHash::from_bytes(&[hash; 16]).unwrap(),
-        replicas,
+        scale: parallax_crds::link::Scale::fixed(replicas),
         template: vec![b'x'; 600].into(),
         traceparent: None,
     }

@@ -112,8 +112,8 @@ impl Member {
                     self.store.lock().removed.insert(old);
                 }
                 let agent = order.agent.clone();
-                let (hash, replicas) = (order.hash, order.replicas);
-                self.hold(Held { agent: order.agent, hash, replicas, removing: false });
+                let (hash, scale) = (order.hash, order.scale);
+                self.hold(Held { agent: order.agent, hash, scale, removing: false });
                 self.answer(batch.nonce, agent, Outcome::Persisted);
             }
             for (agent, _) in batch.removals {
@@ -155,10 +155,11 @@ fn report(held: &Held) -> AgentReport {
         agent: held.agent.clone(),
         hash: Some(held.hash),
         phase: if held.removing { Phase::Terminating } else { Phase::Running },
-        desired: held.replicas,
-        replicas: held.replicas,
-        ready: held.replicas,
-        serving: held.replicas,
+        desired: held.scale.replicas,
+        chosen: None,
+        replicas: held.scale.replicas,
+        ready: held.scale.replicas,
+        serving: held.scale.replicas,
         synced: true,
         reason: String::new(),
         message: String::new(),

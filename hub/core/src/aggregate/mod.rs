@@ -15,12 +15,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::agent::{ClusterRow, ClusterSummary, Freshness, PlacementDecision, Strategy};
 use parallax_crds::conditions::merge;
-use parallax_crds::link::{AgentReport, OrderResult};
+use parallax_crds::link::{AgentReport, OrderResult, Scale};
 use parallax_crds::{AgentRef, ClusterName, ParallaxAgentSpec, ParallaxAgentStatus, Phase, labels};
 
 use crate::phase::{ClusterPhase, PhaseFacts, phase};
 use crate::placement::Explanation;
 use crate::resolve::ResolveError;
+use crate::scaling::start;
 
 use row::{Row, Unsynced};
 
@@ -60,8 +61,8 @@ pub struct AggregateInput<'a> {
 pub struct ClusterInput<'a> {
     /// The MemberCluster.
     pub name: &'a ClusterName,
-    /// Replicas that its order names (0 while suspended); none: the agent is being withdrawn from it.
-    pub wanted: Option<i32>,
+    /// What its order says (0 replicas while suspended); none: the agent is being withdrawn from it.
+    pub wanted: Option<Scale>,
     /// It has persisted the current order, hash and replicas; none: not known since the hub's start.
     pub persisted: Option<bool>,
     /// Its administrator has it suspended: it is sent no order.
@@ -121,7 +122,7 @@ pub fn aggregate(
     rows.sort_by_cached_key(|row| (row.severity(), row.name));
     let targets: Vec<Row<'_>> = rows.iter().copied().filter(|row| row.wanted.is_some()).collect();
 
-    let desired = desired(input);
+    let desired = desired(input, &targets);
     let ready = total(targets.iter().filter(|row| row.is_fresh() && row.current).map(|row| row.ready));
     let moved = moved(input, previous, &rows, &shown, (desired, ready));
     let phases: Vec<ClusterPhase> = targets.iter().filter_map(Row::phase_facts).collect();
@@ -182,16 +183,21 @@ pub fn remembered_quiet(
     if over { deadline } else { Duration::ZERO }
 }
 
-/// Replicas wanted over the whole fleet.
-fn desired(input: &AggregateInput<'_>) -> i32 {
+/// Replicas wanted over the whole fleet: of clusters whose autoscaler chooses, so many as it has chosen.
+fn desired(input: &AggregateInput<'_>, targets: &[Row<'_>]) -> i32 {
     if input.deleting || input.spec.suspend {
         return 0;
     }
     let strategy = input.spec.placement.as_ref().map_or(Strategy::Divide, |placement| placement.strategy);
-    let mut shares = input.clusters.iter().filter_map(|cluster| cluster.wanted).peekable();
+    let start = start(input.spec);
+    let wanted = || total(targets.iter().filter_map(|row| row.wanted));
     match strategy {
-        Strategy::Replicate if shares.peek().is_some() => total(shares),
-        Strategy::Divide | Strategy::Replicate => input.spec.replicas.max(0),
+        Strategy::Replicate if !targets.is_empty() => wanted(),
+        Strategy::Divide if input.spec.scaling.is_some() => {
+            let placed = input.decision.map_or(0, |d| total(d.targets.iter().map(|t| t.replicas)));
+            wanted().saturating_add(start.saturating_sub(placed).max(0))
+        }
+        Strategy::Divide | Strategy::Replicate => start,
     }
 }
 

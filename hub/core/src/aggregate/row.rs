@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::Phase;
 use parallax_crds::agent::{ClusterRow, Freshness};
-use parallax_crds::link::{CredentialsReport, Outcome};
+use parallax_crds::link::{CredentialsReport, Outcome, Scale};
 
 use super::text::{first_line, word};
 use super::{AggregateInput, ClusterInput, Word};
@@ -40,6 +40,8 @@ pub(super) enum Unsynced {
 pub(super) struct Row<'a> {
     pub(super) name: &'a str,
     pub(super) wanted: Option<i32>,
+    /// Its autoscaler may choose what is wanted.
+    autoscaled: bool,
     pub(super) phase: Phase,
     pub(super) replicas: i32,
     pub(super) ready: i32,
@@ -69,7 +71,8 @@ impl<'a> Row<'a> {
         shown: Option<&'a ClusterRow>,
     ) -> Self {
         let mut row = Self::heard(cluster, shown);
-        let persisted_zero = cluster.wanted == Some(0) && cluster.persisted == Some(true);
+        row.wanted = cluster.wanted.map(|scale| scale.with(chosen(input, cluster, shown, scale)));
+        let persisted_zero = row.wanted == Some(0) && cluster.persisted == Some(true);
         row.current = row.observed == Some(input.generation) || persisted_zero;
         row.unsynced = unsynced(cluster, row.current);
         // Where the order isn't the current one, the key may be another.
@@ -96,7 +99,8 @@ impl<'a> Row<'a> {
     fn heard(cluster: &ClusterInput<'a>, shown: Option<&'a ClusterRow>) -> Self {
         let nothing = Self {
             name: cluster.name.as_str(),
-            wanted: cluster.wanted,
+            wanted: None,
+            autoscaled: cluster.wanted.is_some_and(|scale| scale.bounds.is_some()),
             phase: Phase::Pending,
             replicas: 0,
             ready: 0,
@@ -181,6 +185,7 @@ impl<'a> Row<'a> {
         let mut row = ClusterRow {
             name: self.name.to_owned(),
             phase: self.phase,
+            desired_replicas: self.wanted.filter(|_| self.autoscaled),
             replicas: self.replicas,
             ready_replicas: self.ready,
             observed_generation: self.observed,
@@ -200,6 +205,22 @@ impl<'a> Row<'a> {
             None => row.last_reported = self.last_reported.map(|at| Time(super::whole_seconds(at))),
         }
         row
+    }
+}
+
+/// What the cluster's autoscaler has chosen, as far as its last word is about the present order.
+fn chosen(
+    input: &AggregateInput<'_>,
+    cluster: &ClusterInput<'_>,
+    shown: Option<&ClusterRow>,
+    scale: Scale,
+) -> Option<i32> {
+    match (cluster.word, shown) {
+        (Word::Report { report, .. }, _) => report.chosen.filter(|_| report.desired == scale.replicas),
+        (Word::Unheard, Some(shown)) => {
+            shown.desired_replicas.filter(|_| shown.observed_generation == Some(input.generation))
+        }
+        (Word::Unheard, None) | (Word::Silent, _) => None,
     }
 }
 

@@ -4,7 +4,7 @@ mod examples;
 mod properties;
 mod writes;
 
-use parallax_crds::agent::{Placement, PlacementTarget};
+use parallax_crds::agent::{Bounds, Placement, PlacementTarget};
 use parallax_crds::link::{CredentialsReport, Outcome};
 use parallax_crds::{AgentKey, Incarnation, SpecHash};
 
@@ -17,6 +17,7 @@ use crate::placement::{ClusterFacts, Request, place};
 struct Member {
     name: ClusterName,
     wanted: Option<i32>,
+    bounds: Option<Bounds>,
     persisted: Option<bool>,
     suspended: bool,
     result: Option<OrderResult>,
@@ -49,6 +50,7 @@ fn member(name: &str, wanted: i32) -> Member {
     Member {
         name: ClusterName::new(name).unwrap(),
         wanted: Some(wanted),
+        bounds: None,
         persisted: Some(false),
         suspended: false,
         result: None,
@@ -74,6 +76,7 @@ impl Member {
             hash: SpecHash::of(&"one").ok(),
             phase,
             desired: self.wanted.unwrap_or(0),
+            chosen: None,
             replicas: self.wanted.unwrap_or(0).max(ready),
             ready,
             serving: ready,
@@ -102,6 +105,13 @@ impl Member {
             reason: if ready { "Found".into() } else { reason.into() },
             message: if ready { String::new() } else { format!("about {reason}") },
         });
+        self
+    }
+
+    /// Its autoscaler, which may choose from 1 to `most`, has chosen.
+    fn chose(mut self, replicas: i32, most: i32) -> Self {
+        self.bounds = Some(Bounds { min: 1, max: most, start: 1 });
+        self.report.as_mut().unwrap().chosen = Some(replicas);
         self
     }
 
@@ -140,7 +150,7 @@ impl Member {
     fn input(&self) -> ClusterInput<'_> {
         ClusterInput {
             name: &self.name,
-            wanted: self.wanted,
+            wanted: self.wanted.map(|replicas| Scale { replicas, bounds: self.bounds }),
             persisted: self.persisted,
             suspended: self.suspended,
             result: self.result.as_ref(),

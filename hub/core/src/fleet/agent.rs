@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use parallax_crds::agent::{Freshness, PlacementDecision, PlacementTarget};
-use parallax_crds::link::{AgentReport, Order, OrderResult};
+use parallax_crds::agent::{Bounds, Freshness, PlacementDecision, PlacementTarget};
+use parallax_crds::link::{AgentReport, Order, OrderResult, Scale};
 use parallax_crds::trace::TraceContext;
 use parallax_crds::{
     AgentKey, AgentRef, ClusterName, Incarnation, ParallaxAgent, ParallaxAgentStatus, SpecHash, labels,
@@ -18,6 +18,7 @@ use crate::aggregate::remembered_quiet;
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::Explanation;
 use crate::resolve::{FleetDefaults, ResolveError, resolve};
+use crate::scaling::bounds;
 
 /// How many (generation, hash) pairs are kept: enough for a member that lags some edits behind.
 const GENERATIONS: usize = 16;
@@ -126,6 +127,8 @@ pub(super) struct Decision {
     /// None: never placed.
     pub generation: Option<i64>,
     pub targets: BTreeMap<ClusterName, i32>,
+    /// Of the targets whose autoscaler may choose; they follow from the targets and the spec.
+    pub bounds: BTreeMap<ClusterName, Bounds>,
     pub all_matching: bool,
     pub withdrawing: BTreeSet<ClusterName>,
     /// A cluster that connects may change it: shares are missing, or every matching cluster gets one.
@@ -139,9 +142,9 @@ pub(super) struct Decision {
 #[derive(Debug, Default)]
 pub(super) struct Row {
     /// What was sent in the current session.
-    pub sent: Option<(SpecHash, i32)>,
+    pub sent: Option<(SpecHash, Scale)>,
     /// What the current session was admitted with, until something else is said of it.
-    pub admitted: Option<(SpecHash, i32)>,
+    pub admitted: Option<(SpecHash, Scale)>,
     /// Removals that were sent in the current session, and whose `Gone` hasn't come.
     pub removals: u32,
     /// Of the current session's removals, those that an order followed before their `Gone` came: so many times that
@@ -178,7 +181,7 @@ pub(super) enum Persisted {
     /// Nothing of what this process ordered.
     Nothing,
     /// This hash with so many replicas.
-    Order(SpecHash, i32),
+    Order(SpecHash, Scale),
 }
 
 /// The key and the UID of an object; none for what can't have come from an API server.
@@ -248,6 +251,7 @@ impl Agent {
             incarnation,
         };
         agent.note_generation();
+        agent.divide_bounds();
         agent
     }
 
@@ -262,6 +266,7 @@ impl Agent {
     /// Takes in the spec's current generation.
     pub fn resolve(&mut self, defaults: &FleetDefaults) {
         self.template = resolved(&self.object, defaults);
+        self.divide_bounds();
         self.tellers.forget();
         self.note_generation();
     }
@@ -288,19 +293,27 @@ impl Agent {
     /// The order for a cluster with a share.
     pub fn order(&self, key: &AgentKey, cluster: &ClusterName) -> Option<Order> {
         let template = self.template.as_ref().ok()?;
-        let share = *self.decision.targets.get(cluster)?;
         Some(Order {
             agent: self.reference(key),
             hash: template.hash,
-            replicas: self.replicas(share),
+            scale: self.scale(cluster)?,
             template: template.json.clone(),
             traceparent: Some(self.traceparent()),
         })
     }
 
-    /// What runs of a share.
-    pub fn replicas(&self, share: i32) -> i32 {
-        if self.object.spec.suspend { 0 } else { share }
+    /// What is ordered of a cluster; none: it has no share.
+    pub fn scale(&self, cluster: &ClusterName) -> Option<Scale> {
+        let share = *self.decision.targets.get(cluster)?;
+        if self.object.spec.suspend {
+            return Some(Scale::fixed(0));
+        }
+        Some(Scale { replicas: share, bounds: self.decision.bounds.get(cluster).copied() })
+    }
+
+    /// Divides the bounds of scaling as the decision divides the replicas.
+    pub fn divide_bounds(&mut self) {
+        self.decision.bounds = bounds(&self.object.spec, &self.incarnation, &self.decision.targets);
     }
 
     /// The change's own trace, or the one that the object's author continues.
@@ -327,6 +340,7 @@ impl Decision {
         Self {
             generation: Some(stored.generation),
             targets: stored.targets.iter().filter_map(|t| Some((names(&t.cluster)?, t.replicas))).collect(),
+            bounds: BTreeMap::new(),
             all_matching: stored.all_matching,
             withdrawing: stored.withdrawing.iter().filter_map(names).collect(),
             open: true,
@@ -352,11 +366,11 @@ impl Decision {
 
 impl Persisted {
     /// Whether the cluster has persisted `order`; none: not heard of since this process began.
-    pub fn is(self, order: Option<(SpecHash, i32)>) -> Option<bool> {
+    pub fn is(self, order: Option<(SpecHash, Scale)>) -> Option<bool> {
         match self {
             Self::Unknown => None,
             Self::Nothing => Some(false),
-            Self::Order(hash, replicas) => Some(order == Some((hash, replicas))),
+            Self::Order(hash, scale) => Some(order == Some((hash, scale))),
         }
     }
 }

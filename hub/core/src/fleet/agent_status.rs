@@ -192,7 +192,7 @@ fn input<'a>(
     cluster: Option<&super::Cluster>,
 ) -> ClusterInput<'a> {
     let hash = agent.template.as_ref().ok().map(|t| t.hash);
-    let wanted = agent.decision.targets.get(name).map(|share| agent.replicas(*share));
+    let wanted = agent.scale(name);
     let order = hash.zip(wanted);
     let complete = cluster.and_then(|c| c.session.as_ref()).is_some_and(|s| s.reports_complete);
     let word = match &row.report {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use parallax_crds::link::Scale;
 use parallax_crds::{AgentKey, ParallaxAgent};
 
 use super::agent::{Agent, Life, Record, has_finalizer, identity, version};
@@ -20,7 +21,7 @@ impl Fleet {
             Some(false) => self.agent_gone_as(&key, now),
             None => {}
         }
-        let agent = Agent::new(object, uid, &self.defaults, now.mono);
+        let agent = Agent::new(object, uid, &self.config.defaults, now.mono);
         for cluster in agent.decision.targets.keys() {
             self.index.entry(cluster.clone()).or_default().assigned.insert(key.clone());
             self.count_cluster(cluster, now);
@@ -62,7 +63,7 @@ impl Fleet {
         let stored =
             agent.untold.as_ref().is_some_and(|untold| agent.status.as_ref() == Some(&*untold.status));
         if edited {
-            agent.resolve(&self.defaults);
+            agent.resolve(&self.config.defaults);
             self.dirty.insert(key.clone(), true);
         }
         if edited || !status_is_ours {
@@ -129,8 +130,7 @@ impl Fleet {
                 }
                 Life::Released { kept: false } => {}
                 _ if may_hold && self.is_connected(&cluster) && !self.tombstones.contains(&tombstone) => {
-                    let share =
-                        agent.decision.targets.get(&cluster).map_or(0, |share| agent.replicas(*share));
+                    let share = agent.scale(&cluster).map_or(0, |scale| scale.replicas);
                     self.guards.entry(cluster.clone()).or_default().hold_unknown(reference.clone(), share);
                 }
                 _ => {}
@@ -171,7 +171,7 @@ impl Fleet {
         }
         for (cluster, replicas) in holding {
             if lost {
-                self.take_in(key, &cluster, (None, replicas), now);
+                self.take_in(key, &cluster, (None, Scale::fixed(replicas)), now);
             } else if let Some(agent) = self.agents.get_mut(key) {
                 agent.elsewhere.insert(cluster.clone());
             }

@@ -108,10 +108,9 @@ impl Fleet {
     fn agent_counts(&self, name: &ClusterName) -> AgentCounts {
         let Some(index) = self.index.get(name) else { return AgentCounts::default() };
         let is_ready = |key: &&parallax_crds::AgentKey| {
-            self.agents.get(*key).is_some_and(|agent| {
-                let share = agent.decision.targets.get(name).copied().unwrap_or(0);
-                agent.ready_in(name).is_some_and(|ready| ready >= agent.replicas(share))
-            })
+            self.agents
+                .get(*key)
+                .is_some_and(|agent| agent.ready_in(name).is_some_and(|ready| ready >= agent.wanted_in(name)))
         };
         let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         AgentCounts {
@@ -148,6 +147,12 @@ impl Fleet {
 }
 
 impl super::agent::Agent {
+    /// Replicas that are wanted in a cluster: as ordered, or as its autoscaler has chosen.
+    fn wanted_in(&self, name: &ClusterName) -> i32 {
+        let chosen = self.rows.get(name).and_then(|row| row.report.as_ref()).and_then(|report| report.chosen);
+        self.scale(name).map_or(0, |scale| scale.with(chosen))
+    }
+
     /// Replicas that are ready in a cluster by its last word; none: it has never said.
     fn ready_in(&self, name: &ClusterName) -> Option<i32> {
         if let Some(report) = self.rows.get(name).and_then(|row| row.report.as_ref()) {

@@ -7,6 +7,7 @@ use super::agent::{Life, Persisted};
 use super::{Effect, Fleet, Now};
 use crate::placement::explain::Coverage;
 use crate::placement::{Request, place};
+use crate::scaling::start;
 
 impl Fleet {
     /// Places one agent anew, orders what it gains and asks for the removal of what it loses.
@@ -20,7 +21,7 @@ impl Fleet {
         let request = Request {
             key,
             incarnation: &agent.incarnation,
-            replicas: spec.replicas,
+            replicas: start(spec),
             placement: spec.placement.as_ref(),
         };
         // A decision that only says "all matching" lists nobody: it is made anew from the fleet.
@@ -29,6 +30,7 @@ impl Fleet {
         let replicate = spec.placement.as_ref().is_some_and(|p| p.strategy == Strategy::Replicate);
         let generation = Some(agent.generation());
         let before = std::mem::replace(&mut agent.decision.targets, placed.targets);
+        agent.divide_bounds();
         agent.decision.generation = generation;
         agent.decision.all_matching = placed.all_matching;
         agent.decision.open = replicate || placed.explanation.coverage() != Coverage::Whole;
@@ -80,15 +82,19 @@ impl Fleet {
 
     /// Sends one order, unless the cluster is away, suspended, or was sent the same in this session.
     pub(super) fn dispatch(&mut self, key: &AgentKey, cluster: &ClusterName, now: Now) {
+        // A new spec with the shares of the old one would be an order of its own, and nobody's wish.
+        if self.replan.contains(key) {
+            return;
+        }
         let Some(agent) = self.agents.get_mut(key).filter(|a| a.is_orderable()) else { return };
         let Some(member) = self.clusters.get(cluster).filter(|c| !c.is_suspended()) else { return };
         let Some(session) = &member.session else { return };
         let Some(order) = agent.order(key, cluster) else { return };
         let row = agent.rows.entry(cluster.clone()).or_default();
-        if row.sent == Some((order.hash, order.replicas)) {
+        if row.sent == Some((order.hash, order.scale)) {
             return;
         }
-        row.sent = Some((order.hash, order.replicas));
+        row.sent = Some((order.hash, order.scale));
         row.admitted = None;
         row.overtaken += std::mem::take(&mut row.removals);
         row.touched = true;

@@ -46,16 +46,14 @@ pub const GRACE: Duration = Duration::from_secs(45);
 pub const WRITES_IN_FLIGHT: usize = 32;
 
 /// What the fleet is configured with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The hub's own UID.
     pub hub_uid: String,
     /// The epoch that is stored and that orders are given under.
     pub epoch: u64,
-    /// Before `/agent-<type>` in default images.
-    pub image_prefix: String,
-    /// The tag of default images.
-    pub image_tag: String,
+    /// What holds for agents that don't say.
+    pub defaults: FleetDefaults,
     /// Explicit deletions count towards the mass-removal guard too.
     pub hold_mass_deletions: bool,
     /// How many sessions may be between Admit and Synced at a time; others are told to come again.
@@ -66,7 +64,6 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Fleet {
     config: Config,
-    defaults: FleetDefaults,
     effects: VecDeque<Effect>,
     start: Start,
     lists: Lists,
@@ -155,11 +152,8 @@ impl Fleet {
     /// An empty fleet at the hub's start. Nothing is admitted or ordered before both lists and the tombstones are in.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let defaults =
-            FleetDefaults { image_prefix: config.image_prefix.clone(), image_tag: config.image_tag.clone() };
         Self {
             config,
-            defaults,
             effects: VecDeque::new(),
             start: Start::Ahead,
             lists: Lists::default(),

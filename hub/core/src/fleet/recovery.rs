@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use parallax_crds::link::Scale;
 use parallax_crds::{AgentKey, ClusterName, SpecHash};
 
 use super::agent::{Persisted, Record};
@@ -61,18 +62,18 @@ impl Fleet {
         &mut self,
         key: &AgentKey,
         cluster: &ClusterName,
-        (hash, replicas): (Option<SpecHash>, i32),
+        (hash, scale): (Option<SpecHash>, Scale),
         now: Now,
     ) {
         let Some(agent) = self.agents.get_mut(key) else { return };
-        agent.decision.targets.insert(cluster.clone(), replicas);
+        agent.decision.targets.insert(cluster.clone(), scale.replicas);
         agent.decision.withdrawing.remove(cluster);
         // Not before it is written that the cluster has a share.
         agent.decision.issued = false;
         let row = agent.rows.entry(cluster.clone()).or_default();
         row.touched = true;
         if let Some(hash) = hash {
-            row.persisted = Persisted::Order(hash, replicas);
+            row.persisted = Persisted::Order(hash, scale);
         }
         let index = self.index.entry(cluster.clone()).or_default();
         index.assigned.insert(key.clone());

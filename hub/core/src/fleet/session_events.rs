@@ -45,7 +45,7 @@ impl Fleet {
             return self.remove_there(name, reference);
         }
         let Some(agent) = self.agents.get_mut(key).filter(|a| a.incarnation == reference.incarnation) else {
-            self.guards.entry(name.clone()).or_default().hold_unknown(reference, held.replicas);
+            self.guards.entry(name.clone()).or_default().hold_unknown(reference, held.scale.replicas);
             return;
         };
         match &agent.life {
@@ -53,10 +53,10 @@ impl Fleet {
                 // Ordered as soon as it may be: the finalizer is being written, or the cluster is suspended.
                 let row = agent.rows.entry(name.clone()).or_default();
                 row.touched = true;
-                row.persisted = Persisted::Order(held.hash, held.replicas);
+                row.persisted = Persisted::Order(held.hash, held.scale);
             }
             Life::Living if agent.record != Record::Kept && !held.removing => {
-                self.take_in(key, name, (Some(held.hash), held.replicas), now);
+                self.take_in(key, name, (Some(held.hash), held.scale), now);
             }
             Life::Living => {
                 agent.elsewhere.insert(name.clone());
@@ -81,7 +81,7 @@ impl Fleet {
                 self.remove_there(name, reference);
             }
             Life::Released { kept: true } => {
-                self.guards.entry(name.clone()).or_default().hold_unknown(reference, held.replicas);
+                self.guards.entry(name.clone()).or_default().hold_unknown(reference, held.scale.replicas);
             }
         }
     }
@@ -98,8 +98,8 @@ impl Fleet {
             let Some(agent) = self.agents.get_mut(&key) else { continue };
             let Some(row) = agent.rows.get_mut(name) else { continue };
             // No word on it in this session: it was there already, whatever an earlier session has heard last.
-            if let Some((hash, replicas)) = row.admitted.take() {
-                row.persisted = Persisted::Order(hash, replicas);
+            if let Some((hash, scale)) = row.admitted.take() {
+                row.persisted = Persisted::Order(hash, scale);
                 row.result.take_if(|r| r.outcome != Outcome::Persisted);
                 self.touch(&key);
             }
@@ -127,10 +127,10 @@ impl Fleet {
             }
         }
         let (Some(hash), Some(row)) = (result.hash, agent.rows.get_mut(name)) else { return };
-        if let (Outcome::Persisted, Some((sent, replicas))) = (result.outcome, row.sent)
+        if let (Outcome::Persisted, Some((sent, scale))) = (result.outcome, row.sent)
             && sent == hash
         {
-            row.persisted = Persisted::Order(hash, replicas);
+            row.persisted = Persisted::Order(hash, scale);
         }
         row.admitted = None;
         row.result = Some(result);

@@ -266,7 +266,7 @@ impl Fleet {
             let Some(agent) = self.agents.get_mut(&key).filter(|a| a.is_orderable()) else { continue };
             let Some(order) = agent.order(&key, name) else { continue };
             let row = agent.rows.entry(name.clone()).or_default();
-            row.sent = Some((order.hash, order.replicas));
+            row.sent = Some((order.hash, order.scale));
             row.admitted = row.sent;
             row.touched = true;
             orders.push(order);

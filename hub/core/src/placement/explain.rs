@@ -47,7 +47,7 @@ pub struct Explanation {
     pub verdicts: Vec<(ClusterName, Verdict)>,
     /// Names in `placement.clusters` that no MemberCluster has, in the order of the spec.
     pub missing: Vec<String>,
-    /// `spec.replicas`: by the strategy the total, or the number in each cluster.
+    /// Replicas to place: by the strategy the total, or the number in each cluster.
     pub wanted: i32,
     /// How they are shared.
     pub strategy: Strategy,

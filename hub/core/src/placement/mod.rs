@@ -18,6 +18,7 @@ use parallax_crds::{AgentKey, ClusterName, Incarnation};
 
 pub use explain::{Coverage, Explanation, Verdict};
 pub use filter::{Exclusion, Standing};
+pub(crate) use sticky::Ties;
 
 /// The most targets that a decision lists (the CRD's bound on `status.placement.targets`). Divide never uses
 /// more clusters; Replicate over more is stored as "all matching".
@@ -45,7 +46,7 @@ pub struct Request<'a> {
     pub key: &'a AgentKey,
     /// Which of that name; breaks ties, so that equal agents spread over the fleet.
     pub incarnation: &'a Incarnation,
-    /// `spec.replicas`: a total under Divide, a number per cluster under Replicate. Negative counts as 0.
+    /// Replicas to place: a total under Divide, a number per cluster under Replicate. Negative counts as 0.
     pub replicas: i32,
     /// `spec.placement`; none: divided over all accepted clusters.
     pub placement: Option<&'a Placement>,

@@ -148,21 +148,26 @@ fn the_first<'a>(mut parties: Vec<Party<'a>>, ties: &Ties) -> Vec<Party<'a>> {
 
 /// Ties are broken by a stable hash of the agent's incarnation and the cluster's name: equal agents spread,
 /// and a restart of the hub changes nothing.
-struct Ties(Sha256);
+pub(crate) struct Ties(Sha256);
 
 impl Ties {
-    fn of(incarnation: &Incarnation) -> Self {
+    pub(crate) fn of(incarnation: &Incarnation) -> Self {
         let mut hash = Sha256::new();
         hash.update(incarnation.as_str());
         hash.update([0]);
         Self(hash)
     }
 
+    /// The smaller is before the larger.
+    pub(crate) fn of_cluster(&self, name: &ClusterName) -> [u8; 32] {
+        let mut hash = self.0.clone();
+        hash.update(name.as_str());
+        hash.finalize().into()
+    }
+
     /// The smaller is the first to be given a replica, and the last to lose one. A cluster that has the
     /// agent already (at 0 replicas) is before one that hasn't.
     fn rank(&self, party: &Party<'_>) -> (bool, [u8; 32]) {
-        let mut hash = self.0.clone();
-        hash.update(party.name.as_str());
-        (party.held.is_none(), hash.finalize().into())
+        (party.held.is_none(), self.of_cluster(party.name))
     }
 }

@@ -28,7 +28,8 @@ pub(super) fn deployment(
             ..ObjectMeta::default()
         },
         spec: Some(DeploymentSpec {
-            replicas: Some(assignment.replicas),
+            // An autoscaler's, while there is one: see `replicas`.
+            replicas: assignment.autoscaled().is_none().then_some(assignment.replicas),
             selector: LabelSelector {
                 match_labels: Some(labels::selector(&assignment.agent)),
                 ..LabelSelector::default()

@@ -7,11 +7,13 @@ pub enum ChildKind {
     Deployment,
     /// v1.
     Service,
+    /// autoscaling/v2, a HorizontalPodAutoscaler.
+    Autoscaler,
 }
 
 impl ChildKind {
     /// All of them, in their order.
-    pub const ALL: [Self; 2] = [Self::Deployment, Self::Service];
+    pub const ALL: [Self; 3] = [Self::Deployment, Self::Service, Self::Autoscaler];
 
     /// The kind's name.
     #[must_use]
@@ -19,6 +21,7 @@ impl ChildKind {
         match self {
             Self::Deployment => "Deployment",
             Self::Service => "Service",
+            Self::Autoscaler => "HorizontalPodAutoscaler",
         }
     }
 
@@ -26,6 +29,7 @@ impl ChildKind {
     fn suffix(self) -> &'static str {
         match self {
             Self::Deployment | Self::Service => "",
+            Self::Autoscaler => "-hpa",
         }
     }
 

@@ -1,5 +1,6 @@
 //! The objects that should exist for an assignment.
 
+mod autoscaler;
 mod container;
 mod deployment;
 mod kind;
@@ -35,14 +36,20 @@ pub struct Desired {
     pub deployment: Value,
     /// A v1 Service.
     pub service: Value,
+    /// An autoscaling/v2 HorizontalPodAutoscaler, while load chooses the number of replicas.
+    pub autoscaler: Option<Value>,
 }
 
 impl Desired {
     /// The object of each kind, in the order in which they are made; none where there should be none.
     #[must_use]
     pub fn children(self) -> [(ChildKind, Option<Value>); ChildKind::ALL.len()] {
-        let Self { deployment, service } = self;
-        [(ChildKind::Deployment, Some(deployment)), (ChildKind::Service, Some(service))]
+        let Self { deployment, service, autoscaler } = self;
+        [
+            (ChildKind::Deployment, Some(deployment)),
+            (ChildKind::Service, Some(service)),
+            (ChildKind::Autoscaler, autoscaler),
+        ]
     }
 }
 
@@ -58,6 +65,7 @@ pub fn build(
     Ok(Desired {
         deployment: serde_json::to_value(deployment::deployment(assignment, cluster, key)?)?,
         service: serde_json::to_value(service::service(assignment))?,
+        autoscaler: autoscaler::autoscaler(assignment).map(serde_json::to_value).transpose()?,
     })
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::EnvVarSource;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use parallax_crds::agent::{
-    AgentRuntime, Credentials, EnvVar, HealthCheck, KeyReference, LocalObjectReference, PullPolicy, Resources,
+    AgentRuntime, Bounds, Credentials, EnvVar, HealthCheck, KeyReference, LocalObjectReference, PullPolicy,
+    Resources, ScalingTargets,
 };
 use parallax_crds::assignment::AgentTemplate;
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash};
@@ -12,19 +13,27 @@ use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash};
 use super::*;
 
 fn built(template: &AgentTemplate, replicas: i32) -> Desired {
-    let valid = Valid {
-        owner_uid: "a8f1",
-        agent: AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("0d5e") },
-        hash: SpecHash::of(template).unwrap(),
-        replicas,
-        template,
-    };
-    let key = template.runtime.credentials.as_ref().map(|credentials| Binding {
+    built_of(&valid(template, replicas))
+}
+
+fn built_of(valid: &Valid<'_>) -> Desired {
+    let key = valid.template.runtime.credentials.as_ref().map(|credentials| Binding {
         secret: "made-by-vault".into(),
         key: credentials.reference().unwrap().key.clone(),
         stamp: Some("5eal".into()),
     });
-    build(&valid, &ClusterName::new("member-1").unwrap(), key.as_ref()).unwrap()
+    build(valid, &ClusterName::new("member-1").unwrap(), key.as_ref()).unwrap()
+}
+
+fn valid(template: &AgentTemplate, replicas: i32) -> Valid<'_> {
+    Valid {
+        owner_uid: "a8f1",
+        agent: AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("0d5e") },
+        hash: SpecHash::of(template).unwrap(),
+        replicas,
+        bounds: None,
+        template,
+    }
 }
 
 fn smallest() -> AgentTemplate {
@@ -35,6 +44,7 @@ fn with(runtime: AgentRuntime) -> AgentTemplate {
     AgentTemplate {
         runtime: AgentRuntime { agent_type: "claude".into(), ..runtime },
         image: "ghcr.io/parallax/agent-claude:0.1.0".into(),
+        ..AgentTemplate::default()
     }
 }
 
@@ -87,6 +97,23 @@ fn every_field_of_a_template_is_rendered() {
         ..AgentRuntime::default()
     });
     insta::assert_yaml_snapshot!("full_deployment", built(&template, 3).deployment);
+}
+
+#[test]
+fn an_autoscaler_takes_the_number_of_replicas_over() {
+    let both = ScalingTargets { target_cpu_utilization: Some(70), target_memory_utilization: Some(80) };
+    let template = AgentTemplate { scaling: both, ..smallest() };
+    let bounded = |template: &AgentTemplate| {
+        let bounds = Some(Bounds { min: 0, max: 4, start: 3 });
+        built_of(&Valid { bounds, ..valid(template, 2) })
+    };
+    let desired = bounded(&template);
+    insta::assert_yaml_snapshot!("autoscaler", desired.autoscaler);
+    assert_eq!(desired.deployment["spec"].get("replicas"), None);
+
+    for fixed in [built(&template, 2), bounded(&smallest())] {
+        assert_eq!((fixed.autoscaler, &fixed.deployment["spec"]["replicas"]), (None, &2.into()));
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
+use parallax_crds::agent::Bounds;
 use parallax_crds::{AgentKey, Incarnation};
 use proptest::prelude::*;
 
 use super::*;
+use crate::replicas::LiveCount;
 use crate::sync::Cause;
 use crate::sync::tests::applied;
 
@@ -39,7 +41,8 @@ fn told(wanted: i32, deployment: Option<&DeploymentFacts>, pods: &[PodFacts]) ->
     report(&Facts {
         agent: &agent(),
         hash: Some(hash(1)),
-        replicas: wanted,
+        scale: Scale::fixed(wanted),
+        targets: ScalingTargets::default(),
         deleting: false,
         sync: Some(&applied()),
         deployment,
@@ -55,6 +58,41 @@ fn all_ready_is_running_without_a_reason() {
     let r = told(2, Some(&deployment(2, 2, 2)), &[]);
     assert_eq!((r.phase, r.ready, r.reason.as_str(), r.hash), (Phase::Running, 2, "", Some(hash(1))));
     assert_eq!(r.traceparent.as_deref(), Some(TRACE));
+}
+
+#[test]
+fn what_load_has_chosen_is_what_is_wanted() {
+    let told = |count: i32, started: &str, ready: i32| {
+        let live = DeploymentFacts {
+            count: LiveCount { replicas: count, started: started.parse().ok(), ..Default::default() },
+            ..deployment(ready, ready, ready)
+        };
+        report(&Facts {
+            agent: &agent(),
+            hash: Some(hash(1)),
+            scale: Scale { replicas: 2, bounds: Some(Bounds { min: 1, max: 5, start: 2 }) },
+            targets: ScalingTargets { target_cpu_utilization: Some(70), target_memory_utilization: None },
+            deleting: false,
+            sync: Some(&applied()),
+            deployment: Some(&live),
+            pods: &[],
+            previous: None,
+            credentials: None,
+            traceparent: None,
+        })
+    };
+    let r = told(4, "2/2", 4);
+    assert_eq!(
+        (r.phase, r.desired, r.chosen, r.ready, r.reason.as_str()),
+        (Phase::Running, 2, Some(4), 4, "")
+    );
+    assert_eq!(told(4, "2/2", 2).phase, Phase::Scaling);
+    assert_eq!(told(9, "2/2", 5).chosen, Some(5), "the autoscaler is about to bring it within its bounds");
+    let r = told(4, "3/2", 4);
+    assert_eq!((r.phase, r.chosen), (Phase::Scaling, None), "the order has yet to be applied");
+    let now = Time("2026-01-01T00:00:00Z".parse().unwrap());
+    let status = status(&told(4, "2/2", 4), 1, None, &now);
+    assert_eq!((status.desired_replicas, status.ready_replicas), (4, 4));
 }
 
 #[test]
@@ -128,7 +166,8 @@ fn until_the_deployment_is_observed_the_counts_are_about_what_ran_before() {
     let facts = Facts {
         agent: &agent,
         hash: Some(hash(1)),
-        replicas: 2,
+        scale: Scale::fixed(2),
+        targets: ScalingTargets::default(),
         deleting: false,
         sync: Some(&sync),
         deployment: Some(&d),
@@ -149,7 +188,8 @@ fn what_blocks_the_objects_is_the_reason() {
     let r = report(&Facts {
         agent: &agent(),
         hash: Some(hash(1)),
-        replicas: 1,
+        scale: Scale::fixed(1),
+        targets: ScalingTargets::default(),
         deleting: false,
         sync: Some(&sync),
         deployment: None,
@@ -168,7 +208,8 @@ fn what_is_being_deleted_is_as_synced_as_it_last_was() {
         let r = report(&Facts {
             agent: &agent(),
             hash: Some(hash(1)),
-            replicas: 1,
+            scale: Scale::fixed(1),
+            targets: ScalingTargets::default(),
             deleting: true,
             sync,
             deployment: None,

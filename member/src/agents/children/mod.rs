@@ -3,6 +3,7 @@
 mod credentials;
 mod one;
 mod predecessor;
+mod replicas;
 mod requests;
 mod stubborn;
 mod unwanted;
@@ -77,11 +78,14 @@ impl Agents {
         let (mut verdicts, mut written) = (Vec::new(), false);
         for (kind, desired) in desired.children() {
             let first = kind == ChildKind::Deployment;
+            let handed_over = !first || self.is_handed_over(&valid);
             let made = if first && let Some(held) = &held {
                 Made::Held(held.clone())
-            } else if self.is_right(kind, &valid, desired.as_ref()) {
+            } else if handed_over && self.is_right(kind, &valid, desired.as_ref()) {
                 Made::Right { written: false }
-            } else if first || turn.may_linger() {
+            } else if first {
+                self.deployment(&valid, desired).await
+            } else if turn.may_linger() {
                 self.child(kind, &valid, desired).await
             } else {
                 // What is left follows in a turn that may last.

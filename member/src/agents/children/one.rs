@@ -81,14 +81,20 @@ impl Agents {
             return self.replace(live, key, &valid.agent.incarnation).await;
         }
         let json = live.json();
-        let Some(found) = difference(&desired, &json) else { return Ok(Made::Right { written: false }) };
-        if self.stubborn.is(kind, key, &desired, &json) {
-            return Ok(Made::Right { written: false });
-        }
-        if found.is_drift() {
-            tracing::info!(kind = kind.name(), agent = %key, difference = %found, "bringing back what is ordered");
-        } else {
-            tracing::info!(kind = kind.name(), agent = %key, difference = %found, "applying what is ordered now");
+        match difference(&desired, &json) {
+            _ if drops_replicas(valid, live) => {
+                tracing::info!(agent = %key, "leaving the number of replicas to the autoscaler");
+            }
+            None => return Ok(Made::Right { written: false }),
+            Some(_) if self.stubborn.is(kind, key, &desired, &json) => {
+                return Ok(Made::Right { written: false });
+            }
+            Some(found) if found.is_drift() => {
+                tracing::info!(kind = kind.name(), agent = %key, difference = %found, "bringing back what is ordered");
+            }
+            Some(found) => {
+                tracing::info!(kind = kind.name(), agent = %key, difference = %found, "applying what is ordered now");
+            }
         }
         let wanted = desired.clone();
         desired["metadata"]["uid"] = live.uid().into();
@@ -99,13 +105,19 @@ impl Agents {
     }
 }
 
+/// The member still applies a number of replicas that is an autoscaler's now. What it no longer applies makes no
+/// difference to what it does.
+fn drops_replicas(valid: &Valid<'_>, live: &Child) -> bool {
+    valid.autoscaled().is_some() && live.deployment.as_ref().is_some_and(|facts| facts.count.owners.member)
+}
+
 /// An object that isn't ours can't be taken over by accident when its selector is another: a write without force is a
 /// conflict then, and the way to a new object a single request. The others are looked for first.
 fn selects_by_incarnation(kind: ChildKind) -> bool {
     match kind {
         ChildKind::Deployment => true,
-        // One of another's may have no selector at all.
-        ChildKind::Service => false,
+        // A Service of another's may have no selector at all, an autoscaler has none.
+        ChildKind::Service | ChildKind::Autoscaler => false,
     }
 }
 

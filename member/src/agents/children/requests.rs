@@ -47,9 +47,21 @@ impl Agents {
         desired: &Value,
         force: Force,
     ) -> Result<(), Failure> {
+        self.write_as(MEMBER_MANAGER, kind, key, desired, force).await
+    }
+
+    /// Applies an object, or a part of one, under that field manager.
+    pub(super) async fn write_as(
+        &self,
+        manager: &'static str,
+        kind: ChildKind,
+        key: &AgentKey,
+        desired: &Value,
+        force: Force,
+    ) -> Result<(), Failure> {
         let span = tracing::info_span!("write", kind = kind.name(), agent = %key);
         let name = kind.object_name(key.name());
-        let mut params = PatchParams::apply(MEMBER_MANAGER);
+        let mut params = PatchParams::apply(manager);
         params.force = force == Force::Yes;
         let request = async { self.objects(kind, key).patch(&name, &params, &Patch::Apply(desired)).await };
         let object = within(request).instrument(span).await?;

@@ -11,6 +11,7 @@ use super::slot::{Due, Holding, Removal, Sent, Slot, Version};
 use crate::digest::{Entry, SetDigest};
 use crate::outbox::Outbox;
 use crate::session::limits::{DELTA_ORDERS, DELTAS_IN_FLIGHT, FRAME_BYTES, ORDER_BYTES};
+use crate::wire::sent;
 use crate::{v1, wire};
 
 /// An acknowledgement that doesn't fit what was sent.
@@ -98,7 +99,7 @@ impl Board {
     pub fn wanted(&self) -> SetDigest {
         let mut digest = SetDigest::default();
         for order in self.slots.values().filter_map(|slot| slot.want.as_ref()) {
-            digest.add(&Entry::settled(&order.agent, order.hash, order.replicas.max(0)));
+            digest.add(&Entry::settled(&order.agent, order.hash, sent(order.scale)));
         }
         digest
     }

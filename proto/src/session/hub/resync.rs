@@ -92,8 +92,7 @@ impl Resync {
         for have in &part.have {
             let (held, changing) = wire::have(have)?;
             let settled = !held.removing && !changing;
-            let version =
-                Version { incarnation: held.agent.incarnation, hash: held.hash, replicas: held.replicas };
+            let version = Version { incarnation: held.agent.incarnation, hash: held.hash, scale: held.scale };
             if collecting.insert(held.agent.key, Holding { version, settled }).is_some() {
                 return Err(Broken("an inventory has an agent twice".to_owned()));
             }

@@ -1,33 +1,30 @@
 //! What a session knows of one agent: what is wanted, what the member holds, what it has answered, and hence what is
 //! to be sent next.
 
-use parallax_crds::link::{Held, Order};
+use parallax_crds::link::{Held, Order, Scale};
 use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, Incarnation, SpecHash};
 
 use crate::digest::Entry;
+use crate::wire::sent;
 
 /// A version of an agent in a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Version {
     pub incarnation: Incarnation,
     pub hash: SpecHash,
-    pub replicas: i32,
+    pub scale: Scale,
 }
 
 impl Version {
     pub fn of(order: &Order) -> Self {
-        Self {
-            incarnation: order.agent.incarnation.clone(),
-            hash: order.hash,
-            replicas: order.replicas.max(0),
-        }
+        Self { incarnation: order.agent.incarnation.clone(), hash: order.hash, scale: sent(order.scale) }
     }
 
     fn is(&self, order: &Order) -> bool {
         self.incarnation == order.agent.incarnation
             && self.hash == order.hash
-            && self.replicas == order.replicas.max(0)
+            && self.scale == sent(order.scale)
     }
 }
 
@@ -44,7 +41,7 @@ impl Holding {
         Held {
             agent: AgentRef { key: key.clone(), incarnation: self.version.incarnation.clone() },
             hash: self.version.hash,
-            replicas: self.version.replicas,
+            scale: self.version.scale,
             removing: !self.settled,
         }
     }
@@ -125,8 +122,8 @@ impl Slot {
     pub fn entry<'a>(&'a self, key: &'a AgentKey) -> Option<Entry<'a>> {
         let version = self.held.as_ref().map(|held| &held.version).or(self.waiting.as_ref())?;
         let settled = self.waiting.is_none() && self.held.as_ref().is_some_and(|held| held.settled);
-        let Version { incarnation, hash, replicas } = version;
-        Some(Entry { key, incarnation, hash: *hash, replicas: *replicas, unsettled: !settled })
+        let Version { incarnation, hash, scale } = version;
+        Some(Entry { key, incarnation, hash: *hash, scale: *scale, unsettled: !settled })
     }
 
     pub fn is_empty(&self) -> bool {

@@ -63,8 +63,8 @@ impl Holdings {
         let mut changing: BTreeMap<&AgentKey, Option<Held>> = BTreeMap::new();
         for (agent, open) in orders.changing() {
             let to_be = match open {
-                Open::Upsert { hash, replicas } => {
-                    Some(Held { agent: agent.clone(), hash: *hash, replicas: *replicas, removing: false })
+                Open::Upsert { hash, scale } => {
+                    Some(Held { agent: agent.clone(), hash: *hash, scale: *scale, removing: false })
                 }
                 Open::Removal => None,
             };
@@ -109,5 +109,5 @@ impl Holdings {
 }
 
 fn entry(held: &Held) -> Entry<'_> {
-    Entry { unsettled: held.removing, ..Entry::settled(&held.agent, held.hash, held.replicas) }
+    Entry { unsettled: held.removing, ..Entry::settled(&held.agent, held.hash, held.scale) }
 }

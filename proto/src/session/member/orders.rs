@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use parallax_crds::SpecHash;
-use parallax_crds::link::{Held, OrderResult, Outcome};
+use parallax_crds::link::{Held, OrderResult, Outcome, Scale};
 use parallax_crds::names::AgentRef;
 use prost::Message;
 
@@ -20,7 +20,7 @@ const BATCHES: usize = 4 * DELTAS_IN_FLIGHT;
 /// An order that has no result yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Open {
-    Upsert { hash: SpecHash, replicas: i32 },
+    Upsert { hash: SpecHash, scale: Scale },
     Removal,
 }
 
@@ -76,7 +76,7 @@ impl Orders {
         let mut keys = BTreeSet::new();
         for upsert in delta.upserts {
             let order = wire::upsert(upsert).map_err(|error| error.to_string())?;
-            let open = Open::Upsert { hash: order.hash, replicas: order.replicas };
+            let open = Open::Upsert { hash: order.hash, scale: order.scale };
             if !keys.insert(order.agent.key.clone()) {
                 return Err(format!("a delta has {} twice", order.agent.key));
             }
@@ -145,10 +145,10 @@ impl Orders {
             (Outcome::Waiting, Open::Upsert { .. }) => {
                 self.waiting.insert(result.agent.clone(), open.clone());
             }
-            (Outcome::Persisted, Open::Upsert { hash, replicas }) => holdings.hold(Held {
+            (Outcome::Persisted, Open::Upsert { hash, scale }) => holdings.hold(Held {
                 agent: result.agent.clone(),
                 hash: *hash,
-                replicas: *replicas,
+                scale: *scale,
                 removing: false,
             }),
             (Outcome::Removing, _) => {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use parallax_crds::agent::Bounds;
+use parallax_crds::link::Scale;
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash};
 use proptest::prelude::*;
 use prost::Message as _;
@@ -20,6 +22,7 @@ fn any_phase() -> impl Strategy<Value = Phase> {
 
 fn any_report() -> impl Strategy<Value = AgentReport> {
     let hash = prop::option::of(any::<[u8; 16]>());
+    let chosen = prop::option::of(0..=i32::MAX);
     let counts = (0..=i32::MAX, 0..=i32::MAX, 0..=i32::MAX, 0..=i32::MAX);
     let credentials =
         prop::option::of(
@@ -27,21 +30,20 @@ fn any_report() -> impl Strategy<Value = AgentReport> {
                 .prop_map(|(ready, reason, message)| CredentialsReport { ready, reason, message }),
         );
     let trace = prop::option::of(Just("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()));
-    (hash, any_phase(), counts, any::<bool>(), "[A-Za-z]{0,32}", ".{0,64}", credentials, trace).prop_map(
+    let told = ("[A-Za-z]{0,32}", ".{0,64}", credentials, trace);
+    (hash, any_phase(), (counts, chosen), any::<bool>(), told).prop_map(
         |(
             hash,
             phase,
-            (desired, replicas, one, other),
+            ((desired, replicas, one, other), chosen),
             synced,
-            reason,
-            message,
-            credentials,
-            traceparent,
+            (reason, message, credentials, traceparent),
         )| AgentReport {
             agent: AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("u-1") },
             hash: hash.map(|bytes| SpecHash::from_bytes(&bytes).unwrap()),
             phase,
             desired,
+            chosen,
             replicas,
             ready: one.min(other),
             serving: one.max(other),
@@ -67,11 +69,44 @@ proptest! {
     }
 
     #[test]
+    fn what_is_held_arrives_as_it_was_sent_whatever_its_scale(
+        replicas: i32,
+        bounds in prop::option::of((any::<i32>(), any::<i32>(), any::<i32>())),
+    ) {
+        let bounds = bounds.map(|(min, max, start)| Bounds { min, max, start });
+        let held = Held {
+            agent: AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("u-1") },
+            hash: SpecHash::from_bytes(&[1; 16]).unwrap(),
+            scale: Scale { replicas, bounds },
+            removing: false,
+        };
+        let entry = inventory_entry(&held, false);
+        let arrived = have(&v1::Have::decode(entry.encode_to_vec().as_slice()).unwrap());
+        let scale = super::sent(held.scale);
+        prop_assert!(scale == held.scale || replicas < 0 || bounds.is_some());
+        prop_assert_eq!(arrived, Ok((Held { scale, ..held }, false)));
+    }
+
+    #[test]
     fn of_a_member_that_does_not_say_what_serves_that_does_which_is_ready(report_sent in any_report()) {
         let mut older = status(&report_sent, "boot", 1);
         older.payload.as_mut().unwrap().serving_replicas = 0;
         let expected = AgentReport { serving: report_sent.ready, ..report_sent };
         prop_assert_eq!(report(sent(&older)), Ok(expected));
+    }
+}
+
+#[test]
+fn bounds_out_of_order_are_malformed() {
+    for (min, max, start) in [(-1, 2, 1), (3, 2, 1), (0, 0, 0), (1, 2, -1)] {
+        let have = super::have(&v1::Have {
+            key: key_message(&AgentKey::new("team", "writer")),
+            incarnation: "u-1".into(),
+            hash: vec![1; 16].into(),
+            bounds: Some(v1::Bounds { min, max, start }),
+            ..Default::default()
+        });
+        assert_eq!(have.unwrap_err().field, "bounds");
     }
 }
 

@@ -85,8 +85,7 @@ impl World {
     }
 
     pub(super) fn store(&mut self, order: &Order) {
-        let held =
-            Held { agent: order.agent.clone(), hash: order.hash, replicas: order.replicas, removing: false };
+        let held = Held { agent: order.agent.clone(), hash: order.hash, scale: order.scale, removing: false };
         self.link.hold(held.clone());
         self.link.report(report(&held));
         let old = self.held.insert(order.agent.key.clone(), held.clone());
@@ -128,10 +127,11 @@ pub(super) fn report(held: &Held) -> AgentReport {
         agent: held.agent.clone(),
         hash: Some(held.hash),
         phase: if held.removing { Phase::Terminating } else { Phase::Running },
-        desired: held.replicas,
-        replicas: held.replicas,
-        ready: held.replicas,
-        serving: held.replicas,
+        desired: held.scale.replicas,
+        chosen: None,
+        replicas: held.scale.replicas,
+        ready: held.scale.replicas,
+        serving: held.scale.replicas,
         synced: true,
         reason: String::new(),
         message: String::new(),

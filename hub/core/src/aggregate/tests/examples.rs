@@ -29,6 +29,46 @@ fn two_replicated_on_two_members_are_four() {
 }
 
 #[test]
+fn what_autoscalers_choose_is_what_is_wanted() {
+    let scaled = |members: &[Member]| {
+        let mut fixture = over(members);
+        let scaling = serde_json::json!({ "maxReplicas": 9, "targetCPUUtilization": 70 });
+        fixture.spec.scaling = Some(serde_json::from_value(scaling).unwrap());
+        fixture
+    };
+    let up = member("a", 1).says(Phase::Running, 4, "").chose(4, 6);
+    let same = member("b", 1).says(Phase::Running, 1, "").chose(1, 3);
+    let fixture = scaled(&[up.clone(), same.clone()]);
+    let status = fixture.first();
+    assert_eq!((status.phase, status.replica_summary.as_deref()), (Some(Phase::Running), Some("5/5")));
+    assert_eq!(condition(&status, READY), ("True", "AllReplicasReady", "5 of 5 replicas are ready"));
+    assert_eq!(row(&status, "a").desired_replicas, Some(4));
+
+    let starting = member("a", 1).says(Phase::Scaling, 2, "Progressing").chose(4, 6);
+    let status = scaled(&[starting, same.clone()]).first();
+    assert_eq!((status.phase, status.replica_summary.as_deref()), (Some(Phase::Scaling), Some("3/5")));
+
+    // A hub that has just started goes by what was shown, until it hears.
+    let silent = scaled(&[up.clone().unheard(), same.clone().unheard()]);
+    assert_eq!(silent.then(&fixture.first(), 5).replica_summary.as_deref(), Some("5/5"));
+
+    // Beyond its bounds no cluster's word counts, nor does what it chose of another order.
+    let wild = member("a", 1).says(Phase::Running, 4, "").chose(400, 6);
+    assert_eq!(scaled(&[wild, same.clone()]).first().desired_replicas, 7);
+    let mut before = up;
+    before.wanted = Some(3);
+    assert_eq!(scaled(&[before, same]).first().desired_replicas, 4);
+}
+
+#[test]
+fn what_has_no_place_is_wanted_beside_what_autoscalers_choose() {
+    let mut fixture = over(&[member("a", 1).says(Phase::Running, 4, "").chose(4, 6)]);
+    let scaling = serde_json::json!({ "minReplicas": 3, "maxReplicas": 6, "targetCPUUtilization": 70 });
+    fixture.spec.scaling = Some(serde_json::from_value(scaling).unwrap());
+    assert_eq!(fixture.first().replica_summary.as_deref(), Some("4/6"), "2 of 3 to start with have no place");
+}
+
+#[test]
 fn nothing_wanted_is_running_and_ready() {
     let mut fixture = over(&[member("a", 0).ready()]);
     let status = fixture.first();

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use parallax_crds::Phase;
 use parallax_crds::agent::{Placement, Strategy};
 
-use super::world::{Channel, World, cluster, key};
+use super::world::{Channel, World, cluster, key, scaling};
 use crate::fleet::*;
 
 #[test]
@@ -81,6 +81,53 @@ fn an_edit_goes_to_the_clusters_that_run_it_and_a_repeated_one_goes_nowhere() {
     world.apply("x", |_| {});
     world.pass(10);
     assert_eq!((world.orders_and_removals(), world.writes()), (0, 0));
+}
+
+#[test]
+fn an_edit_that_moves_shares_is_one_order_for_each_cluster() {
+    let mut world = World::with(&["a", "b"]);
+    world.apply("x", |spec| {
+        spec.replicas = 2;
+        spec.scaling = Some(scaling(2, 8));
+    });
+    world.settle();
+    world.log.clear();
+    world.apply("x", |spec| spec.replicas = 6);
+    world.pass(5);
+    assert_eq!((world.held("a", "x"), world.held("b", "x")), (Some(3), Some(3)));
+    assert_eq!(world.orders_and_removals(), 2);
+}
+
+#[test]
+fn bounds_are_divided_and_go_out_when_they_alone_change() {
+    let mut world = World::with(&["a", "b"]);
+    world.apply("x", |spec| {
+        spec.replicas = 4;
+        spec.scaling = Some(scaling(2, 8));
+    });
+    world.settle();
+    let bounds = |world: &World, member: &str| {
+        world.members[&cluster(member)].held[&key("x")].2.bounds.map(|b| (b.min, b.max, b.start))
+    };
+    assert_eq!((bounds(&world, "a"), bounds(&world, "b")), (Some((1, 4, 4)), Some((1, 4, 4))));
+    assert_eq!(world.status("x").replica_summary.as_deref(), Some("4/4"));
+    world.log.clear();
+    world.apply("x", |spec| spec.scaling = Some(scaling(2, 10)));
+    world.pass(5);
+    assert_eq!((bounds(&world, "a"), bounds(&world, "b")), (Some((1, 5, 4)), Some((1, 5, 4))));
+    assert_eq!(world.orders_and_removals(), 2);
+    world.apply("x", |spec| spec.suspend = true);
+    world.pass(5);
+    assert_eq!((world.held("a", "x"), bounds(&world, "a")), (Some(0), None));
+    world.apply("x", |spec| spec.suspend = false);
+    world.pass(5);
+    assert_eq!((world.held("a", "x"), bounds(&world, "a")), (Some(2), Some((1, 5, 4))));
+    world.start_hub();
+    world.log.clear();
+    world.connect("a");
+    world.connect("b");
+    world.pass(60);
+    assert_eq!(world.orders_and_removals(), 0, "the member holds what is wanted");
 }
 
 #[test]

@@ -4,12 +4,14 @@
 use parallax_crds::agent::{Placement, Strategy as Sharing};
 use proptest::prelude::*;
 
-use super::world::{World, cluster, key};
+use super::world::{World, cluster, key, scaling};
 
 #[derive(Debug, Clone)]
 enum Step {
     Apply(u8, i32, bool),
     Confine(u8, u8),
+    /// Bounds up to so many; at most 1: none.
+    Scale(u8, i32),
     Suspend(u8),
     Delete(u8),
     Cut(u8),
@@ -34,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (agent.clone(), 0..6_i32, any::<bool>()).prop_map(|(a, n, r)| Step::Apply(a, n, r)),
         2 => (agent.clone(), member.clone()).prop_map(|(a, m)| Step::Confine(a, m)),
+        2 => (agent.clone(), 0..9_i32).prop_map(|(a, most)| Step::Scale(a, most)),
         1 => agent.clone().prop_map(Step::Suspend),
         2 => agent.clone().prop_map(Step::Delete),
         2 => member.clone().prop_map(Step::Cut),
@@ -72,6 +75,11 @@ fn play(world: &mut World, step: &Step) {
                 world.apply(&agent(n), |spec| {
                     spec.placement.get_or_insert_default().clusters = vec![member(m).to_owned()];
                 });
+            }
+        }
+        Step::Scale(n, most) => {
+            if world.agents.get(&key(&agent(n))).is_some_and(|o| o.metadata.deletion_timestamp.is_none()) {
+                world.apply(&agent(n), |spec| spec.scaling = (most > 1).then(|| scaling(1, most)));
             }
         }
         Step::Suspend(n) => {

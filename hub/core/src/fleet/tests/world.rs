@@ -12,10 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parallax_crds::link::Order;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use parallax_crds::agent::{Scaling, ScalingTargets};
+use parallax_crds::link::{Order, Scale};
 use parallax_crds::{AgentKey, AgentRef, ClusterName, Incarnation, MemberCluster, ParallaxAgent, SpecHash};
 
 use crate::fleet::*;
+use crate::resolve::FleetDefaults;
 use crate::tombstones::Tombstone;
 
 /// What arrives in order among itself, and in any order relative to the others.
@@ -34,7 +37,7 @@ pub struct Member {
     /// What its certificate has more of validity than the first one had.
     pub renewed: jiff::SignedDuration,
     pub session: Option<u64>,
-    pub held: BTreeMap<AgentKey, (Incarnation, SpecHash, i32)>,
+    pub held: BTreeMap<AgentKey, (Incarnation, SpecHash, Scale)>,
     /// Removals are begun, and pods end only at [`World::pods_end`].
     pub lingering: bool,
     ending: Vec<AgentRef>,
@@ -83,11 +86,21 @@ pub fn config() -> Config {
     Config {
         hub_uid: "hub".to_owned(),
         epoch: 1,
-        image_prefix: "registry.example/parallax".to_owned(),
-        image_tag: "1".to_owned(),
+        defaults: FleetDefaults {
+            image_prefix: "registry.example/parallax".to_owned(),
+            image_tag: "1".to_owned(),
+            cpu_request: Quantity("100m".to_owned()),
+            memory_request: Quantity("256Mi".to_owned()),
+        },
         hold_mass_deletions: false,
         max_resyncs: 100,
     }
+}
+
+/// Bounds, with a target.
+pub fn scaling(min_replicas: i32, max_replicas: i32) -> Scaling {
+    let targets = ScalingTargets { target_cpu_utilization: Some(70), target_memory_utilization: None };
+    Scaling { min_replicas, max_replicas: Some(max_replicas), targets }
 }
 
 impl World {

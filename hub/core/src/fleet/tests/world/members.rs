@@ -76,18 +76,20 @@ impl World {
         member.ending.retain(|agent| agent.key != order.agent.key);
         member
             .held
-            .insert(order.agent.key.clone(), (order.agent.incarnation.clone(), order.hash, order.replicas));
+            .insert(order.agent.key.clone(), (order.agent.incarnation.clone(), order.hash, order.scale));
         self.say(name, SessionEvent::Result(result(&order.agent, Some(order.hash), Outcome::Persisted)));
-        self.report(name, &order.agent.key, order.replicas);
+        self.report(name, &order.agent.key, order.scale.replicas);
     }
 
     pub fn report(&mut self, name: &ClusterName, key: &AgentKey, ready: i32) {
-        let Some((incarnation, hash, replicas)) = self.members[name].held.get(key).cloned() else { return };
+        let Some((incarnation, hash, scale)) = self.members[name].held.get(key).cloned() else { return };
+        let replicas = scale.replicas;
         let report = AgentReport {
             agent: AgentRef { key: key.clone(), incarnation },
             hash: Some(hash),
             phase: if ready == replicas { Phase::Running } else { Phase::Pending },
             desired: replicas,
+            chosen: scale.bounds.map(|bounds| bounds.clamp(ready)),
             replicas,
             ready,
             serving: ready,
@@ -135,7 +137,7 @@ impl World {
         let held = member.held.clone();
         for order in orders {
             self.members.get_mut(name).unwrap().wanted.insert(order.agent.key.clone(), order.clone());
-            let same = (order.agent.incarnation.clone(), order.hash, order.replicas);
+            let same = (order.agent.incarnation.clone(), order.hash, order.scale);
             let ending = self.members[name].ending.contains(&order.agent);
             if ending || held.get(&order.agent.key) != Some(&same) {
                 self.run(name, &order);
@@ -147,18 +149,18 @@ impl World {
         let wanted = &self.members[name].wanted;
         let unclaimed: Vec<_> = held
             .iter()
-            .map(|(key, (incarnation, hash, replicas))| Held {
+            .map(|(key, (incarnation, hash, scale))| Held {
                 agent: AgentRef { key: key.clone(), incarnation: incarnation.clone() },
                 hash: *hash,
-                replicas: *replicas,
+                scale: *scale,
                 removing: false,
             })
             .filter(|h| !wanted.contains_key(&h.agent.key) && !removals.contains(&h.agent))
             .collect();
         self.say(name, SessionEvent::Unclaimed(unclaimed));
         self.say(name, SessionEvent::Synced);
-        for (key, (_, _, replicas)) in held {
-            self.report(name, &key, replicas);
+        for (key, (_, _, scale)) in held {
+            self.report(name, &key, scale.replicas);
         }
         self.say(name, SessionEvent::ReportsComplete);
         let report = ClusterReport {

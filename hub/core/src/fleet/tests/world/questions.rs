@@ -12,7 +12,7 @@ impl World {
     }
 
     pub fn held(&self, member: &str, name: &str) -> Option<i32> {
-        self.members[&cluster(member)].held.get(&key(name)).map(|(_, _, replicas)| *replicas)
+        self.members[&cluster(member)].held.get(&key(name)).map(|(_, _, scale)| scale.replicas)
     }
 
     pub fn incarnation_held(&self, member: &str, name: &str) -> Option<String> {

@@ -1,0 +1,58 @@
+//! The HorizontalPodAutoscaler of an agent.
+
+use k8s_openapi::api::autoscaling::v2::{
+    ContainerResourceMetricSource, CrossVersionObjectReference, HorizontalPodAutoscaler,
+    HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::{ChildKind, labels, owner};
+use crate::validate::Valid;
+
+/// Scales the agent's Deployment by the load of the agent's own container: what stands beside it in the pod has requests
+/// of its own, or none, where a share of the whole pod's would be no number.
+pub(super) fn autoscaler(assignment: &Valid<'_>) -> Option<HorizontalPodAutoscaler> {
+    let autoscaled = assignment.autoscaled()?;
+    let name = assignment.agent.key.name();
+    let targets = [
+        ("cpu", autoscaled.targets.target_cpu_utilization),
+        ("memory", autoscaled.targets.target_memory_utilization),
+    ];
+    Some(HorizontalPodAutoscaler {
+        metadata: ObjectMeta {
+            name: Some(ChildKind::Autoscaler.object_name(name)),
+            namespace: Some(assignment.agent.key.namespace().into()),
+            labels: Some(labels::labels(&assignment.agent, &assignment.template.runtime.agent_type)),
+            owner_references: Some(vec![owner(assignment)]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(HorizontalPodAutoscalerSpec {
+            scale_target_ref: CrossVersionObjectReference {
+                api_version: Some("apps/v1".into()),
+                kind: "Deployment".into(),
+                name: name.into(),
+            },
+            min_replicas: Some(autoscaled.bounds.floor()),
+            max_replicas: autoscaled.bounds.max,
+            metrics: Some(targets.into_iter().filter_map(|(of, target)| Some(metric(of, target?))).collect()),
+            ..HorizontalPodAutoscalerSpec::default()
+        }),
+        status: None,
+    })
+}
+
+fn metric(resource: &str, percent: i32) -> MetricSpec {
+    MetricSpec {
+        type_: "ContainerResource".into(),
+        container_resource: Some(ContainerResourceMetricSource {
+            container: "agent".into(),
+            name: resource.into(),
+            target: MetricTarget {
+                type_: "Utilization".into(),
+                average_utilization: Some(percent),
+                ..MetricTarget::default()
+            },
+        }),
+        ..MetricSpec::default()
+    }
+}
