@@ -54,7 +54,7 @@ async fn kubectl_get_shows_exactly_the_promised_columns() {
     );
     assert_eq!(
         columns(&client, "memberclusters", false).await,
-        ["Name", "ACCEPTED", "CONNECTED", "NODES", "AGENTS", "VERSION", "AGE"]
+        ["Name", "ACCEPTED", "SUSPENDED", "CONNECTED", "NODES", "AGENTS", "VERSION", "AGE"]
     );
 }
 
