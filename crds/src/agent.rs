@@ -52,7 +52,8 @@ pub const BUILT_IN_TYPES: [&str; 4] = ["claude", "codex", "gemini", "aider"];
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
-    validation = Rule::new("has(self.image) || self.type in ['claude', 'codex', 'gemini', 'aider']")
+    // A type of the wrong form is refused for that alone: it may be a slip of one of these.
+    validation = Rule::new("has(self.image) || self.type in ['claude', 'codex', 'gemini', 'aider'] || !self.type.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("image is needed: only the types claude, codex, gemini and aider have one of their own")
         .field_path(".image"),
     validation = Rule::new(

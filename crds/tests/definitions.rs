@@ -104,7 +104,7 @@ fn the_rule_on_images_knows_every_built_in_type() {
     let schema = schema_of("ParallaxAgent");
     assert!(
         rules(&schema["properties"]["spec"])
-            .any(|rule| rule == format!("has(self.image) || self.type in {list}"))
+            .any(|rule| rule.starts_with(&format!("has(self.image) || self.type in {list} || ")))
     );
 }
 

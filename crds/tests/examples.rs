@@ -55,6 +55,17 @@ fn every_rule_of_an_agent_refuses_an_example_with_its_message() {
     assert!(unproven.is_empty(), "rules without an example that they refuse: {unproven:#?}");
 }
 
+/// `Claude` may be a slip of `claude`, which has an image: it is refused for its form alone.
+#[test]
+fn a_type_of_the_wrong_form_breaks_no_rule_beside() {
+    let (_, text) =
+        examples("rejected").into_iter().find(|(name, _)| name == "type-upper-case.yaml").unwrap();
+    let value = pruned(serde_saphyr::from_str(&text).unwrap());
+    if let Err(errors) = Validator::new().validate_with_defaults(&schema_for(&value), &value, None) {
+        panic!("{errors}");
+    }
+}
+
 fn examples(folder: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(folder);
     let mut found: Vec<(String, String)> = std::fs::read_dir(folder)

@@ -53,6 +53,7 @@ pub async fn make(kube: KubeArgs, wish: Wish) -> Result<(), HubError> {
     let expires = Timestamp::now() + ttl;
     join_tokens::store(&secrets, &token, expires).await?;
     print(&token, expires, output);
+    tracing::info!(%cluster, "the token is good once, until {expires:.0}");
     if !accepted {
         tracing::warn!(
             "MemberCluster {cluster} is not accepted, so it will get no agents: kubectl patch membercluster {cluster} --type=merge -p '{{\"spec\":{{\"accepted\":true}}}}'"
