@@ -24,7 +24,10 @@ use crate::{Fleet, FleetOptions, Progress, client};
 /// Something is down; the message says what, and how it is started.
 pub async fn check(record: &FleetRecord) -> Result<()> {
     if let Some((cluster, component)) = record.down().first() {
-        bail!("{component} of {cluster} is down: start it with `cargo fleet start {cluster} {component}`");
+        let directory = record.directory.display();
+        bail!(
+            "{component} of {cluster} is down: start it with `cargo fleet start {cluster} {component} --dir {directory}`"
+        );
     }
     let hub = client::from_kubeconfig(&record.cluster("hub")?.kubeconfig).await?;
     let clusters: Api<MemberCluster> = Api::all(hub);

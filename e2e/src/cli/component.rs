@@ -38,7 +38,10 @@ pub(super) async fn change(action: Action, args: ComponentArgs) -> anyhow::Resul
     let request = Request { action, cluster: cluster.name.clone(), component };
     print(&match (ask(&layout, &request).await?, action) {
         (Answer::Done, Action::Stop) => {
-            format!("{of} is stopped; `cargo fleet start {} {component}` starts it again", cluster.name)
+            format!(
+                "{of} is stopped; `cargo fleet start {} {component} --dir {root}` starts it again",
+                cluster.name
+            )
         }
         (Answer::Already, Action::Stop) => format!("{of} is down already"),
         (Answer::Done, Action::Start) => format!("{of} is started"),

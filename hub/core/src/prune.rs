@@ -152,13 +152,6 @@ impl PruneGuard {
         self.unknown.len() != before
     }
 
-    /// Whether a removal of this agent waits here.
-    #[must_use]
-    pub fn holds(&self, key: &AgentKey) -> bool {
-        [&self.asked, &self.held, &self.unsure].iter().any(|set| set.contains_key(key))
-            || self.unknown.contains_key(key)
-    }
-
     /// Whether something is to be judged.
     #[must_use]
     pub fn is_asked(&self) -> bool {
