@@ -9,6 +9,7 @@ mod bad_input;
 mod credentials;
 mod deletion;
 mod epochs;
+mod failing;
 mod identity;
 mod lifecycle;
 mod log;

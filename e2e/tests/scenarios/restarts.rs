@@ -1,11 +1,16 @@
 //! Processes die, and nothing is recreated, deleted or even written because of it.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use kube::api::DeleteParams;
-use parallax_e2e::Component;
+use parallax_e2e::{Component, testing};
 use serde_json::json;
 
-use crate::world::{World, uid};
+use crate::world::{LIMIT, World, uid};
+
+/// Between two looks at all audit logs, which are long.
+const PAUSE: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_is_killed_comes_back_and_writes_nothing() -> Result<()> {
@@ -104,23 +109,23 @@ async fn an_idle_fleet_writes_nothing() -> Result<()> {
             + world.writes_since("member-1", "parallax-member", 0)?.len()
             + world.writes_since("member-2", "parallax-member", 0)?.len())
     };
-    let mut last = count()?;
-    world
-        .eventually("the fleet is quiet", || {
-            let previous = last;
-            let now = count();
-            if let Ok(now) = &now {
-                last = *now;
-            }
-            async move {
-                tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-                Ok(now? == previous)
-            }
-        })
-        .await?;
+    let mut quiet_since = (count()?, Instant::now());
+    testing::eventually(world.fleet(), "the fleet is quiet", LIMIT, async || {
+        tokio::time::sleep(PAUSE).await;
+        let now = count()?;
+        if now != quiet_since.0 {
+            quiet_since = (now, Instant::now());
+        }
+        Ok((quiet_since.1.elapsed() >= Duration::from_secs(5)).then_some(()))
+    })
+    .await;
     let quiet = count()?;
     // Longer than two heartbeats, so that one that were a write would show.
-    tokio::time::sleep(std::time::Duration::from_secs(25)).await;
-    assert_eq!(count()?, quiet, "an idle fleet wrote");
+    let (what, time) = ("an idle fleet writes nothing", Duration::from_secs(25));
+    testing::holds_for(world.fleet(), what, time, async || {
+        tokio::time::sleep(PAUSE).await;
+        Ok(count()? == quiet)
+    })
+    .await;
     world.finish().await
 }

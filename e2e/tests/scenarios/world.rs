@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -33,7 +34,50 @@ pub struct World {
     pub hub: Client,
     pub members: Vec<Client>,
     pub namespace: String,
+    finished: bool,
+    /// A wait that comes to nothing dumps the fleet itself.
+    waiting: AtomicBool,
     _turn: Turn,
+}
+
+/// A test that fails says how the fleet is, and leaves nothing for the others to stumble over.
+impl Drop for World {
+    #[allow(clippy::print_stderr)]
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let (fleet, namespace) = (self.fleet, self.namespace.clone());
+        let dumps = !*self.waiting.get_mut();
+        let cleared = std::thread::spawn(move || -> Result<String> {
+            tokio::runtime::Runtime::new()?.block_on(async {
+                let state = if dumps { testing::dump(fleet).await } else { String::new() };
+                start_what_is_down(fleet).await?;
+                let namespaces: Api<Namespace> = Api::all(fleet.client("hub").await?);
+                namespaces.delete(&namespace, &DeleteParams::default()).await?;
+                Ok(state)
+            })
+        });
+        match cleared.join() {
+            Ok(Ok(state)) => eprintln!("{} has failed\n{state}", self.namespace),
+            Ok(Err(error)) => eprintln!("{} has failed, and is not cleared away: {error:#}", self.namespace),
+            Err(_) => eprintln!("{} has failed, and clearing it away too", self.namespace),
+        }
+    }
+}
+
+/// What an earlier test has left down.
+async fn start_what_is_down(fleet: &Fleet) -> Result<()> {
+    for (cluster, component) in [
+        ("hub", Component::ParallaxHub),
+        ("member-1", Component::ParallaxMember),
+        ("member-2", Component::ParallaxMember),
+    ] {
+        if fleet.process(cluster, component).is_none() {
+            fleet.restart(cluster, component).await?;
+        }
+    }
+    Ok(())
 }
 
 enum Turn {
@@ -50,15 +94,7 @@ impl World {
     /// For a test that kills, or changes what all share. What an earlier one has left down is started first.
     pub async fn alone(test: &str) -> Result<Self> {
         let world = Self::new(Turn::Alone { _guard: GATE.write().await }, test).await?;
-        for (cluster, component) in [
-            ("hub", Component::ParallaxHub),
-            ("member-1", Component::ParallaxMember),
-            ("member-2", Component::ParallaxMember),
-        ] {
-            if world.fleet.process(cluster, component).is_none() {
-                world.fleet.restart(cluster, component).await?;
-            }
-        }
+        start_what_is_down(world.fleet).await?;
         Ok(world)
     }
 
@@ -66,11 +102,13 @@ impl World {
         let fleet = testing::shared_fleet(FleetOptions::new(env!("CARGO_BIN_EXE_fleet")));
         let namespace = TestNamespace::create(fleet, test).await?;
         let members = vec![fleet.client("member-1").await?, fleet.client("member-2").await?];
-        Ok(Self { fleet, hub: namespace.hub(), members, namespace: namespace.name().to_owned(), _turn: turn })
+        let (hub, namespace) = (namespace.hub(), namespace.name().to_owned());
+        let waiting = AtomicBool::new(false);
+        Ok(Self { fleet, hub, members, namespace, finished: false, waiting, _turn: turn })
     }
 
     /// Deletes the namespace on the hub, and waits until its agents are gone from everywhere that is connected.
-    pub async fn finish(self) -> Result<()> {
+    pub async fn finish(mut self) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.hub.clone());
         namespaces
             .delete(&self.namespace, &DeleteParams::default())
@@ -79,7 +117,9 @@ impl World {
         self.eventually("the namespace is gone from the hub", || async {
             Ok(namespaces.get_opt(&self.namespace).await?.is_none())
         })
-        .await
+        .await?;
+        self.finished = true;
+        Ok(())
     }
 
     pub fn fleet(&self) -> &Fleet {
@@ -137,7 +177,10 @@ impl World {
         F: FnMut() -> T,
         T: Future<Output = Result<bool>>,
     {
-        eventually(self.fleet, what, condition).await
+        self.waiting.store(true, Ordering::Relaxed);
+        let came = eventually(self.fleet, what, condition).await;
+        self.waiting.store(false, Ordering::Relaxed);
+        came
     }
 
     /// Applies an agent as a user would, by server-side apply.
