@@ -1,5 +1,6 @@
 //! The member's decisions as pure functions: plain values in, plain values out, no I/O and no clock.
 //!
+//! * [`activation`]: when an agent's pods may all go, and what happens to the requests meanwhile.
 //! * [`validate`]: whether an order or an assignment may be carried out here at all.
 //! * [`build`]: the objects that should exist for an assignment.
 //! * [`credentials`]: where an agent's API key is, and whether it is there.
@@ -9,6 +10,7 @@
 //! * [`sync`]: how far an order has come into the cluster's objects.
 //! * [`report`]: the one truth that is told about an agent, to the hub and in the assignment's status.
 
+pub mod activation;
 pub mod build;
 pub mod credentials;
 pub mod diff;
