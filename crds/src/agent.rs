@@ -16,7 +16,7 @@ pub use credentials::{Credentials, KeyReference, Rotation, native_variable};
 pub use health::HealthCheck;
 pub use placement::{ClusterWeight, Division, DivisionMode, Placement, Strategy};
 pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PullPolicy, Resources};
-pub use scaling::{Bounds, Scaling, ScalingTargets};
+pub use scaling::{ActivationLimits, Bounds, Scaling, ScalingTargets};
 pub use status::{
     ClusterRow, ClusterSummary, Freshness, ParallaxAgentStatus, Phase, PlacementDecision, PlacementTarget,
 };

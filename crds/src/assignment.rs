@@ -1,9 +1,12 @@
 //! AgentAssignment: the hub's order to one cluster, kept in that cluster and written only by its member.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::activation::{Activation, ActivatorWord, Sleep};
 use crate::agent::{AgentRuntime, Bounds, Phase, ScalingTargets};
 use crate::schema;
 
@@ -74,6 +77,9 @@ pub struct AgentTemplate {
     /// What the load is measured by, where there are bounds; absent: nothing.
     #[serde(default, skip_serializing_if = "ScalingTargets::is_empty")]
     pub scaling: ScalingTargets,
+    /// When the agent goes to zero here; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<Sleep>,
 }
 
 /// The local truth.
@@ -103,6 +109,19 @@ pub struct AgentAssignmentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
+    /// Whether the activators may send requests on; absent: no activator is in the way to this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// What the activators say of the agent, by their addresses. They write it, each its own entry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend(
+        "maxProperties" = 64,
+        "x-kubernetes-validations" = [{
+            "rule": "self.all(k, size(k) <= 45 && k.matches('^[0-9a-f.:]+$'))",
+            "message": "keys are IP addresses",
+        }],
+    ))]
+    pub activators: BTreeMap<String, ActivatorWord>,
     /// `Ready`, `Synced`, and `CredentialsReady` of an agent that names an API key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]

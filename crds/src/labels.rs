@@ -30,5 +30,9 @@ pub const REGION: &str = "topology.kubernetes.io/region";
 pub const HUB_MANAGER: &str = "parallax-hub";
 /// The member's field manager.
 pub const MEMBER_MANAGER: &str = "parallax-member";
+/// The Service through which the member finds the activators, in its own namespace.
+pub const ACTIVATOR: &str = "parallax-activator";
+/// The activators' field manager.
+pub const ACTIVATOR_MANAGER: &str = "parallax-activator";
 /// The namespace of the hub's and the member's own objects.
 pub const SYSTEM_NAMESPACE: &str = "parallax-system";

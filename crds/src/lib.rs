@@ -6,6 +6,7 @@
 //!
 //! The YAML under `crds/yaml/` is generated from these types (`cargo run -p parallax-crds --bin crdgen`).
 
+pub mod activation;
 pub mod agent;
 pub mod assignment;
 pub mod cluster;

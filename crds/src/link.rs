@@ -23,10 +23,14 @@ impl Scale {
         Self { replicas, bounds: None }
     }
 
-    /// Replicas that are wanted, where an autoscaler is said to have chosen `chosen`.
+    /// Replicas that are wanted, where the cluster is said to have chosen `chosen`: 0 is an agent that sleeps.
     #[must_use]
     pub fn with(&self, chosen: Option<i32>) -> i32 {
-        self.bounds.zip(chosen).map_or(self.replicas, |(bounds, chosen)| bounds.clamp(chosen))
+        match (chosen, self.bounds) {
+            (Some(0), _) => 0,
+            (Some(chosen), Some(bounds)) => bounds.clamp(chosen),
+            _ => self.replicas,
+        }
     }
 }
 

@@ -110,7 +110,7 @@ fn every_binding_is_of_a_shipped_role_to_a_shipped_service_account() {
             o["kind"] == *kind && o["metadata"]["name"] == *name && o["metadata"]["namespace"] == *namespace
         })
     };
-    for binding in objects.iter().filter(|o| text(&o["kind"]).ends_with("Binding")) {
+    for binding in objects.iter().filter(|o| text(&o["kind"]).ends_with("RoleBinding")) {
         let role = &binding["roleRef"];
         assert!(has(&role["kind"], &role["name"], &binding["metadata"]["namespace"]), "{binding}");
         for subject in binding["subjects"].as_array().unwrap() {

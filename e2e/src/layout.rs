@@ -59,6 +59,8 @@ pub enum Component {
     ParallaxHub,
     /// The member.
     ParallaxMember,
+    /// What stands in front of the agents that may go to zero.
+    ParallaxActivator,
 }
 
 /// A whole fleet, as `fleet.json` has it.

@@ -4,17 +4,19 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
 use kube::api::DynamicObject;
 use parallax_e2e::manifests;
-use parallax_e2e::testing::shared_fleet;
+use parallax_e2e::testing::{eventually, shared_fleet};
 use parallax_e2e::{Fleet, FleetOptions};
 use serde_json::{Value, json};
 
 const HUB: &str = "system:serviceaccount:parallax-system:parallax-hub";
 const MEMBER: &str = "system:serviceaccount:parallax-system:parallax-member";
+const ACTIVATOR: &str = "system:serviceaccount:parallax-system:parallax-activator";
 const ADMINISTRATOR: &str = "";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,11 +106,57 @@ async fn neither_hub_nor_member_reaches_into_what_is_not_its_own() {
         (MEMBER, "DELETE", "/api/v1/namespaces/default"),
         (MEMBER, "DELETE", "/api/v1/namespaces/default/pods/any"),
         (MEMBER, "DELETE", "/apis/apps/v1/namespaces/default/deployments"),
+        (ACTIVATOR, "GET", "/api/v1/secrets"),
+        (ACTIVATOR, "GET", "/api/v1/namespaces/parallax-system/configmaps"),
+        (ACTIVATOR, "DELETE", "/apis/parallax.io/v1alpha1/namespaces/default/agentassignments/any"),
+        (ACTIVATOR, "DELETE", "/api/v1/namespaces/default/pods/any"),
     ] {
         let answer = send(&client, account, method, path, "application/json", &Value::Null).await;
         let refusal = answer.expect_err(path);
         assert!(refusal.contains("is forbidden"), "{account} {method} {path}: {refusal}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_activator_speaks_for_itself_and_not_for_the_member() {
+    let (fleet, client) = prepared().await;
+    let mut assignment =
+        parse(&examples("accepted").into_iter().find(|(name, _)| name == "assignment.yaml").unwrap().1);
+    assignment["metadata"]["name"] = "spoken-for".into();
+    assignment["spec"]["agent"]["name"] = "spoken-for".into();
+    let path = "/apis/parallax.io/v1alpha1/namespaces/default/agentassignments";
+    send(&client, ADMINISTRATOR, "POST", path, "application/json", &assignment).await.unwrap();
+    let path = format!("{path}/spoken-for/status");
+    let at = "2026-11-23T05:00:00Z";
+    let up = json!({"status": {"activation": {"stage": "Up", "serial": 1, "since": at}}});
+    send(&client, ADMINISTRATOR, "PATCH", &path, "application/merge-patch+json", &up).await.unwrap();
+    let says = async |status: Value| {
+        send(&client, ACTIVATOR, "PATCH", &path, "application/merge-patch+json", &json!({ "status": status }))
+            .await
+    };
+    let asleep = json!({"activation": {"stage": "Zero", "serial": 2, "since": at, "slept": 2}});
+    // An API server enforces a policy a moment after it took it.
+    let refused = async || {
+        let dry = format!("{path}?dryRun=All");
+        let body = json!({ "status": asleep });
+        let answer = send(&client, ACTIVATOR, "PATCH", &dry, "application/merge-patch+json", &body).await;
+        Ok(answer.err())
+    };
+    let refusal = eventually(fleet, "the policy on activators holds", Duration::from_secs(60), refused).await;
+    assert!(refusal.contains("an activator writes status.activators only"), "{refusal}");
+    for status in [
+        json!({"phase": "Failed"}),
+        json!({"replicas": 7}),
+        json!({"conditions": [{
+            "type": "Ready", "status": "True", "reason": "Any", "message": "", "lastTransitionTime": at,
+        }]}),
+    ] {
+        assert!(says(status.clone()).await.is_err(), "{status}");
+    }
+    let word = json!({"port": 4000, "wanted": true, "since": at});
+    says(json!({"activators": {"10.0.0.7": word}})).await.unwrap();
+    let refusal = says(json!({"activators": {"not an address": word}})).await.unwrap_err();
+    assert!(refusal.contains("keys are IP addresses"), "{refusal}");
 }
 
 /// Clusters may ask for a right to an owner's finalizers before its name goes into an owner reference that blocks

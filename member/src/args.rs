@@ -3,19 +3,27 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use parallax_crds::labels::SYSTEM_NAMESPACE;
 use parallax_platform::{KubeArgs, ListenArgs, LogArgs, Threads, run_command, run_service};
 
-use crate::{hub_address, run};
+use crate::{activator, hub_address, run};
 
 /// The member of a Parallax fleet: runs in each cluster what the hub assigns to it.
 #[derive(Debug, Parser)]
-#[command(name = "parallax-member", version, about)]
+#[command(
+    name = "parallax-member",
+    version,
+    about,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Where the hub listens for members
-    #[arg(long, env = "PARALLAX_HUB", value_name = "HOST:PORT", value_parser = hub_address::parse)]
-    hub: String,
+    #[arg(long, env = "PARALLAX_HUB", value_name = "HOST:PORT", required = true, value_parser = hub_address::parse)]
+    hub: Option<String>,
     /// File that holds the join token; needed until the cluster is enrolled
     #[arg(long, env = "PARALLAX_JOIN_TOKEN_FILE", value_name = "PATH")]
     join_token_file: Option<PathBuf>,
@@ -36,18 +44,36 @@ pub struct Args {
     log: LogArgs,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    Activator(activator::Args),
+}
+
 impl Args {
     /// Does what the command line says; how it ended.
     pub fn execute(self) -> ExitCode {
-        let Self { hub, join_token_file, join_token, create_namespaces, system_namespace, listen, kube, log } =
-            self;
+        let Self {
+            command,
+            hub,
+            join_token_file,
+            join_token,
+            create_namespaces,
+            system_namespace,
+            listen,
+            kube,
+            log,
+        } = self;
         if let Err(error) = parallax_platform::init_logging(&log) {
             return run_command(async { Err(error) });
+        }
+        if let Some(Command::Activator(activator)) = command {
+            return activator.execute(kube);
         }
         let ListenArgs { bind, metrics_port, addresses_file } = listen;
         let settings = run::Settings {
             kube,
-            hub,
+            // Without a command, it is required.
+            hub: hub.unwrap_or_default(),
             join_token_file,
             join_token,
             create_namespaces,
@@ -83,8 +109,15 @@ mod tests {
     }
 
     #[test]
+    fn an_activator_needs_its_address_and_no_hub() {
+        assert!(Args::try_parse_from(["parallax-member", "activator", "--address", "10.0.0.1"]).is_ok());
+        assert!(Args::try_parse_from(["parallax-member", "activator"]).is_err());
+    }
+
+    #[test]
     fn the_hub_must_be_named() {
         assert!(Args::try_parse_from(["parallax-member", "--hub", "hub:8443"]).is_ok());
         assert!(Args::try_parse_from(["parallax-member", "--hub", "hub"]).is_err());
+        assert!(Args::try_parse_from(["parallax-member"]).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! The member of a Parallax fleet: keeps what the hub assigned to its cluster, makes it so, keeps it so with the
 //! hub away, and tells the truth about it.
 
+mod activator;
 mod agents;
 mod args;
 mod credentials;

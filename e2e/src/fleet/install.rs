@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, PostParams};
 use parallax_crds::labels::SYSTEM_NAMESPACE;
 
-use crate::kubeconfig::{self, Login};
+use crate::kubeconfig::Login;
 use crate::layout::{ClusterRecord, Layout};
 use crate::{client, manifests};
 
@@ -39,10 +39,11 @@ impl Role {
         }
     }
 
-    fn service_account(self) -> &'static str {
+    /// The accounts that its processes run as.
+    fn service_accounts(self) -> &'static [&'static str] {
         match self {
-            Self::Hub => "parallax-hub",
-            Self::Member => "parallax-member",
+            Self::Hub => &["parallax-hub"],
+            Self::Member => &["parallax-member", "parallax-activator"],
         }
     }
 
@@ -54,11 +55,16 @@ impl Role {
     }
 }
 
-/// Applies the role's CRDs and manifests, and writes a kubeconfig that is its service account.
+/// Where the kubeconfig of a service account is.
+pub(super) fn kubeconfig(layout: &Layout, cluster: &str, account: &str) -> PathBuf {
+    layout.cluster(cluster).join(format!("{account}.kubeconfig"))
+}
+
+/// Applies the role's CRDs and manifests, and writes a [`kubeconfig`] for each of its service accounts.
 ///
 /// # Errors
 /// A manifest is missing or refused.
-pub(super) async fn install(layout: &Layout, cluster: &Installable, role: Role) -> anyhow::Result<PathBuf> {
+pub(super) async fn install(layout: &Layout, cluster: &Installable, role: Role) -> anyhow::Result<()> {
     let client = client::from_kubeconfig(&cluster.record.kubeconfig).await?;
     let mut kinds = manifests::read("crds/yaml")?;
     kinds.retain(|kind| kind.metadata.name.as_deref().is_some_and(|name| role.kinds().contains(&name)));
@@ -66,9 +72,11 @@ pub(super) async fn install(layout: &Layout, cluster: &Installable, role: Role) 
     for directory in role.manifests() {
         manifests::apply(&client, &manifests::read(directory)?).await?;
     }
-    let path = layout.cluster(&cluster.record.name).join(format!("{}.kubeconfig", role.service_account()));
-    write_kubeconfig(&client, cluster, role.service_account(), &path).await?;
-    Ok(path)
+    for account in role.service_accounts() {
+        let path = kubeconfig(layout, &cluster.record.name, account);
+        write_kubeconfig(&client, cluster, account, &path).await?;
+    }
+    Ok(())
 }
 
 async fn write_kubeconfig(
@@ -85,5 +93,11 @@ async fn write_kubeconfig(
         .await
         .with_context(|| format!("asking for a token of the service account {SYSTEM_NAMESPACE}/{account}"))?;
     let token = answer.status.context("the API server answered without a token")?.token;
-    kubeconfig::write(path, &cluster.record.name, &cluster.record.server, &cluster.ca, &Login::Token(&token))
+    crate::kubeconfig::write(
+        path,
+        &cluster.record.name,
+        &cluster.record.server,
+        &cluster.ca,
+        &Login::Token(&token),
+    )
 }

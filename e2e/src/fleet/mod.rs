@@ -1,5 +1,6 @@
 //! A running fleet: control planes, a hub, members.
 
+pub mod activator;
 pub mod control;
 mod install;
 mod options;

@@ -11,8 +11,8 @@ use parallax_crds::MemberCluster;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::install::{Installable, Role, install};
-use super::{Fleet, FleetOptions};
+use super::install::{Installable, Role, install, kubeconfig};
+use super::{Fleet, FleetOptions, activator};
 use crate::control_plane::Slot;
 use crate::layout::{ClusterRecord, Component, HubEndpoints, MemberEndpoints};
 use crate::process::{Namespaces, Process, ProcessSpec};
@@ -27,10 +27,10 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// Where a process says that it listens; what it does not serve is absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Addresses {
-    session: String,
-    http: String,
-    metrics: String,
+pub(super) struct Addresses {
+    pub(super) session: String,
+    pub(super) http: String,
+    pub(super) metrics: String,
 }
 
 pub(super) async fn start_product(
@@ -43,20 +43,22 @@ pub(super) async fn start_product(
     let hub = clusters.first().context("a fleet without a hub's cluster")?;
     let names = options.member_clusters();
     let members: Vec<&Installable> = clusters.iter().filter(|one| names.contains(&one.record.name)).collect();
-    let hub_kubeconfig = install(&fleet.layout, hub, Role::Hub).await?;
-    let member_kubeconfigs =
-        try_join_all(members.iter().map(|one| install(&fleet.layout, one, Role::Member))).await?;
+    install(&fleet.layout, hub, Role::Hub).await?;
+    try_join_all(members.iter().map(|one| install(&fleet.layout, one, Role::Member))).await?;
     step.done();
 
     let step = options.progress.step("starting the hub");
-    let session = start_hub(fleet, options, product, &hub.record, &hub_kubeconfig).await?;
+    let session = start_hub(fleet, options, product, &hub.record).await?;
     step.done();
 
     let step = options.progress.step(format!("enrolling {}", names.join(", ")));
-    let joining = members.iter().zip(&member_kubeconfigs).map(|(member, kubeconfig)| {
-        start_member(fleet, options, product, &hub.record, &member.record, kubeconfig, &session)
-    });
+    let joining = members
+        .iter()
+        .map(|member| start_member(fleet, options, product, &hub.record, &member.record, &session));
     try_join_all(joining).await?;
+    // The pods of a real node have a network, and would not find one that stands outside of it.
+    let simulated = members.iter().filter(|member| options.real_node.as_deref() != Some(&member.record.name));
+    try_join_all(simulated.map(|member| activator::start(fleet, product, &member.record))).await?;
     let hub_client = client::from_kubeconfig(&hub.record.kubeconfig).await?;
     try_join_all(names.iter().map(|name| connected(fleet, &hub_client, name))).await?;
     step.done();
@@ -69,11 +71,11 @@ async fn start_hub(
     options: &FleetOptions,
     product: &Product,
     cluster: &ClusterRecord,
-    kubeconfig: &Path,
 ) -> anyhow::Result<String> {
     let component = Component::ParallaxHub;
+    let account = kubeconfig(&fleet.layout, &cluster.name, "parallax-hub");
     let fixed = [
-        format!("--kubeconfig={}", kubeconfig.display()),
+        format!("--kubeconfig={}", account.display()),
         "--bind=127.0.0.1".into(),
         format!("--addresses-file={}", addresses_file(fleet, &cluster.name, component).display()),
     ];
@@ -114,14 +116,14 @@ async fn start_member(
     product: &Product,
     hub: &ClusterRecord,
     cluster: &ClusterRecord,
-    kubeconfig: &Path,
     session: &str,
 ) -> anyhow::Result<()> {
     let component = Component::ParallaxMember;
+    let account = kubeconfig(&fleet.layout, &cluster.name, "parallax-member");
     let token = join_token(&product.hub, &hub.kubeconfig, &cluster.name).await?;
     label(&hub.kubeconfig, &cluster.name, options.region(&cluster.name).as_deref()).await?;
     let fixed = [
-        format!("--kubeconfig={}", kubeconfig.display()),
+        format!("--kubeconfig={}", account.display()),
         format!("--hub={session}"),
         "--create-namespaces".into(),
         "--bind=127.0.0.1".into(),
@@ -183,8 +185,8 @@ fn inside_of(fleet: &Fleet, cluster: &str) -> anyhow::Result<Namespaces> {
     slot.and_then(|slot| slot.spec.inside.clone()).with_context(|| format!("{cluster} has no real node"))
 }
 
-/// Starts a hub or member, and waits until it has said where it listens.
-async fn start(
+/// Starts a process of the product, and waits until it has said where it listens.
+pub(super) async fn start(
     fleet: &Fleet,
     cluster: &str,
     component: Component,
@@ -206,7 +208,7 @@ fn put(fleet: &Fleet, cluster: &str, component: Component, slot: Slot) -> anyhow
 }
 
 /// Remembers the arguments for later starts, and what the record should say.
-fn keep(
+pub(super) fn keep(
     fleet: &Fleet,
     cluster: &str,
     component: Component,
@@ -225,11 +227,11 @@ fn keep(
     fleet.note_processes()
 }
 
-fn addresses_file(fleet: &Fleet, cluster: &str, component: Component) -> PathBuf {
+pub(super) fn addresses_file(fleet: &Fleet, cluster: &str, component: Component) -> PathBuf {
     fleet.layout.cluster(cluster).join(format!("{component}.addresses.json"))
 }
 
-fn port(address: &str) -> anyhow::Result<u16> {
+pub(super) fn port(address: &str) -> anyhow::Result<u16> {
     let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
     port.with_context(|| format!("{address:?} is no HOST:PORT"))
 }

@@ -35,7 +35,7 @@ pub async fn dump(fleet: &Fleet) -> String {
             Ok(Err(error)) => drop(writeln!(text, "its objects can't be read: {error:#}")),
             Err(_) => drop(writeln!(text, "its API server does not answer")),
         }
-        for component in [Component::ParallaxHub, Component::ParallaxMember] {
+        for component in [Component::ParallaxHub, Component::ParallaxMember, Component::ParallaxActivator] {
             let tail = fleet.log_tail(&cluster.name, component, LINES);
             if !tail.is_empty() {
                 let _ = writeln!(text, "--- the end of {component}'s log\n{tail}");

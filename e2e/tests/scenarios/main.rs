@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod activation;
 mod autoscaling;
 mod away;
 mod bad_input;

@@ -253,7 +253,7 @@ impl World {
 
     /// Waits until nothing of the agent is left in the member.
     pub async fn gone_from_member(&self, member: usize, name: &str) -> Result<()> {
-        let pods = ListParams::default().labels(&format!("{}={name}", labels::AGENT));
+        let pods = of(name);
         self.eventually(&format!("nothing of {name} is left in member-{}", member + 1), || async {
             Ok(self.assignments(member).get_opt(name).await?.is_none()
                 && self.deployments(member).get_opt(name).await?.is_none()
@@ -410,6 +410,11 @@ pub fn agent_condition(agent: &ParallaxAgent, type_: &str) -> Option<(String, St
         .iter()
         .find(|c| c.type_ == type_)
         .map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
+}
+
+/// What bears the agent's label.
+pub fn of(agent: &str) -> ListParams {
+    ListParams::default().labels(&format!("{}={agent}", labels::AGENT))
 }
 
 /// The UID of a Deployment.

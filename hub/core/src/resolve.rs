@@ -64,9 +64,10 @@ pub fn resolve(spec: &ParallaxAgentSpec, defaults: &FleetDefaults) -> Result<Res
         }
     };
     // Bounds are the cluster's, like replicas.
+    let sleep = scaling.and_then(|scaling| scaling.sleep());
     let scaling = scaling.map(|scaling| scaling.targets).unwrap_or_default();
     let runtime = with_requests(runtime.clone(), scaling, defaults);
-    let template = AgentTemplate { runtime, image, scaling };
+    let template = AgentTemplate { runtime, image, scaling, sleep };
     let canonical = serde_json::to_value(&template)?;
     let hash = SpecHash::of(&canonical)?;
     let json = Bytes::from(serde_json::to_vec(&canonical)?);

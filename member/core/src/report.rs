@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub scale: Scale,
     /// What the load is measured by, where the scale has bounds.
     pub targets: ScalingTargets,
+    /// It is idle, and its pods are to go.
+    pub asleep: bool,
     /// The assignment is being deleted.
     pub deleting: bool,
     /// What became of its objects, when they were last looked at; none when they haven't been.
@@ -55,7 +57,7 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
     let serving = ours.map_or(0, |d| d.ready.max(0));
     let settled = ours.is_some_and(|d| d.observed && d.hash == facts.hash);
     let trouble = ours.and_then(|d| if settled { worst(d, facts.pods) } else { None });
-    let chosen = chosen(facts, ours);
+    let chosen = if facts.asleep { Some(0) } else { chosen(facts, ours) };
     let wanted = facts.scale.with(chosen);
     let phase = phase(facts, wanted, ours, (ready, serving), settled, trouble.as_ref());
     let (reason, message) = why(facts, phase, ready >= wanted, trouble);
@@ -81,7 +83,8 @@ fn chosen(facts: &Facts<'_>, ours: Option<&DeploymentFacts>) -> Option<i32> {
     let Scale { replicas: share, bounds } = facts.scale;
     let autoscaled = Autoscaled { bounds: bounds?, targets: facts.targets, share };
     let count = &ours?.count;
-    (!facts.targets.is_empty() && autoscaled.has_begun(count)).then_some(count.replicas)
+    (!facts.targets.is_empty() && autoscaled.has_begun(count))
+        .then(|| autoscaled.bounds.clamp(count.replicas))
 }
 
 fn phase(
@@ -187,6 +190,8 @@ pub fn status(
         ready_replicas: report.ready,
         observed_hash: report.hash.map(|h| h.to_string()),
         observed_generation: Some(generation),
+        activation: current.and_then(|s| s.activation.clone()),
+        activators: current.map(|s| s.activators.clone()).unwrap_or_default(),
         conditions: conditions::merge(before, &wanted, generation, now),
     }
 }

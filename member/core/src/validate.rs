@@ -1,5 +1,7 @@
 //! What a member refuses, whoever orders it. The hub can't change any of this.
 
+use std::time::Duration;
+
 use parallax_crds::agent::{Bounds, Credentials};
 use parallax_crds::assignment::{AgentAssignment, AgentTemplate};
 use parallax_crds::link::{Order, Scale};
@@ -38,9 +40,27 @@ pub struct Valid<'a> {
     pub bounds: Option<Bounds>,
     /// What to run.
     pub template: &'a AgentTemplate,
+    /// It is idle, and its pods are to go.
+    pub asleep: bool,
+    /// Its Service leads to the activators instead of selecting its pods.
+    pub led: bool,
 }
 
 impl Valid<'_> {
+    /// How long the agent must be idle before it goes to zero; none: it doesn't. Nothing wakes one that is ordered to
+    /// have no replicas.
+    #[must_use]
+    pub fn sleep_delay(&self) -> Option<Duration> {
+        let sleep = self.template.sleep.filter(|_| self.replicas > 0)?;
+        Some(Duration::from_secs(u64::try_from(sleep.delay_seconds).unwrap_or_default()))
+    }
+
+    /// The number of replicas that the member applies; none while it is an autoscaler's: see [`crate::replicas`].
+    #[must_use]
+    pub fn own_replicas(&self) -> Option<i32> {
+        if self.asleep { Some(0) } else { self.autoscaled().is_none().then_some(self.replicas) }
+    }
+
     /// How load chooses the number of replicas; none: it doesn't.
     #[must_use]
     pub fn autoscaled(&self) -> Option<Autoscaled> {
@@ -121,6 +141,8 @@ pub fn assignment<'a>(assignment: &'a AgentAssignment, own_namespace: &str) -> R
         replicas: spec.replicas,
         bounds: spec.bounds,
         template: &spec.template,
+        asleep: false,
+        led: false,
     })
 }
 
@@ -168,7 +190,7 @@ fn check(
             ),
         ));
     }
-    let AgentTemplate { runtime, image, scaling: _ } = template;
+    let AgentTemplate { runtime, image, scaling: _, sleep: _ } = template;
     if !is_label_value(&runtime.agent_type) || runtime.agent_type.is_empty() {
         return Err(Rejection::new(
             "InvalidType",

@@ -1,5 +1,6 @@
 //! The member's agents: what is ordered, what exists, what is told. Watches, the link and the executor meet here.
 
+mod activation;
 mod children;
 mod conflicts;
 mod executor;
@@ -108,6 +109,11 @@ impl Agents {
         }
     }
 
+    /// The member's own namespace.
+    pub fn own_namespace(&self) -> &str {
+        &self.settings.own_namespace
+    }
+
     /// How the hub is told things.
     pub fn uplink(&self) -> &Uplink {
         &self.uplink
@@ -205,6 +211,7 @@ fn told(slot: &Slot, assignment: &Assignment) -> Option<AgentReport> {
         hash: assignment.hash,
         scale: assignment.scale(),
         targets: assignment.object.spec.template.scaling,
+        asleep: assignment.is_asleep(),
         deleting: assignment.deleting(),
         sync,
         deployment: slot.child(ChildKind::Deployment).live().and_then(|d| d.deployment.as_deref()),

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use kube::api::ObjectMeta;
+use kube::api::{DynamicObject, ObjectMeta};
 use parallax_crds::{AgentAssignment, AgentKey};
 use parallax_member_core::ChildKind;
 
 use super::Agents;
-use crate::store::{Assignment, Child, End, Index, Namespace, Pod, SlimNode, SlimPod, key_of, node_ready};
+use crate::store::{
+    Assignment, Child, End, Index, Namespace, Pod, Slice, SlimNode, SlimPod, addresses, key_of, node_ready,
+    served_by,
+};
 
 impl Agents {
     /// Looks at or changes the index.
@@ -91,7 +94,7 @@ impl Agents {
 
     /// Pods that a listing didn't have any more.
     pub fn pods_lost(&self, key: &AgentKey) {
-        self.refresh(key);
+        self.pods_changed(key);
     }
 
     /// A pod, as it is now.
@@ -99,7 +102,7 @@ impl Agents {
         let Some((key, kept)) = Pod::of(pod) else { return };
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         if self.index.lock().put_pod(&key, name, kept) {
-            self.refresh(&key);
+            self.pods_changed(&key);
         }
     }
 
@@ -107,8 +110,56 @@ impl Agents {
     pub fn pod_deleted(&self, pod: &SlimPod) {
         let Some((key, _)) = Pod::of(pod) else { return };
         if self.index.lock().drop_pod(&key, pod.metadata.name.as_deref().unwrap_or_default()) {
-            self.refresh(&key);
+            self.pods_changed(&key);
         }
+    }
+
+    /// One that sleeps may wake once its pods are gone.
+    fn pods_changed(&self, key: &AgentKey) {
+        if self.index.lock().assignment(key).is_some_and(|assignment| assignment.is_asleep()) {
+            self.queue.add(key);
+        }
+        self.refresh(key);
+    }
+
+    /// A slice of an agent's Service, as it is now.
+    pub fn slice_seen(&self, slice: DynamicObject) {
+        let Some(key) = served_by(&slice.metadata) else { return };
+        let name = slice.metadata.name.clone().unwrap_or_default();
+        let news = self.index.lock().put_slice(&key, &name, Slice::new(slice));
+        self.ways_changed(&key, news);
+    }
+
+    /// A slice of an agent's Service that is not there any more.
+    pub fn slice_deleted(&self, meta: &ObjectMeta) {
+        let Some(key) = served_by(meta) else { return };
+        let name = meta.name.as_deref().unwrap_or_default();
+        let news = self.index.lock().drop_slice(&key, name, &End::of(meta));
+        self.ways_changed(&key, news);
+    }
+
+    /// How an agent is reached matters where activators are, or are to be, in the way.
+    pub(super) fn ways_changed(&self, key: &AgentKey, news: bool) {
+        let concerned = |assignment: &Arc<Assignment>| assignment.activation().is_some();
+        if news && self.index.lock().assignment(key).is_some_and(|assignment| concerned(&assignment)) {
+            self.queue.add(key);
+        }
+    }
+
+    /// A slice of the activators' Service, as it is now: whether it is news.
+    pub fn activators_seen(&self, slice: &DynamicObject) -> bool {
+        let name = slice.metadata.name.as_deref().unwrap_or_default();
+        self.index.lock().activators.put(name, addresses(slice))
+    }
+
+    /// There are other activators now.
+    pub fn activators_changed(&self) {
+        let index = self.index.lock();
+        let concerned =
+            |a: &&Arc<Assignment>| a.activation().is_some() || a.object.spec.template.sleep.is_some();
+        let keys: Vec<_> = index.assigned().filter(concerned).map(|a| a.agent.key.clone()).collect();
+        drop(index);
+        keys.iter().for_each(|key| self.queue.add(key));
     }
 
     /// A namespace, as it is now: who waited for it is looked at again.

@@ -48,7 +48,9 @@ impl Agents {
             let wanted = status(report, assignment.generation(), current, &Time(Timestamp::now()));
             (current != Some(&wanted)).then_some(wanted)
         });
-        let Some(wanted) = wanted else { return };
+        let Some(mut wanted) = wanted else { return };
+        // They are written elsewhere, by the activators too, and may be newer by now.
+        (wanted.activation, wanted.activators) = Default::default();
         let body = json!({
             "apiVersion": "parallax.io/v1alpha1",
             "kind": "AgentAssignment",

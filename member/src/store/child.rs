@@ -84,6 +84,11 @@ impl Child {
         self.ours_by_label || self.owner.as_deref() == Some(assignment_uid)
     }
 
+    /// Whether it is a Service that selects pods.
+    pub fn selects_pods(&self) -> bool {
+        self.json()["spec"]["selector"].as_object().is_some_and(|selector| !selector.is_empty())
+    }
+
     /// The object as JSON, without status, generation and resourceVersion.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()

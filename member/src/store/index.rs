@@ -1,6 +1,7 @@
 //! The index of what exists.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parallax_crds::AgentKey;
@@ -8,7 +9,7 @@ use parallax_crds::link::ClusterReport;
 use parallax_member_core::ChildKind;
 
 use super::listed::Listed;
-use super::{Assignment, Child, Kept, Pod, Slot};
+use super::{Assignment, Child, Kept, Pod, Slice, Slot};
 
 /// An object's end.
 #[derive(Debug)]
@@ -47,6 +48,7 @@ struct Listings {
     assignments: u32,
     children: [u32; ChildKind::ALL.len()],
     pods: u32,
+    slices: u32,
 }
 
 /// The index.
@@ -58,9 +60,16 @@ pub struct Index {
     pub namespaces: Listed<Namespace>,
     /// Its nodes: whether each is ready.
     pub nodes: Listed<bool>,
+    /// The activators, by the slice of their Service: where each is, and whether it takes requests.
+    pub activators: Listed<Vec<(IpAddr, bool)>>,
 }
 
 impl Index {
+    /// What is known of an agent.
+    pub fn slot(&self, key: &AgentKey) -> Option<&Slot> {
+        self.slots.get(key)
+    }
+
     /// What is known of an agent, to be changed.
     pub fn slot_mut(&mut self, key: &AgentKey) -> Option<&mut Slot> {
         self.slots.get_mut(key)
@@ -139,6 +148,25 @@ impl Index {
         gone
     }
 
+    /// Takes a slice of an agent's Service in; whether that is news.
+    pub fn put_slice(&mut self, key: &AgentKey, name: &str, slice: Slice) -> bool {
+        let listing = self.listings.slices;
+        let slices = &mut self.slots.entry(key.clone()).or_default().slices;
+        slices.entry(name.into()).or_default().update(slice, listing).is_some()
+    }
+
+    /// A slice is gone; whether that is news.
+    pub fn drop_slice(&mut self, key: &AgentKey, name: &str, end: &End<'_>) -> bool {
+        let Some(slot) = self.slots.get_mut(key) else { return false };
+        let gone = slot.slices.get_mut(name).and_then(|slice| slice.remove(end.uid, end.version));
+        // Only what the member writes can come back by the late answer to a write.
+        if gone.as_ref().is_some_and(|gone| !gone.ours) {
+            slot.slices.remove(name);
+        }
+        self.tidy(key);
+        gone.is_some()
+    }
+
     /// Nodes in all, and ready ones.
     pub fn count_nodes(&self, report: &mut ClusterReport) {
         let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
@@ -191,6 +219,26 @@ impl Index {
             let before = slot.pods.len();
             slot.pods.retain(|_, (seen, _)| *seen == listing);
             if slot.pods.len() != before {
+                changed.push(key.clone());
+            }
+        }
+        self.slots.retain(|_, s| !s.is_empty());
+        changed
+    }
+
+    /// A listing of slices begins.
+    pub fn list_slices(&mut self) {
+        self.listings.slices += 1;
+    }
+
+    /// It is complete: whose slices it didn't have.
+    pub fn sweep_slices(&mut self) -> Vec<AgentKey> {
+        let listing = self.listings.slices;
+        let mut changed = Vec::new();
+        for (key, slot) in &mut self.slots {
+            let gone = slot.slices.values_mut().filter_map(|slice| slice.sweep(listing)).count();
+            slot.slices.retain(|_, slice| slice.live().is_some());
+            if gone > 0 {
                 changed.push(key.clone());
             }
         }

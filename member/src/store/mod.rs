@@ -6,6 +6,7 @@ mod index;
 mod kept;
 mod listed;
 mod objects;
+mod slice;
 mod slot;
 pub mod watch;
 
@@ -13,4 +14,5 @@ pub use child::{Child, owner_of, resource};
 pub use index::{End, Index, Namespace};
 pub use kept::{Kept, Versioned};
 pub use objects::{Assignment, Pod, SlimNode, SlimPod, key_of, node_ready};
+pub use slice::{Slice, addresses, served_by};
 pub use slot::Slot;

@@ -1,6 +1,7 @@
 //! What is kept of each object: enough to decide by, as small as can be.
 
 use kube::api::ObjectMeta;
+use parallax_crds::activation::{Activation, Stage};
 use parallax_crds::labels::{AGENT, INCARNATION, TRACEPARENT};
 use parallax_crds::link::{Held, Scale};
 use parallax_crds::{AgentAssignment, AgentKey, AgentRef, Incarnation, SpecHash};
@@ -64,12 +65,25 @@ impl Assignment {
         })
     }
 
-    /// Whether the two differ in anything but their status.
+    /// Whether the two differ in what is ordered, or in what the activators say.
     pub fn ordered_differently(&self, other: &Self) -> bool {
+        let of =
+            |one: &Self| one.object.status.as_ref().map(|s| (s.activation.clone(), s.activators.clone()));
         self.generation() != other.generation()
             || self.uid != other.uid
             || self.deleting() != other.deleting()
             || self.object.metadata.labels != other.object.metadata.labels
+            || of(self).unwrap_or_default() != of(other).unwrap_or_default()
+    }
+
+    /// How far it is on its way to zero; none when no activator is in the way to it.
+    pub fn activation(&self) -> Option<&Activation> {
+        self.object.status.as_ref()?.activation.as_ref()
+    }
+
+    /// Its pods are gone, or to go, since it is idle.
+    pub fn is_asleep(&self) -> bool {
+        self.activation().is_some_and(|activation| activation.stage == Stage::Zero)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Everything known of one agent here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use parallax_crds::link::{AgentReport, CredentialsReport};
 use parallax_member_core::{ChildKind, Sync};
 
-use super::{Assignment, Child, Kept, Pod};
+use super::{Assignment, Child, Kept, Pod, Slice};
 
 /// What is known of an agent.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub struct Slot {
     children: [Kept<Child>; ChildKind::ALL.len()],
     /// Its pods by name, with the listing that each was last in.
     pub(super) pods: HashMap<Box<str>, (u32, Pod)>,
+    /// Its Service's slices by name.
+    pub(super) slices: HashMap<Box<str>, Kept<Slice>>,
     /// What became of the assignment of that UID and generation.
     pub sync: Option<(Box<str>, i64, Sync)>,
     /// Whether its API key is there, when that was last looked at; none when it needs none.
@@ -44,10 +47,16 @@ impl Slot {
         self.pods.values().map(|(_, pod)| pod)
     }
 
+    /// The slices of its Service, by name.
+    pub fn slices(&self) -> impl Iterator<Item = (&str, &Arc<Slice>)> {
+        self.slices.iter().filter_map(|(name, slice)| Some((&**name, slice.live()?)))
+    }
+
     /// Nothing of it is there.
     pub fn is_empty(&self) -> bool {
         self.assignment.live().is_none()
             && self.children.iter().all(|child| child.live().is_none())
             && self.pods.is_empty()
+            && self.slices().next().is_none()
     }
 }

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, Node as NodeObject, Pod as PodObject};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{Config, Event};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, Resource};
 use parallax_crds::AgentAssignment;
-use parallax_crds::labels::{MANAGED_BY, MANAGED_BY_PARALLAX};
+use parallax_crds::labels::{ACTIVATOR, MANAGED_BY, MANAGED_BY_PARALLAX};
 use parallax_member_core::ChildKind;
+use parallax_member_core::build::SERVICE_NAME;
 use parallax_platform::explain_watch;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -38,6 +40,8 @@ pub async fn start(
     let mut lists = vec![assignments(client, agents, tasks)];
     lists.extend(ChildKind::ALL.map(|kind| children(kind, client, agents, ours(), tasks)));
     lists.push(pods(client, agents, ours(), tasks));
+    lists.push(slices(client, agents, ours(), tasks));
+    lists.push(activators(client, agents, tasks));
     lists.push(namespaces(client, agents, tasks));
     lists.push(nodes(client, agents, tasks));
     all(lists).await
@@ -50,7 +54,8 @@ async fn all(lists: Vec<oneshot::Receiver<()>>) -> Result<(), oneshot::error::Re
     Ok(())
 }
 
-fn config() -> Config {
+/// How every watch lists.
+pub fn config() -> Config {
     Config::default().page_size(PAGE)
 }
 
@@ -129,6 +134,54 @@ fn pods(
     })
 }
 
+/// Kubernetes' own slices bear the labels of their Service, and so those of the agents'.
+fn slices(
+    client: &Client,
+    agents: &Arc<Agents>,
+    config: Config,
+    tasks: &mut JoinSet<()>,
+) -> oneshot::Receiver<()> {
+    let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::erase::<EndpointSlice>(&()));
+    let agents = Arc::clone(agents);
+    follow(api, config, "EndpointSlices", tasks, move |event| match event {
+        Event::Init => agents.with_index(super::Index::list_slices),
+        Event::Apply(slice) | Event::InitApply(slice) => agents.slice_seen(slice),
+        Event::Delete(slice) => agents.slice_deleted(&slice.metadata),
+        Event::InitDone => {
+            let changed = agents.with_index(super::Index::sweep_slices);
+            changed.iter().for_each(|key| agents.child_lost(key));
+        }
+    })
+}
+
+/// Where the activators are: the slices of their Service.
+fn activators(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
+    let resource = ApiResource::erase::<EndpointSlice>(&());
+    let api = Api::<DynamicObject>::namespaced_with(client.clone(), agents.own_namespace(), &resource);
+    let agents = Arc::clone(agents);
+    let config = config().labels(&format!("{SERVICE_NAME}={ACTIVATOR}"));
+    follow(api, config, "the activators", tasks, move |event| match event {
+        Event::Init => agents.with_index(|index| index.activators.list()),
+        // What a listing brings is looked at when it is complete.
+        Event::InitApply(slice) => drop(agents.activators_seen(&slice)),
+        Event::Apply(slice) => {
+            if agents.activators_seen(&slice) {
+                agents.activators_changed();
+            }
+        }
+        Event::Delete(slice) => {
+            agents.with_index(|index| {
+                index.activators.remove(slice.metadata.name.as_deref().unwrap_or_default());
+            });
+            agents.activators_changed();
+        }
+        Event::InitDone => {
+            agents.with_index(|index| index.activators.sweep());
+            agents.activators_changed();
+        }
+    })
+}
+
 fn namespaces(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
     let api = Api::<PartialObjectMeta<NamespaceObject>>::all(client.clone());
     let agents = Arc::clone(agents);
@@ -166,7 +219,7 @@ fn nodes(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> ones
 
 /// Hands the events of a watch on, until the task is aborted; the receiver hears of the first complete list, and the
 /// task ends when nobody waits for that any more.
-fn follow<K>(
+pub fn follow<K>(
     api: Api<K>,
     config: Config,
     what: &'static str,

@@ -9,6 +9,7 @@ use super::row::{Row, Unsynced};
 use super::text::{first_line, word};
 use crate::phase::Movement;
 use crate::placement::Coverage;
+use crate::scaling::start;
 
 /// The agent serves all that is wanted of it.
 pub const READY: &str = "Ready";
@@ -22,12 +23,15 @@ pub const CREDENTIALS_READY: &str = "CredentialsReady";
 pub const PROGRESSING: &str = "Progressing";
 /// It stopped short of what is wanted.
 pub const DEGRADED: &str = "Degraded";
+/// Nobody calls it, so that it has no replicas. Only an agent that may go to zero has it.
+pub const IDLE: &str = "Idle";
 
 /// The reason of `Progressing=False` when nothing has changed for too long.
 pub(super) const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
 const UNREACHABLE: &str = "ClusterUnreachable";
 const SUSPENDED: &str = "ClusterSuspended";
 const NO_ORDERS: &str = "the cluster is suspended, so that the current order waits for its resumption";
+const ASLEEP: &str = "nobody calls it, so that it has no replicas; a request wakes it";
 const PROGRESS: &str = "Progressing";
 const TERMINATING: &str = "Terminating";
 
@@ -61,9 +65,11 @@ impl Facts<'_> {
             (DEGRADED, self.degraded(ready)),
         ];
         let credentials = self.credentials().map(|saying| (CREDENTIALS_READY, saying));
+        let idle = self.may_sleep().then(|| (IDLE, self.idle()));
         sayings
             .into_iter()
             .chain(credentials)
+            .chain(idle)
             .map(|(type_, (status, reason, message))| Wanted { type_, status, reason, message })
             .collect()
     }
@@ -76,6 +82,7 @@ impl Facts<'_> {
             Movement::Settled if self.input.spec.suspend => {
                 saying(Some(true), "Suspended", "no replicas are wanted while spec.suspend is true")
             }
+            Movement::Settled if self.is_idle() => saying(Some(true), "Idle", ASLEEP),
             Movement::Settled if self.desired == 0 => {
                 saying(Some(true), "NoReplicasWanted", "spec.replicas is 0")
             }
@@ -246,6 +253,24 @@ impl Facts<'_> {
             Movement::Settled | Movement::Moving => {
                 saying(Some(false), "NotDegraded", "it has not stopped short of what is wanted")
             }
+        }
+    }
+
+    fn may_sleep(&self) -> bool {
+        self.input.spec.scaling.is_some_and(|scaling| scaling.sleep().is_some())
+    }
+
+    /// No replicas are wanted, though some are ordered.
+    fn is_idle(&self) -> bool {
+        self.may_sleep() && self.desired == 0 && !self.input.spec.suspend && start(self.input.spec) > 0
+    }
+
+    fn idle(&self) -> Saying {
+        match self.movement {
+            _ if self.input.deleting => saying(Some(false), TERMINATING, "the agent is being deleted"),
+            Movement::Unreachable => saying(None, UNREACHABLE, self.lost_sessions()),
+            _ if self.is_idle() => saying(Some(true), "NobodyCalls", ASLEEP),
+            _ => saying(Some(false), "Awake", ""),
         }
     }
 

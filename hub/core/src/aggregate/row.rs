@@ -216,7 +216,11 @@ fn chosen(
     scale: Scale,
 ) -> Option<i32> {
     match (cluster.word, shown) {
-        (Word::Report { report, .. }, _) => report.chosen.filter(|_| report.desired == scale.replicas),
+        (Word::Report { report, .. }, _) => {
+            let may_sleep = input.spec.scaling.is_some_and(|scaling| scaling.sleep().is_some());
+            let may = |chosen: &i32| report.desired == scale.replicas && (*chosen > 0 || may_sleep);
+            report.chosen.filter(may)
+        }
         (Word::Unheard, Some(shown)) => {
             shown.desired_replicas.filter(|_| shown.observed_generation == Some(input.generation))
         }

@@ -115,6 +115,12 @@ impl Member {
         self
     }
 
+    /// Nobody calls it there.
+    fn sleeps(mut self) -> Self {
+        self.report.as_mut().unwrap().chosen = Some(0);
+        self
+    }
+
     /// Its whole share is ready.
     fn ready(self) -> Self {
         let wanted = self.wanted.unwrap_or(0);

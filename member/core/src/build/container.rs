@@ -20,7 +20,7 @@ pub(super) fn agent(
     cluster: &ClusterName,
     key: Option<&Binding>,
 ) -> Result<Container, serde_json::Error> {
-    let AgentTemplate { runtime, image, scaling: _ } = assignment.template;
+    let AgentTemplate { runtime, image, scaling: _, sleep: _ } = assignment.template;
     let (port, name) = PORT;
     let container = Container {
         name: "agent".into(),

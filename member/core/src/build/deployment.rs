@@ -28,8 +28,7 @@ pub(super) fn deployment(
             ..ObjectMeta::default()
         },
         spec: Some(DeploymentSpec {
-            // An autoscaler's, while there is one: see `replicas`.
-            replicas: assignment.autoscaled().is_none().then_some(assignment.replicas),
+            replicas: assignment.own_replicas(),
             selector: LabelSelector {
                 match_labels: Some(labels::selector(&assignment.agent)),
                 ..LabelSelector::default()

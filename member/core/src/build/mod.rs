@@ -8,6 +8,7 @@ mod labels;
 mod pod;
 mod probes;
 mod service;
+mod slices;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use parallax_crds::ClusterName;
@@ -18,6 +19,7 @@ use crate::validate::Valid;
 
 pub use kind::ChildKind;
 pub use labels::labels;
+pub use slices::{SERVICE_NAME, SLICES_BY, SLICES_BY_MEMBER, slices};
 
 /// On a Deployment: the hash of the template that it was built from. It is not in the pod template, where
 /// it would roll pods that don't change.

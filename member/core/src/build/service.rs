@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::{PORT, labels, owner};
 use crate::validate::Valid;
 
-/// A cluster-internal Service of the agent's name, so that other pods reach it by DNS.
+/// A cluster-internal Service of the agent's name, so that other pods reach it by DNS. Where it leads to the activators,
+/// it selects nothing, and its slices are the member's: see [`super::slices`].
 pub(super) fn service(assignment: &Valid<'_>) -> Service {
     let (port, name) = PORT;
     Service {
@@ -20,7 +21,7 @@ pub(super) fn service(assignment: &Valid<'_>) -> Service {
         },
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".into()),
-            selector: Some(labels::selector(&assignment.agent)),
+            selector: (!assignment.led).then(|| labels::selector(&assignment.agent)),
             ports: Some(vec![ServicePort {
                 name: Some(name.into()),
                 port,

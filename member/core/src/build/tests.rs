@@ -33,6 +33,8 @@ fn valid(template: &AgentTemplate, replicas: i32) -> Valid<'_> {
         replicas,
         bounds: None,
         template,
+        asleep: false,
+        led: false,
     }
 }
 
@@ -139,4 +141,32 @@ fn a_variable_that_the_user_has_set_is_not_set_twice() {
     let names: Vec<&str> = env.iter().map(|env| env["name"].as_str().unwrap()).collect();
     assert_eq!(names[6..], ["KEY", "ANTHROPIC_API_KEY"]);
     assert_eq!(env[7]["value"], "own");
+}
+
+#[test]
+fn an_agent_that_sleeps_has_no_replicas_and_keeps_its_autoscaler() {
+    let targets = ScalingTargets { target_cpu_utilization: Some(70), ..ScalingTargets::default() };
+    let template = AgentTemplate { scaling: targets, ..smallest() };
+    let bounds = Some(Bounds { min: 0, max: 4, start: 1 });
+    let build = |asleep| {
+        let valid = Valid { bounds, asleep, ..valid(&template, 1) };
+        build(&valid, &ClusterName::new("member-1").unwrap(), None).unwrap()
+    };
+    assert_eq!(build(false).deployment["spec"].get("replicas"), None);
+    let asleep = build(true);
+    assert_eq!(asleep.deployment["spec"]["replicas"], 0);
+    assert_eq!(asleep.autoscaler, build(false).autoscaler);
+}
+
+#[test]
+fn a_service_that_leads_to_the_activators_selects_nothing_and_has_a_slice_for_each() {
+    let template = smallest();
+    let led = Valid { led: true, ..valid(&template, 1) };
+    let service = build(&led, &ClusterName::new("member-1").unwrap(), None).unwrap().service;
+    assert_eq!(service["spec"].get("selector"), None);
+    let routes = [("10.0.0.7".parse().unwrap(), 4001), ("fd00::7".parse().unwrap(), 4002)];
+    let slices = slices(&led, &routes).unwrap();
+    let names: Vec<_> = slices.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["writer-activator-10-0-0-7", "writer-activator-fd00-0-0-0-0-0-0-7"]);
+    insta::assert_yaml_snapshot!("activator_slice", slices[0].1);
 }

@@ -8,6 +8,7 @@ mod requests;
 mod stubborn;
 mod unwanted;
 mod verdict;
+mod ways;
 
 use std::time::Instant;
 
@@ -29,7 +30,7 @@ use crate::store::{Assignment, Versioned as _};
 struct Brought {
     /// What became of it; none when it goes on in another turn.
     verdict: Option<(Sync, Then)>,
-    /// The Deployment was written.
+    /// The Deployment was written, for pods to come.
     written: bool,
 }
 
@@ -66,11 +67,14 @@ impl Agents {
             let message = "this cluster has no name in a fleet yet; give the member a join token";
             return blocked(Cause::NotEnrolled, message);
         };
-        let valid = match validate::assignment(&assignment.object, &self.settings.own_namespace) {
+        let mut valid = match validate::assignment(&assignment.object, &self.settings.own_namespace) {
             Ok(valid) => valid,
             Err(rejection) => return blocked(Cause::Refused(rejection.reason), rejection.message),
         };
+        let (standing, and_then) = self.stand(assignment, &valid).await;
+        (valid.asleep, valid.led) = (standing.is_asleep(), standing.led);
         let Key { binding, held, mut then } = self.key(&valid).await;
+        then = then.max(and_then);
         let desired = match build(&valid, cluster, binding.as_ref()) {
             Ok(desired) => desired,
             Err(error) => return blocked(Cause::InvalidTemplate, error.to_string()),
@@ -79,7 +83,11 @@ impl Agents {
         for (kind, desired) in desired.children() {
             let first = kind == ChildKind::Deployment;
             let handed_over = !first || self.is_handed_over(&valid);
-            let made = if first && let Some(held) = &held {
+            // Pods that go need no key.
+            let mut made = if first
+                && !valid.asleep
+                && let Some(held) = &held
+            {
                 Made::Held(held.clone())
             } else if handed_over && self.is_right(kind, &valid, desired.as_ref()) {
                 Made::Right { written: false }
@@ -91,9 +99,16 @@ impl Agents {
                 // What is left follows in a turn that may last.
                 break;
             };
+            // A slice belongs to its Service.
+            if kind == ChildKind::Service
+                && matches!(made, Made::Right { .. })
+                && let Err(failure) = self.lead(&valid, &standing).await
+            {
+                made = Made::Failed(failure);
+            }
             match made {
                 Made::Right { written: true } if first => {
-                    written = true;
+                    written = !valid.asleep;
                     self.tell_applied(&valid);
                 }
                 // The other objects stay with the pods that there are.
@@ -111,12 +126,13 @@ impl Agents {
     }
 
     fn tell_applied(&self, valid: &Valid<'_>) {
-        let event = MemberEvent {
-            agent: valid.agent.clone(),
-            warning: false,
-            reason: "Applied".into(),
-            message: format!("{} replicas of {} are ordered", valid.replicas, valid.template.image),
+        let (reason, message) = if valid.asleep {
+            ("Idle", "nobody calls it, so that its pods go; a request wakes it".to_owned())
+        } else {
+            ("Applied", format!("{} replicas of {} are ordered", valid.replicas, valid.template.image))
         };
+        let event =
+            MemberEvent { agent: valid.agent.clone(), warning: false, reason: reason.into(), message };
         self.uplink().tell(|link| link.event(event));
     }
 }

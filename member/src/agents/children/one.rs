@@ -19,6 +19,7 @@ impl Agents {
             (Some(live), Some(desired)) => {
                 live.is_ours(valid.owner_uid)
                     && !live.terminating
+                    && !drops_selector(kind, valid, &live)
                     && difference(desired, &live.json()).is_none()
             }
         }
@@ -85,6 +86,9 @@ impl Agents {
             _ if drops_replicas(valid, live) => {
                 tracing::info!(agent = %key, "leaving the number of replicas to the autoscaler");
             }
+            _ if drops_selector(kind, valid, live) => {
+                tracing::info!(agent = %key, "leading its Service to the activators");
+            }
             None => return Ok(Made::Right { written: false }),
             Some(_) if self.stubborn.is(kind, key, &desired, &json) => {
                 return Ok(Made::Right { written: false });
@@ -108,7 +112,12 @@ impl Agents {
 /// The member still applies a number of replicas that is an autoscaler's now. What it no longer applies makes no
 /// difference to what it does.
 fn drops_replicas(valid: &Valid<'_>, live: &Child) -> bool {
-    valid.autoscaled().is_some() && live.deployment.as_ref().is_some_and(|facts| facts.count.owners.member)
+    valid.own_replicas().is_none() && live.deployment.as_ref().is_some_and(|facts| facts.count.owners.member)
+}
+
+/// The Service still selects pods, and leads to the activators from now on.
+fn drops_selector(kind: ChildKind, valid: &Valid<'_>, live: &Child) -> bool {
+    kind == ChildKind::Service && valid.led && live.selects_pods()
 }
 
 /// An object that isn't ours can't be taken over by accident when its selector is another: a write without force is a

@@ -15,6 +15,10 @@ use crate::store::{Child, Versioned as _};
 impl Agents {
     /// Whether the number of replicas is in the hands that it is ordered to be in.
     pub(super) fn is_handed_over(&self, valid: &Valid<'_>) -> bool {
+        // Autoscalers stand down by themselves where there are no replicas.
+        if valid.asleep {
+            return true;
+        }
         let Some(autoscaled) = valid.autoscaled() else { return self.own_autoscaler(valid).is_none() };
         let live = self.own_deployment(valid);
         live.as_ref()
@@ -40,6 +44,9 @@ impl Agents {
 
     /// Does what must come before the member drops the number of replicas, or takes it: whether something was written.
     async fn hand_over(&self, valid: &Valid<'_>) -> Result<bool, Failure> {
+        if valid.asleep {
+            return Ok(false);
+        }
         match valid.autoscaled() {
             Some(autoscaled) => self.start(valid, &autoscaled).await,
             None => self.stand_down(valid).await,

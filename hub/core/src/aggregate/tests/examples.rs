@@ -69,6 +69,34 @@ fn what_has_no_place_is_wanted_beside_what_autoscalers_choose() {
 }
 
 #[test]
+fn an_agent_that_nobody_calls_is_running_with_nothing_and_idle() {
+    let with = |member: Member| {
+        let mut fixture = over(&[member]);
+        let scaling = serde_json::json!({ "minReplicas": 0 });
+        fixture.spec.scaling = Some(serde_json::from_value(scaling).unwrap());
+        fixture
+    };
+    let awake = with(member("a", 1).says(Phase::Running, 1, "")).first();
+    assert_eq!((brief(&awake, IDLE), awake.replica_summary.as_deref()), (("False", "Awake"), Some("1/1")));
+
+    let asleep = with(member("a", 1).says(Phase::Running, 0, "").sleeps()).first();
+    assert_eq!((asleep.phase, asleep.replica_summary.as_deref()), (Some(Phase::Running), Some("0/0")));
+    assert_eq!(brief(&asleep, IDLE), ("True", "NobodyCalls"));
+    assert_eq!(brief(&asleep, READY), ("True", "Idle"));
+
+    let waking = with(member("a", 1).says(Phase::Pending, 0, "Progressing")).first();
+    assert_eq!((waking.phase, brief(&waking, IDLE)), (Some(Phase::Pending), ("False", "Awake")));
+
+    let mut suspended = with(member("a", 0).ready());
+    suspended.spec.suspend = true;
+    assert_eq!(brief(&suspended.first(), IDLE), ("False", "Awake"), "nothing would wake it");
+    let lies = over(&[member("a", 1).says(Phase::Running, 0, "").sleeps()]).first();
+    assert_eq!(lies.replica_summary.as_deref(), Some("0/1"), "it must not sleep");
+    let other = over(&[member("a", 1).ready()]).first();
+    assert!(other.conditions.iter().all(|c| c.type_ != IDLE), "it can't go to zero");
+}
+
+#[test]
 fn nothing_wanted_is_running_and_ready() {
     let mut fixture = over(&[member("a", 0).ready()]);
     let status = fixture.first();

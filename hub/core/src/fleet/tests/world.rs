@@ -100,7 +100,8 @@ pub fn config() -> Config {
 /// Bounds, with a target.
 pub fn scaling(min_replicas: i32, max_replicas: i32) -> Scaling {
     let targets = ScalingTargets { target_cpu_utilization: Some(70), target_memory_utilization: None };
-    Scaling { min_replicas, max_replicas: Some(max_replicas), targets }
+    let max_replicas = Some(max_replicas);
+    Scaling { min_replicas, max_replicas, targets, scale_down_delay: None, activation: None }
 }
 
 impl World {

@@ -1,0 +1,134 @@
+//! Pods that the test plays, as a kubelet would run them: each listens on a loopback address of its own, says so in its
+//! status, counts the requests that it gets, and breaks every connection off when it is told to go.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use anyhow::{Context as _, Result};
+use futures::TryStreamExt as _;
+use hyper::service::service_fn;
+use hyper::{Request, Response, body::Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::watcher::{Config, Event, watcher};
+use parallax_crds::labels::AGENT;
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// What simulated nodes leave to whoever plays the pods.
+pub const IMAGE: &str = "fleet.test/played:1";
+/// Where agents listen.
+const PORT: u16 = 8080;
+
+/// How often each request has arrived, by its path.
+type Arrived = Arc<Mutex<HashMap<String, u32>>>;
+
+/// The pods of one agent.
+pub struct Pods {
+    arrived: Arrived,
+    playing: JoinHandle<Result<()>>,
+}
+
+impl Pods {
+    /// Plays the pods of that agent from now on.
+    pub fn play(api: Api<Pod>, agent: &str) -> Self {
+        let arrived = Arrived::default();
+        let playing = tokio::spawn(play(api, format!("{AGENT}={agent}"), Arc::clone(&arrived)));
+        Self { arrived, playing }
+    }
+
+    /// Every request that has arrived, and how often.
+    pub fn arrived(&self) -> HashMap<String, u32> {
+        self.arrived.lock().clone()
+    }
+}
+
+impl Drop for Pods {
+    fn drop(&mut self) {
+        self.playing.abort();
+    }
+}
+
+async fn play(api: Api<Pod>, selector: String, arrived: Arrived) -> Result<()> {
+    let mut running: HashMap<String, JoinHandle<()>> = HashMap::new();
+    let mut events = std::pin::pin!(watcher(api.clone(), Config::default().labels(&selector)));
+    while let Some(event) = events.try_next().await? {
+        match event {
+            Event::Apply(pod) | Event::InitApply(pod) => {
+                let name = pod.metadata.name.clone().context("a pod without a name")?;
+                let scheduled = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+                if pod.metadata.deletion_timestamp.is_some() {
+                    end(running.remove(&name)).await;
+                } else if scheduled && !running.contains_key(&name) {
+                    let (address, serving) = start(Arc::clone(&arrived)).await?;
+                    running.insert(name.clone(), serving);
+                    say_ready(&api, &name, address).await?;
+                }
+            }
+            Event::Delete(pod) => end(running.remove(pod.metadata.name.as_deref().unwrap_or_default())).await,
+            Event::Init | Event::InitDone => {}
+        }
+    }
+    anyhow::bail!("the watch of the pods has ended")
+}
+
+async fn end(serving: Option<JoinHandle<()>>) {
+    if let Some(serving) = serving {
+        serving.abort();
+        let _ = serving.await;
+    }
+}
+
+/// On an address that nothing else has: 127.0.0.0/8 is the machine's own.
+async fn start(arrived: Arrived) -> Result<(SocketAddr, JoinHandle<()>)> {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let listener = loop {
+        let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        if let Ok(listener) = TcpListener::bind(SocketAddr::from(([127, 95, high, low], PORT))).await {
+            break listener;
+        }
+    };
+    let address = listener.local_addr()?;
+    let serving = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let arrived = Arc::clone(&arrived);
+            connections.spawn(async move {
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let path = request.uri().path().to_owned();
+                    *arrived.lock().entry(path.clone()).or_default() += 1;
+                    async move { Ok::<_, Infallible>(Response::new(path)) }
+                });
+                let builder = auto::Builder::new(TokioExecutor::new());
+                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    Ok((address, serving))
+}
+
+async fn say_ready(api: &Api<Pod>, name: &str, address: SocketAddr) -> Result<()> {
+    let is = |type_: &str| json!({"type": type_, "status": "True"});
+    let status = json!({"status": {
+        "phase": "Running", "podIP": address.ip(), "podIPs": [{"ip": address.ip()}],
+        "conditions": [is("Initialized"), is("ContainersReady"), is("Ready")],
+        "containerStatuses": [{
+            "name": "agent", "image": IMAGE, "imageID": "", "ready": true, "started": true, "restartCount": 0,
+            "state": {"running": {}},
+        }],
+    }});
+    let patched = api.patch_status(name, &PatchParams::default(), &Patch::Strategic(&status)).await;
+    match patched {
+        // It was told to go before it was ready.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        patched => patched.map(drop).with_context(|| format!("saying that {name} is ready")),
+    }
+}

@@ -1,0 +1,121 @@
+//! The activator's life: from its settings to its last answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ApiResource};
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+use parallax_crds::AgentAssignment;
+use parallax_platform::{Addresses, AdminServer, KubeArgs, ListenArgs, Readiness, admin, observed_client};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::admission::Callers;
+use super::metrics::Metrics;
+use super::pods::WatchedPod;
+use super::town::{self, Town, UNLISTED};
+use crate::error::MemberError;
+use crate::store::watch::{config, follow};
+
+/// How long what is under way may take once the process ends. Before, it was unlisted for [`UNLISTED`].
+const LAST_ANSWERS: Duration = Duration::from_secs(7);
+
+/// What the command line says.
+pub struct Settings {
+    /// Which API server.
+    pub kube: KubeArgs,
+    /// Where to listen.
+    pub listen: ListenArgs,
+    /// The address that the cluster reaches this activator at.
+    pub address: IpAddr,
+    /// Who may connect beside the pods.
+    pub callers: Callers,
+}
+
+/// Runs the activator until `shutdown`.
+///
+/// # Errors
+/// When it can't start, or a watch ends too soon.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), MemberError> {
+    let Settings { kube, listen: ListenArgs { bind, metrics_port, addresses_file }, address, callers } =
+        settings;
+    let process = parallax_platform::Metrics::new("parallax-activator", env!("CARGO_PKG_VERSION"));
+    let readiness = Readiness::default();
+    let caches = readiness.check("caches");
+    let admin = AdminServer::bind(bind, metrics_port, "--metrics-port (METRICS_PORT)").await?;
+    let addresses = Addresses { metrics: Some(admin.address()), ..Addresses::default() };
+    let client = observed_client(&kube, &process).await?;
+    addresses.publish(addresses_file.as_deref())?;
+    let routes = admin::health(readiness.clone()).merge(admin::metrics(process.clone()));
+    let ended = CancellationToken::new();
+    let serving = tokio::spawn(admin.serve(routes, ended.clone()));
+
+    let closing = CancellationToken::new();
+    let settings = town::Settings { address, bind, callers };
+    let town = Town::new(client.clone(), settings, Metrics::new(&process), closing.clone());
+    let mut watches = JoinSet::new();
+    caches.not_ready("the first lists are not complete");
+    let listed = watch(&client, &town, &mut watches);
+    tokio::select! {
+        listed = listed => listed?,
+        () = shutdown.cancelled() => {}
+    }
+    caches.ready();
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        _ = watches.join_next() => return Err(MemberError::Halted("a watch")),
+    }
+    // Clients come until they are led elsewhere.
+    caches.not_ready("the process ends");
+    tokio::time::sleep(UNLISTED).await;
+    closing.cancel();
+    town.tasks.close();
+    // What is cut off then has had its time.
+    let _ = tokio::time::timeout(LAST_ANSWERS, town.tasks.wait()).await;
+    ended.cancel();
+    let _ = serving.await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Starts both watches, and returns once they have listed what there is: the pods first, so that no agent looks
+/// deserted that isn't.
+async fn watch(client: &kube::Client, town: &Arc<Town>, tasks: &mut JoinSet<()>) -> Result<(), MemberError> {
+    let api = Api::<WatchedPod>::all_with(client.clone(), &ApiResource::erase::<Pod>(&()));
+    let to = Arc::clone(town);
+    let pods = follow(api, config(), "Pods", tasks, move |event| match event {
+        Event::Init => to.with_pods(|pods| {
+            pods.list();
+            Vec::new()
+        }),
+        Event::Apply(pod) | Event::InitApply(pod) => to.pod_seen(&pod),
+        Event::Delete(pod) => to.with_pods(|pods| pods.remove(&pod).into_iter().collect()),
+        Event::InitDone => to.with_pods(super::pods::Pods::listed),
+    });
+    pods.await.map_err(|_| MemberError::Halted("a watch"))?;
+    let api = Api::<DeserializeGuard<AgentAssignment>>::all(client.clone());
+    let to = Arc::clone(town);
+    let mut listing = 0;
+    let assignments = follow(api, config(), "AgentAssignments", tasks, move |event| match event {
+        Event::Init => listing += 1,
+        Event::Apply(object) | Event::InitApply(object) => match object.0 {
+            Ok(object) => to.assignment_seen(&object, listing),
+            // Whom that is about stays as it was, or is taken for gone by the next listing.
+            Err(invalid) => {
+                tracing::error!("an AgentAssignment can't be read and is left alone: {}", invalid.error);
+            }
+        },
+        Event::Delete(object) => {
+            let meta = kube::Resource::meta(&object);
+            to.assignment_gone(
+                meta.namespace.as_deref().unwrap_or_default(),
+                meta.name.as_deref().unwrap_or_default(),
+            );
+        }
+        Event::InitDone => to.assignments_listed(listing),
+    });
+    assignments.await.map_err(|_| MemberError::Halted("a watch"))
+}
