@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::labels::INCARNATION;
 use parallax_crds::{Incarnation, SpecHash};
 use serde::{Deserialize, Serialize};
@@ -116,6 +117,10 @@ pub struct ContainerStatus {
     pub state: BTreeMap<String, ContainerState>,
     /// How it last ended.
     pub last_state: BTreeMap<String, ContainerState>,
+    /// It takes requests.
+    pub ready: bool,
+    /// How often it was started again.
+    pub restart_count: i32,
 }
 
 /// Why a container waits, or how it ended.
@@ -128,6 +133,10 @@ pub struct ContainerState {
     pub message: Option<String>,
     /// Of an ended container.
     pub exit_code: Option<i32>,
+    /// When it began.
+    pub started_at: Option<Time>,
+    /// When it ended.
+    pub finished_at: Option<Time>,
 }
 
 /// What is known of a live pod.
@@ -181,40 +190,77 @@ impl PodStatus {
     }
 }
 
+/// The kubelet's words for a container that ends again and again, and for an image that can't be had.
+const CRASH_LOOP: &str = "CrashLoopBackOff";
+const NO_IMAGE: &str = "ImagePullBackOff";
+
+/// A container that ran for longer does not make a crash loop when it ends: the kubelet's back-off begins anew then.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy>
+const BRIEF_SECONDS: i64 = 600;
+
 impl ContainerStatus {
+    /// What goes on for long is told in the same words throughout, though the kubelet's change with every try: an
+    /// agent does not mend, and then fail again, because its container is being started once more.
     fn trouble(&self) -> Option<Trouble> {
+        let last = self.last_state.get("terminated");
         if let Some(waiting) = self.state.get("waiting") {
             let reason = waiting.reason.as_deref()?;
-            // Ordinary steps on the way up are no trouble.
-            if matches!(reason, "ContainerCreating" | "PodInitializing") {
-                return None;
-            }
-            let failing = matches!(
-                reason,
-                "CrashLoopBackOff"
-                    | "ImagePullBackOff"
-                    | "InvalidImageName"
-                    | "ErrImageNeverPull"
-                    | "CreateContainerConfigError"
-                    | "CreateContainerError"
-                    | "RunContainerError"
-            );
-            return Some(Trouble::new(failing, reason, &self.last_words(waiting)));
+            let message = waiting.message.as_deref().unwrap_or_default();
+            return match reason {
+                // Ordinary steps on the way up are no trouble.
+                "ContainerCreating" | "PodInitializing" => None,
+                CRASH_LOOP => {
+                    let words = last.map_or_else(|| message.to_owned(), ContainerState::last_words);
+                    Some(Trouble::new(true, CRASH_LOOP, &words))
+                }
+                "ErrImagePull" | NO_IMAGE => Some(Trouble::new(true, NO_IMAGE, cause(message))),
+                _ => {
+                    let failing = matches!(
+                        reason,
+                        "InvalidImageName"
+                            | "ErrImageNeverPull"
+                            | "CreateContainerConfigError"
+                            | "CreateContainerError"
+                            | "RunContainerError"
+                    );
+                    Some(Trouble::new(failing, reason, message))
+                }
+            };
         }
-        let ended = self.state.get("terminated").filter(|s| s.exit_code != Some(0))?;
-        Some(Trouble::new(false, ended.reason.as_deref().unwrap_or("Error"), &self.last_words(ended)))
+        let ended = self.state.get("terminated");
+        let latest = ended.or(last)?;
+        let ends = self.restart_count + i32::from(ended.is_some());
+        if !self.ready && ends >= 2 && latest.was_brief() {
+            return Some(Trouble::new(true, CRASH_LOOP, &latest.last_words()));
+        }
+        let ended = ended.filter(|state| state.exit_code != Some(0))?;
+        Some(Trouble::new(false, ended.reason.as_deref().unwrap_or("Error"), &ended.last_words()))
     }
+}
 
-    /// The container's own message says more than the kubelet's "back-off 5m0s restarting".
-    fn last_words(&self, state: &ContainerState) -> String {
-        let ended = self.last_state.get("terminated");
-        if let Some(own) = ended.and_then(|e| e.message.as_deref()).filter(|m| !m.trim().is_empty()) {
+/// What went wrong, without the preamble of a kubelet that waits before it tries again.
+fn cause(message: &str) -> &str {
+    message.split_once(": ErrImagePull: ").map_or(message, |(_, cause)| cause)
+}
+
+impl ContainerState {
+    /// What an ended container left as its message, or else how it ended.
+    fn last_words(&self) -> String {
+        if let Some(own) = self.message.as_deref().filter(|message| !message.trim().is_empty()) {
             return own.to_owned();
         }
-        match (&state.message, state.exit_code.or(ended.and_then(|e| e.exit_code))) {
-            (Some(message), _) => message.clone(),
-            (None, Some(code)) => format!("exit code {code}"),
-            (None, None) => String::new(),
+        let code = self.exit_code.map(|code| format!("exit code {code}"));
+        // "Error" says no more than that the code isn't 0.
+        let reason = self.reason.clone().filter(|reason| reason != "Error");
+        reason.into_iter().chain(code).collect::<Vec<_>>().join(", ")
+    }
+
+    fn was_brief(&self) -> bool {
+        match (&self.started_at, &self.finished_at) {
+            (Some(Time(started)), Some(Time(finished))) => {
+                finished.duration_since(*started).as_secs() < BRIEF_SECONDS
+            }
+            _ => false,
         }
     }
 }
@@ -237,22 +283,82 @@ mod tests {
             None
         );
         assert_eq!(
-            trouble(json!({"containerStatuses": [{"state": {"running": {"startedAt": "now"}}}]})),
+            trouble(
+                json!({"containerStatuses": [{"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]})
+            ),
             None
         );
     }
 
+    /// The one container of a pod, in a state and after an earlier end of this kind.
+    fn container(state: &Value, last: &Value, restarts: i32, ready: bool) -> Option<Trouble> {
+        let last = if last.is_null() { json!({}) } else { json!({"terminated": last}) };
+        trouble(json!({"containerStatuses": [
+            {"state": state, "lastState": last, "restartCount": restarts, "ready": ready},
+        ]}))
+    }
+
+    /// The end of a container that ran for some minutes.
+    fn ended(minutes: u32, message: &str) -> Value {
+        json!({
+            "exitCode": 1, "reason": "Error", "message": message,
+            "startedAt": "2026-01-01T00:00:00Z", "finishedAt": format!("2026-01-01T00:{minutes:02}:00Z"),
+        })
+    }
+
+    fn crash_loop(message: &str) -> Option<Trouble> {
+        Some(Trouble { failing: true, reason: "CrashLoopBackOff".into(), message: message.into() })
+    }
+
     #[test]
-    fn a_crash_loop_tells_the_containers_last_words() {
-        let t = trouble(json!({"containerStatuses": [{
-            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting"}},
-            "lastState": {"terminated": {"exitCode": 1, "message": "no API key\nsee the log"}},
-        }]}))
-        .unwrap();
+    fn a_crash_loop_tells_the_containers_last_words_in_each_of_its_steps() {
+        let last = ended(1, "no API key\nsee the log");
+        let waiting =
+            json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting"}});
+        let running = json!({"running": {"startedAt": "2026-01-01T00:02:00Z"}});
+        for (state, restarts) in [(&waiting, 1), (&running, 2), (&json!({"terminated": last}), 2)] {
+            assert_eq!(container(state, &last, restarts, false), crash_loop("no API key"), "{state}");
+        }
+    }
+
+    #[test]
+    fn a_crash_loop_without_last_words_tells_how_it_ends() {
+        let waiting =
+            json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s restarting"}});
+        assert_eq!(container(&waiting, &ended(1, ""), 1, false), crash_loop("exit code 1"));
+        let killed = json!({"exitCode": 137, "reason": "OOMKilled"});
+        assert_eq!(container(&waiting, &killed, 1, false), crash_loop("OOMKilled, exit code 137"));
+        assert_eq!(container(&waiting, &Value::Null, 1, false), crash_loop("back-off 20s restarting"));
+    }
+
+    #[test]
+    fn a_container_that_is_well_again_or_that_ran_for_long_is_in_no_crash_loop() {
+        let running = json!({"running": {"startedAt": "2026-01-01T01:00:00Z"}});
+        assert_eq!(container(&running, &ended(1, ""), 5, true), None, "it is ready");
+        assert_eq!(container(&running, &ended(1, ""), 1, false), None, "it ended once");
+        assert_eq!(container(&running, &ended(30, ""), 5, false), None, "it ran for half an hour");
+        let first = container(&json!({"terminated": ended(1, "")}), &Value::Null, 0, false).unwrap();
         assert_eq!(
-            t,
-            Trouble { failing: true, reason: "CrashLoopBackOff".into(), message: "no API key".into() }
+            (first.failing, first.reason.as_str(), first.message.as_str()),
+            (false, "Error", "exit code 1")
         );
+    }
+
+    #[test]
+    fn a_failed_pull_is_told_alike_while_it_is_tried_and_while_it_is_waited_for() {
+        let told = |reason: &str, message: &str| {
+            trouble(
+                json!({"containerStatuses": [{"state": {"waiting": {"reason": reason, "message": message}}}]}),
+            )
+        };
+        let expected = Trouble {
+            failing: true,
+            reason: "ImagePullBackOff".into(),
+            message: "failed to pull: no such host".into(),
+        };
+        assert_eq!(told("ErrImagePull", "failed to pull: no such host"), Some(expected.clone()));
+        let waiting = "Back-off pulling image \"a:1\": ErrImagePull: failed to pull: no such host";
+        assert_eq!(told("ImagePullBackOff", waiting), Some(expected));
     }
 
     #[test]
