@@ -195,3 +195,76 @@ impl Drop for Open {
         self.0.metrics.streams.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::SocketAddr;
+
+    use futures::SinkExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::tungstenite;
+
+    use super::*;
+
+    /// An agent that answers, and the switch that asks it to end.
+    async fn agent() -> (SocketAddr, watch::Sender<bool>) {
+        let (end, ending) = watch::channel(false);
+        let agent = Agent::new(
+            Identity::of_environment(),
+            Busy::start(0).unwrap(),
+            Metrics::default(),
+            ending.clone(),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = axum::serve(listener, all(Arc::new(agent))).with_graceful_shutdown(ended(ending));
+        tokio::spawn(async move { serving.await });
+        (address, end)
+    }
+
+    /// The whole answer to a request, until the agent closes the connection.
+    async fn ask(agent: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(agent).await.unwrap();
+        let request = format!("{request} HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_web_socket_sends_back_what_it_gets_and_is_closed_when_the_agent_is_ended() {
+        let (address, end) = agent().await;
+        let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/ws")).await.unwrap();
+        socket.send(tungstenite::Message::text("hello")).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap(), tungstenite::Message::text("hello"));
+        end.send_replace(true);
+        assert!(socket.next().await.unwrap().unwrap().is_close());
+    }
+
+    #[tokio::test]
+    async fn an_event_stream_ends_when_the_agent_is_ended() {
+        let (address, end) = agent().await;
+        let endless = tokio::spawn(async move { ask(address, "GET /events?every_ms=1").await });
+        loop {
+            let metrics = ask(address, "GET /metrics").await;
+            if metrics.contains("agent_streams 1") {
+                break;
+            }
+        }
+        end.send_replace(true);
+        assert!(endless.await.unwrap().contains("data: 0"));
+    }
+
+    #[tokio::test]
+    async fn it_is_as_healthy_and_as_busy_as_it_is_told_to_be() {
+        let (address, _end) = agent().await;
+        assert!(ask(address, "GET /health").await.starts_with("HTTP/1.1 200"));
+        ask(address, "PUT /health?ok=false").await;
+        assert!(ask(address, "GET /health").await.starts_with("HTTP/1.1 503"));
+        ask(address, "POST /busy?percent=250").await;
+        assert!(ask(address, "GET /").await.contains(r#""busyPercent":100"#));
+    }
+}
