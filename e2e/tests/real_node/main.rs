@@ -6,5 +6,6 @@
 mod containers;
 mod credentials;
 mod node;
+mod scaling;
 mod trouble;
 mod world;
