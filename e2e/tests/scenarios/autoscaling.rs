@@ -225,7 +225,7 @@ async fn a_maximum_below_the_minimum_is_refused_and_said_where() -> Result<()> {
     let world = World::calm("bounds").await?;
     for (scaling, field) in [
         (json!({"minReplicas": 5, "maxReplicas": 2}), "spec.scaling.maxReplicas"),
-        (json!({"minReplicas": 0}), "spec.scaling.minReplicas"),
+        (json!({"minReplicas": -1}), "spec.scaling.minReplicas"),
         (json!({"maxReplicas": 3, "targetCPUUtilization": 0}), "spec.scaling.targetCPUUtilization"),
     ] {
         let error = world.apply("worker", on_one(1, Some(scaling))).await.unwrap_err();

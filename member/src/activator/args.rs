@@ -15,12 +15,12 @@ pub struct Args {
     /// The address that the cluster reaches this activator at; in a pod, its own
     #[arg(long, env = "PARALLAX_ADDRESS", value_name = "IP")]
     address: IpAddr,
-    /// A namespace whose pods labelled app=parallax-control-plane may call the agents of every namespace
+    /// Namespaces whose pods labelled app=parallax-control-plane may call the agents of every namespace
     #[arg(
-        long = "control-plane-namespace",
+        long = "control-plane-namespaces",
         env = "PARALLAX_CONTROL_PLANE_NAMESPACES",
         value_delimiter = ',',
-        value_name = "NAMESPACE"
+        value_name = "NAMESPACE,..."
     )]
     control_planes: Vec<String>,
     /// Addresses that may call every agent, beside the pods that may
