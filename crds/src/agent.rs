@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 
-pub use credentials::{Credentials, KeyReference, Rotation, native_variable};
+pub use credentials::{Credentials, CredentialsSource, KeyReference, Rotation, native_variable};
 pub use health::HealthCheck;
 pub use placement::{ClusterWeight, Division, DivisionMode, Placement, Strategy};
 pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PullPolicy, Resources};

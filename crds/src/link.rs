@@ -1,9 +1,11 @@
 //! What a hub orders and what a member reports, as plain values: the cores decide on them, the link
 //! carries them.
 
+use std::fmt;
+
 use bytes::Bytes;
 
-use crate::agent::{Bounds, Phase};
+use crate::agent::{Bounds, KeyReference, Phase};
 use crate::hash::SpecHash;
 use crate::names::AgentRef;
 
@@ -131,6 +133,57 @@ pub struct CredentialsReport {
     /// A CamelCase word for that, or for what is missing.
     pub reason: String,
     /// A sentence that says what to do; empty when all is well.
+    pub message: String,
+}
+
+/// What a member asks the hub for: the key of an agent with `credentials.source: Hub`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyWish {
+    /// Which agent needs it.
+    pub agent: AgentRef,
+    /// Which key that is, as its order says.
+    pub reference: KeyReference,
+}
+
+/// What the hub says to a wish; it says it anew whenever that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyAnswer {
+    /// To which.
+    pub wish: KeyWish,
+    /// The value, or why there is none.
+    pub key: Result<ApiKey, Withheld>,
+}
+
+/// An API key's value. Nothing shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(Bytes);
+
+impl ApiKey {
+    /// Of that value; none when there is nothing in it.
+    #[must_use]
+    pub fn new(value: Bytes) -> Option<Self> {
+        (!value.is_empty()).then_some(Self(value))
+    }
+
+    /// The value itself.
+    #[must_use]
+    pub fn value(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey")
+    }
+}
+
+/// Why the hub hands a key over to nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withheld {
+    /// A CamelCase word.
+    pub reason: String,
+    /// A sentence that says what to do.
     pub message: String,
 }
 

@@ -55,10 +55,15 @@ fn no_right_is_a_wildcard_or_a_way_to_more_rights() {
                 }
                 let (resources, names) = (words(&rule["resources"]), words(&rule["resourceNames"]));
                 if resources.iter().any(|resource| resource == "secrets" || resource == "configmaps") {
-                    // The one exception can't write, and an administrator binds it to namespaces: the test below.
-                    let sees = text(&object["metadata"]["name"]) == "parallax-member-credentials"
-                        && resources == ["secrets"]
-                        && words(&rule["verbs"]) == ["get", "list", "watch"];
+                    // An administrator binds these to namespaces: the test below.
+                    let verbs = words(&rule["verbs"]);
+                    let sees = match text(&object["metadata"]["name"]).as_str() {
+                        "parallax-member-credentials" | "parallax-hub-credentials" => {
+                            verbs == ["get", "list", "watch"]
+                        }
+                        "parallax-member-credentials-from-hub" => true,
+                        _ => false,
+                    } && resources == ["secrets"];
                     assert!(
                         sees || !names.is_empty(),
                         "{}: Secrets and ConfigMaps by name only: {rule}",
@@ -76,8 +81,10 @@ fn nobody_is_given_the_secrets_of_every_namespace_by_default() {
     for file in manifests() {
         let optional = file.parent().is_some_and(|folder| folder.ends_with("optional"));
         for object in documents(&file) {
-            if object["roleRef"]["name"] == "parallax-member-credentials" {
-                assert!(optional, "{}", file.display());
+            let role = text(&object["roleRef"]["name"]);
+            if role.contains("-credentials") {
+                let only = role == "parallax-member-credentials";
+                assert!(optional && only, "{} binds {role}", file.display());
             }
         }
     }

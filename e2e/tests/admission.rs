@@ -96,6 +96,7 @@ async fn neither_hub_nor_member_reaches_into_what_is_not_its_own() {
         (HUB, "GET", "/apis/parallax.io/v1alpha1/agentassignments"),
         (HUB, "DELETE", "/apis/parallax.io/v1alpha1/namespaces/default/parallaxagents/any"),
         (HUB, "GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"),
+        (HUB, "GET", "/api/v1/namespaces/default/secrets"),
         (MEMBER, "GET", "/api/v1/secrets"),
         (MEMBER, "GET", "/api/v1/namespaces/default/secrets"),
         (MEMBER, "GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"),

@@ -79,6 +79,9 @@ struct RunArgs {
     /// How long the certificates are valid that the hub issues, such as 24h or 90d; 1m to 90d
     #[arg(long, env = "PARALLAX_CERTIFICATE_VALIDITY", default_value = "24h", value_name = "DURATION", value_parser = certificate_validity)]
     certificate_validity: Duration,
+    /// Namespaces whose agents may get their API key from the hub (credentials.source: Hub), with commas between
+    #[arg(long, env = "PARALLAX_CREDENTIALS_FROM", value_delimiter = ',', value_name = "NAMESPACE")]
+    credentials_from: Vec<String>,
     /// Hold the deletion of many agents at once for an administrator's approval, too
     #[arg(long, env = "PARALLAX_HOLD_MASS_DELETIONS")]
     hold_mass_deletions: bool,
@@ -126,6 +129,7 @@ impl RunArgs {
             default_cpu_request: cpu_request,
             default_memory_request: memory_request,
             certificate_validity,
+            credentials_from,
             hold_mass_deletions,
         } = self;
         let HubArgs { system_namespace, trust_domain } = hub;
@@ -140,6 +144,7 @@ impl RunArgs {
             addresses_file,
             defaults: FleetDefaults { image_prefix, image_tag, cpu_request, memory_request },
             certificate_validity,
+            credentials_from,
             hold_mass_deletions,
         };
         run_service(THREADS, |stop| run::run(settings, stop))

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::events;
+use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::sessions::{Handle, Registry};
 use crate::writers::Writers;
@@ -38,6 +39,8 @@ pub struct Brain {
     pub clock: Clock,
     /// Where sessions are found.
     pub registry: Arc<Registry>,
+    /// Who hands over API keys.
+    pub keys: Arc<Keys>,
     /// Who writes.
     pub writers: Writers,
     /// Who tells people.
@@ -135,6 +138,7 @@ impl Brain {
             }
             HubEvent::Closed(reason) => {
                 let cause = reason.to_string();
+                self.keys.ended(&session);
                 if !memory.introduced.remove(&session) {
                     if let CloseReason::Refused { reason, message } = reason {
                         self.metrics.answered("refuse");
@@ -161,6 +165,7 @@ impl Brain {
             HubEvent::Report(report) => SessionEvent::Report(report),
             HubEvent::ReportsComplete => SessionEvent::ReportsComplete,
             HubEvent::Cluster(report) => SessionEvent::Cluster(report),
+            HubEvent::KeyWishes(wishes) => SessionEvent::KeyWishes(wishes),
             HubEvent::Events(events, dropped) => SessionEvent::Events(events, dropped),
         };
         memory.introduced.contains(&session).then_some(Input::Session { session, event })
@@ -202,6 +207,13 @@ impl Brain {
                 memory.dispatches.forgotten(&session.cluster, &agent);
                 self.session(&session, |machine, _| machine.forget(&agent));
             }
+            Effect::HandKey { session, wish } => {
+                // One that has ended meanwhile would never end again.
+                if memory.introduced.contains(&session) {
+                    self.keys.hand(session, wish);
+                }
+            }
+            Effect::WithholdKey { session, wish, why } => self.keys.withhold(&session, wish, why),
             Effect::AddFinalizer { key, uid } => self.writers.add_finalizer(key, uid),
             Effect::ReleaseFinalizer { key, uid } => self.writers.release_finalizer(key, uid),
             Effect::WriteAgentStatus { key, uid, status, traceparent } => {

@@ -7,6 +7,7 @@ mod enrollment;
 mod error;
 mod events;
 mod fence;
+mod keys;
 mod metrics;
 mod preflight;
 mod run;

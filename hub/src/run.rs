@@ -35,6 +35,7 @@ use tokio_util::task::TaskTracker;
 use crate::brain::Brain;
 use crate::enrollment::Enroller;
 use crate::error::HubError;
+use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::sessions::{Registry, Sessions};
 use crate::store::state::{self, HubState};
@@ -68,6 +69,7 @@ pub struct Settings {
     pub addresses_file: Option<PathBuf>,
     pub defaults: FleetDefaults,
     pub certificate_validity: Duration,
+    pub credentials_from: Vec<String>,
     pub hold_mass_deletions: bool,
 }
 
@@ -190,8 +192,10 @@ impl Hub {
         let (writes, streams) = (TaskTracker::new(), TaskTracker::new());
         let config_maps = Api::namespaced(self.client.clone(), &self.settings.namespace);
         let mut fence = tokio::spawn(fence::superseded(config_maps, state.holder.clone()));
-        let brain = self.brain(state, clock, inputs.clone(), writes.clone());
+        let keys = Keys::new(self.client.clone(), self.registry.clone());
+        let brain = self.brain(state, clock, Arc::clone(&keys), inputs.clone(), writes.clone());
         let mut thinking = tokio::spawn(brain.run(taken_in, said, stop.clone()));
+        let handing_over = tokio::spawn(keys.run(self.settings.credentials_from.clone()));
         // Nobody listens any more only when the hub stops.
         let _ = inputs.send(Input::TombstonesLoaded(tombstones)).await;
         let listed = CancellationToken::new();
@@ -259,6 +263,7 @@ impl Hub {
         let said = tokio::time::timeout(FAREWELLS, farewells).await.is_ok();
         let written = tokio::time::timeout(LAST_WRITES, writes.wait()).await.is_ok();
         thinking.abort();
+        handing_over.abort();
         fence.abort();
         if said && written {
             tracing::info!("the hub ends");
@@ -272,15 +277,17 @@ impl Hub {
         &self,
         state: HubState,
         clock: Clock,
+        keys: Arc<Keys>,
         answers: mpsc::Sender<Input>,
         writes: TaskTracker,
     ) -> Brain {
-        let Settings { namespace, defaults, hold_mass_deletions, .. } = &self.settings;
+        let Settings { namespace, defaults, credentials_from, hold_mass_deletions, .. } = &self.settings;
         let config = Config {
             hub_uid: state.uid.clone(),
             epoch: state.epoch,
             defaults: defaults.clone(),
             hold_mass_deletions: *hold_mass_deletions,
+            credentials_from: credentials_from.iter().cloned().collect(),
             max_resyncs: MAX_RESYNCS,
         };
         let config_maps = Api::namespaced(self.client.clone(), namespace);
@@ -289,6 +296,7 @@ impl Hub {
             hub_uid: state.uid,
             clock,
             registry: self.registry.clone(),
+            keys,
             writers: Writers::new(
                 self.client.clone(),
                 config_maps,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parallax_crds::link::KeyAnswer;
 use parallax_platform::chain;
 use parallax_proto::driver::member::{Carrier, Dial, DialError};
 use parallax_proto::identity::MemberIdentity;
@@ -56,6 +57,10 @@ impl Carrier for Courier {
     fn carry(&self, batch: Batch) {
         tracing::debug!(orders = batch.orders.len(), removals = batch.removals.len(), "orders came");
         self.agents.carry(batch);
+    }
+
+    fn key(&self, answer: KeyAnswer) {
+        self.agents.key_answered(answer);
     }
 
     async fn persist_epoch(&self, hub_uid: &str, epoch: u64) -> Result<(), String> {

@@ -23,4 +23,7 @@ pub mod v1 {
 pub const VERSIONS: &[u32] = &[1];
 
 /// The optional parts of the protocol that this build has. A session uses what both ends have.
-pub const FEATURES: &[&str] = &[];
+pub const FEATURES: &[&str] = &[KEYS];
+
+/// The hub hands over agents' API keys that it is asked for.
+pub(crate) const KEYS: &str = "keys";

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use hyper_util::rt::TokioIo;
 use parallax_crds::ClusterName;
+use parallax_crds::link::KeyAnswer;
 use parallax_proto::driver::member::{Carrier, Dial, DialError};
 use parallax_proto::driver::{self, Clock, hub::Addressed};
 use parallax_proto::session::{
@@ -75,6 +76,9 @@ struct Diary {
 impl Carrier for Diary {
     fn carry(&self, batch: Batch) {
         self.lines.send(format!("carry {}", batch.nonce)).unwrap();
+    }
+    fn key(&self, answer: KeyAnswer) {
+        self.lines.send(format!("key {}", answer.wish.agent.key)).unwrap();
     }
     async fn persist_epoch(&self, hub_uid: &str, epoch: u64) -> Result<(), String> {
         self.lines.send(format!("persist {hub_uid} {epoch}")).unwrap();

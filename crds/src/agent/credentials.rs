@@ -15,17 +15,23 @@ use crate::schema;
         "!has(self.envName) || (!self.envName.startsWith('AGENT_') && !self.envName.startsWith('PARALLAX_'))"
     )
     .message("envName: AGENT_ and PARALLAX_ begin the names of variables that Parallax sets itself: choose another")
-    .field_path(".envName")
+    .field_path(".envName"),
+    validation = Rule::new("!has(self.source) || self.source == 'Member' || has(self.secretRef)")
+        .message("source: Hub needs secretRef, a Secret of the agent's namespace on the hub")
+        .field_path(".source")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
-    /// A key of a Secret of the agent's namespace in the member's cluster.
+    /// A key of a Secret of the agent's namespace, in the member's cluster or, with `source: Hub`, on the hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<KeyReference>,
     /// A key of the Secret that an ExternalSecret (external-secrets.io) of the agent's namespace in the member's cluster
     /// makes. Where that kind isn't installed, a key of the Secret of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_secret_ref: Option<KeyReference>,
+    /// Where the Secret is; absent: Member. Hub only in namespaces for which the fleet's administrator has allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<CredentialsSource>,
     /// The variable that the key arrives as. Absent: the key's own name where that can name a variable, and for
     /// `claude`, `codex` and `gemini` the name that their tools read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,6 +51,15 @@ pub struct KeyReference {
     /// The key in it.
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::CONFIG_KEY))]
     pub key: String,
+}
+
+/// Whose Secret it is.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialsSource {
+    /// The member's cluster has it; its value never leaves that.
+    Member,
+    /// The hub has it, reads that one key, and hands it over to the clusters that the agent is placed on.
+    Hub,
 }
 
 /// What a changed value does to running pods.
@@ -72,6 +87,12 @@ impl Credentials {
     #[must_use]
     pub fn reference(&self) -> Option<&KeyReference> {
         self.secret_ref.as_ref().or(self.external_secret_ref.as_ref())
+    }
+
+    /// What the hub is to hand over; none when the key is found in the member's cluster.
+    #[must_use]
+    pub fn from_hub(&self) -> Option<&KeyReference> {
+        self.secret_ref.as_ref().filter(|_| self.source == Some(CredentialsSource::Hub))
     }
 
     /// The variables that the key arrives as in an agent of that type, the user's choice or else the key's own name
@@ -112,6 +133,15 @@ mod tests {
         assert_eq!(of("api_key", None).variables("codex"), ["api_key", "OPENAI_API_KEY"]);
         assert_eq!(of("GOOGLE_API_KEY", None).variables("gemini"), ["GOOGLE_API_KEY"]);
         assert_eq!(of("KEY", None).variables("aider"), ["KEY"]);
+    }
+
+    #[test]
+    fn the_hub_hands_a_key_over_only_where_that_is_asked_for() {
+        let with = |source| Credentials { source, ..of("KEY", None) };
+        assert!(
+            with(None).from_hub().is_none() && with(Some(CredentialsSource::Member)).from_hub().is_none()
+        );
+        assert_eq!(with(Some(CredentialsSource::Hub)).from_hub().unwrap().key, "KEY");
     }
 
     #[test]

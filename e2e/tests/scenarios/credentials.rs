@@ -253,63 +253,41 @@ async fn a_key_is_in_no_object_but_its_secret_and_in_no_log() -> Result<()> {
     says(&world, "canary", "False", "KeyMissing").await?;
 
     let encoded = ["Y2FuYXJ5LTVmMWMwYTk3", "Y2FuYXJ5LWIyZDg0ZTM2"];
-    let told = |text: &str, place: &str| {
-        for value in canaries.iter().chain(&encoded) {
-            assert!(!text.contains(value), "{place} has {value}");
-        }
-    };
     assert!(everything(&world.members[0], true).await?.iter().any(|(_, text)| text.contains(encoded[1])));
-    for client in [&world.hub, &world.members[0], &world.members[1]] {
-        for (place, text) in everything(client, false).await? {
-            told(&text, &place);
-        }
-    }
-    let layout = Layout::new(world.fleet().directory())?;
-    for (cluster, component) in [
-        ("hub", Component::ParallaxHub),
-        ("member-1", Component::ParallaxMember),
-        ("member-2", Component::ParallaxMember),
-    ] {
-        let text = std::fs::read_to_string(layout.log(cluster, component)).context("a log")?;
-        assert!(!text.is_empty(), "{component} of {cluster} has logged nothing");
-        told(&text, &format!("the log of {component} in {cluster}"));
-    }
-    let fleet = world.fleet();
-    for url in [
-        fleet.hub_endpoints()?.metrics,
-        fleet.member_endpoints("member-1")?.metrics,
-        fleet.member_endpoints("member-2")?.metrics,
-    ] {
-        told(&etcd::get(&url).await?, &url);
-    }
+    nowhere(&world, &[canaries, encoded].concat()).await?;
     world.finish().await
 }
 
 /// A built-in agent in member-1 that needs this key.
-fn of_one(credentials: Value) -> Value {
+pub(crate) fn of_one(credentials: Value) -> Value {
     let mut spec = json!({"type": "claude", "placement": {"clusters": ["member-1"]}});
     spec["credentials"] = credentials;
     spec
 }
 
-fn secrets(world: &World) -> Api<Secret> {
+pub(crate) fn secrets(world: &World) -> Api<Secret> {
     Api::namespaced(world.members[0].clone(), &world.namespace)
 }
 
 /// Makes a Secret of member-1 hold exactly this.
 async fn put(world: &World, name: &str, data: &[(&str, &str)]) -> Result<()> {
+    put_in(&secrets(world), name, data).await
+}
+
+/// Makes a Secret hold exactly this.
+pub(crate) async fn put_in(secrets: &Api<Secret>, name: &str, data: &[(&str, &str)]) -> Result<()> {
     let data: BTreeMap<_, _> =
         data.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes())).collect();
     let data = data.into_iter().map(|(key, value)| (key, k8s_openapi::ByteString(value.to_vec())));
     let mut secret = Secret { data: Some(data.collect()), ..Secret::default() };
     secret.metadata.name = Some(name.to_owned());
     let params = PatchParams::apply("scenario").force();
-    secrets(world).patch(name, &params, &Patch::Apply(&secret)).await?;
+    secrets.patch(name, &params, &Patch::Apply(&secret)).await?;
     Ok(())
 }
 
 /// Waits until the agent's `CredentialsReady` is this, and returns its message.
-async fn says(world: &World, name: &str, status: &str, reason: &str) -> Result<String> {
+pub(crate) async fn says(world: &World, name: &str, status: &str, reason: &str) -> Result<String> {
     let is = |agent: &ParallaxAgent| {
         agent_condition(agent, "CredentialsReady").filter(|(s, r, _)| s == status && r == reason)
     };
@@ -318,16 +296,16 @@ async fn says(world: &World, name: &str, status: &str, reason: &str) -> Result<S
     Ok(is(&agent).with_context(|| format!("a moment ago, {what}"))?.2)
 }
 
-fn template(deployment: &Deployment) -> Option<&k8s_openapi::api::core::v1::PodTemplateSpec> {
+pub(crate) fn template(deployment: &Deployment) -> Option<&k8s_openapi::api::core::v1::PodTemplateSpec> {
     deployment.spec.as_ref().map(|spec| &spec.template)
 }
 
-fn stamp(deployment: &Deployment) -> Option<String> {
+pub(crate) fn stamp(deployment: &Deployment) -> Option<String> {
     template(deployment)?.metadata.as_ref()?.annotations.as_ref()?.get(STAMP).cloned()
 }
 
 /// The Secret and the key from which the agent's container has a variable.
-fn source(deployment: &Deployment, variable: &str) -> Option<(String, String)> {
+pub(crate) fn source(deployment: &Deployment, variable: &str) -> Option<(String, String)> {
     let env = template(deployment)?.spec.as_ref()?.containers.first()?.env.as_ref()?;
     let selector =
         env.iter().find(|env| env.name == variable)?.value_from.as_ref()?.secret_key_ref.as_ref()?;
@@ -366,8 +344,41 @@ async fn ready(externals: &Api<DynamicObject>, status: &str, reason: &str) -> Re
     Ok(())
 }
 
+/// No object of any cluster but Secrets, no log and no metric has one of these values.
+pub(crate) async fn nowhere(world: &World, values: &[&str]) -> Result<()> {
+    let told = |text: &str, place: &str| {
+        for value in values {
+            assert!(!text.contains(value), "{place} has {value}");
+        }
+    };
+    for client in [&world.hub, &world.members[0], &world.members[1]] {
+        for (place, text) in everything(client, false).await? {
+            told(&text, &place);
+        }
+    }
+    let fleet = world.fleet();
+    let layout = Layout::new(fleet.directory())?;
+    for (cluster, component) in [
+        ("hub", Component::ParallaxHub),
+        ("member-1", Component::ParallaxMember),
+        ("member-2", Component::ParallaxMember),
+    ] {
+        let text = std::fs::read_to_string(layout.log(cluster, component)).context("a log")?;
+        assert!(!text.is_empty(), "{component} of {cluster} has logged nothing");
+        told(&text, &format!("the log of {component} in {cluster}"));
+    }
+    for url in [
+        fleet.hub_endpoints()?.metrics,
+        fleet.member_endpoints("member-1")?.metrics,
+        fleet.member_endpoints("member-2")?.metrics,
+    ] {
+        told(&etcd::get(&url).await?, &url);
+    }
+    Ok(())
+}
+
 /// Every object of a cluster as JSON, with what it is; of Secrets only, or of everything else.
-async fn everything(client: &Client, only_secrets: bool) -> Result<Vec<(String, String)>> {
+pub(crate) async fn everything(client: &Client, only_secrets: bool) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for group in Discovery::new(client.clone()).run_aggregated().await?.groups() {
         for (resource, capabilities) in group.recommended_resources() {

@@ -8,6 +8,7 @@ mod autoscaling;
 mod away;
 mod bad_input;
 mod credentials;
+mod credentials_from_hub;
 mod deletion;
 mod epochs;
 mod failing;

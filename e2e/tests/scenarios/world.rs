@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use parallax_crds::agent::Freshness;
 use parallax_crds::{AgentAssignment, MemberCluster, ParallaxAgent, Phase, labels};
@@ -24,6 +24,9 @@ use crate::log::Log;
 
 /// Generous: a busy machine is no failure.
 pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// The namespace whose agents may get their API key from the hub.
+pub const HANDED_OVER: &str = "handed-over";
 
 /// Calm tests run beside each other; one that kills or changes what all share runs alone.
 static GATE: RwLock<()> = RwLock::const_new(());
@@ -98,8 +101,24 @@ impl World {
         Ok(world)
     }
 
+    /// Alone, in the namespace whose agents may get their API key from the hub.
+    pub async fn handed_over() -> Result<Self> {
+        let mut world = Self::alone("unused").await?;
+        let namespaces: Api<Namespace> = Api::all(world.hub.clone());
+        namespaces.delete(&world.namespace, &DeleteParams::default()).await?;
+        world.namespace = HANDED_OVER.to_owned();
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(HANDED_OVER.to_owned());
+        for client in std::iter::once(&world.hub).chain(&world.members) {
+            Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+        }
+        Ok(world)
+    }
+
     async fn new(turn: Turn, test: &str) -> Result<Self> {
-        let fleet = testing::shared_fleet(FleetOptions::new(env!("CARGO_BIN_EXE_fleet")));
+        let mut options = FleetOptions::new(env!("CARGO_BIN_EXE_fleet"));
+        options.hub_args = vec![format!("--credentials-from={HANDED_OVER}")];
+        let fleet = testing::shared_fleet(options);
         let namespace = TestNamespace::create(fleet, test).await?;
         let members = vec![fleet.client("member-1").await?, fleet.client("member-2").await?];
         let (hub, namespace) = (namespace.hub(), namespace.name().to_owned());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parallax_crds::agent::{Bounds, Credentials};
+use parallax_crds::agent::{Bounds, Credentials, CredentialsSource};
 use parallax_crds::assignment::{AgentAssignment, AgentTemplate};
 use parallax_crds::link::{Order, Scale};
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash, names};
@@ -204,12 +204,15 @@ fn check(
         variable(&env.name)?;
     }
     if let Some(credentials) = &runtime.credentials {
-        let Credentials { secret_ref, external_secret_ref, env_name, rotation: _ } = credentials;
+        let Credentials { secret_ref, external_secret_ref, source, env_name, rotation: _ } = credentials;
         if secret_ref.is_some() == external_secret_ref.is_some() {
             return Err(Rejection::new(
                 "InvalidCredentials",
                 "credentials: exactly one of secretRef and externalSecretRef is needed",
             ));
+        }
+        if *source == Some(CredentialsSource::Hub) && secret_ref.is_none() {
+            return Err(Rejection::new("InvalidCredentials", "credentials: source: Hub needs secretRef"));
         }
         if let Some(name) = env_name {
             variable(name)?;
@@ -348,7 +351,9 @@ mod tests {
             "ReservedEnv"
         );
         let both = Credentials { external_secret_ref: Some(key), ..one };
-        for odd in [both, Credentials::default()] {
+        let source = Some(CredentialsSource::Hub);
+        let vault = Credentials { secret_ref: None, source, ..both.clone() };
+        for odd in [both, vault, Credentials::default()] {
             assert_eq!(
                 reason(&an_order("team", "writer", &with(|r| r.credentials = Some(odd)))),
                 "InvalidCredentials"

@@ -12,7 +12,7 @@ mod status;
 use std::sync::{Arc, OnceLock};
 
 use kube::Client;
-use parallax_crds::link::{AgentReport, ClusterReport, OrderResult};
+use parallax_crds::link::{AgentReport, ClusterReport, KeyAnswer, OrderResult};
 use parallax_crds::{AgentKey, ClusterName, Phase};
 use parallax_member_core::report::Facts;
 use parallax_member_core::{ChildKind, Sync, events, report};
@@ -83,7 +83,7 @@ impl Agents {
         metrics: Metrics,
     ) -> Arc<Self> {
         let queue = Queue::new(executor::LINGERING);
-        let keys = Keys::new(client.clone(), &settings.own_namespace, Arc::clone(&queue));
+        let keys = Keys::new(client.clone(), &settings.own_namespace, Arc::clone(&queue), uplink.clone());
         Arc::new(Self {
             client,
             settings,
@@ -117,6 +117,11 @@ impl Agents {
     /// How the hub is told things.
     pub fn uplink(&self) -> &Uplink {
         &self.uplink
+    }
+
+    /// The hub has answered a wish for a key.
+    pub fn key_answered(&self, answer: KeyAnswer) {
+        self.keys.answered(answer);
     }
 
     /// Returns once every agent that is to be looked at has been.

@@ -7,7 +7,7 @@ use kube::core::{Request, Resource as _};
 use parallax_crds::AgentKey;
 use parallax_member_core::credentials::{ExternalSecretFacts, Missing, SecretFacts, Unreadable as NoSecret};
 
-use super::Keys;
+use super::{Keys, ROLE};
 use crate::failure::{Failure, within};
 
 impl Keys {
@@ -17,6 +17,7 @@ impl Keys {
         namespace: &str,
         name: &str,
         key: &str,
+        role: &'static str,
     ) -> Result<Option<SecretFacts>, Missing> {
         let (ticket, keys) = {
             let state = self.state.lock();
@@ -32,7 +33,7 @@ impl Keys {
         let text = self
             .secret_text(namespace, name)
             .await
-            .map_err(|failure| unreadable(what(), namespace, failure))?;
+            .map_err(|failure| unreadable(what(), namespace, role, failure))?;
         let looked = match text {
             Some(text) => {
                 let read = SecretFacts::read(&text, keys.iter().map(|key| &**key), seal);
@@ -82,7 +83,7 @@ impl Keys {
         let facts = self
             .external(namespace, name, &resource)
             .await
-            .map_err(|failure| unreadable(what(), namespace, failure))?;
+            .map_err(|failure| unreadable(what(), namespace, ROLE, failure))?;
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         match facts {
             None => Err(Missing::ExternalSecret { namespace, name }),
@@ -110,10 +111,11 @@ impl Keys {
     }
 }
 
-fn unreadable(what: String, namespace: &str, failure: Failure) -> Missing {
+/// What a failure means for who waits for the key.
+pub(super) fn unreadable(what: String, namespace: &str, role: &'static str, failure: Failure) -> Missing {
     let reason = failure.reason();
     match failure {
-        Failure::Forbidden(why) => Missing::Forbidden { what, namespace: namespace.to_owned(), why },
+        Failure::Forbidden(why) => Missing::Forbidden { what, namespace: namespace.to_owned(), role, why },
         failure => Missing::Unreadable { what, reason, why: failure.to_string() },
     }
 }

@@ -4,6 +4,7 @@
 //! agent names are then read, each value for as long as it takes to make a stamp of it.
 
 mod definition;
+mod from_hub;
 mod looks;
 mod stamps;
 mod watches;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use kube::Client;
 use parallax_crds::AgentKey;
 use parallax_crds::agent::Credentials;
+use parallax_member_core::Valid;
 use parallax_member_core::credentials::{
     ExternalSecretFacts, Found, Missing, References, SecretFacts, in_secret,
 };
@@ -21,13 +23,19 @@ use parking_lot::Mutex;
 use tokio_util::sync::DropGuard;
 
 use self::definition::Definition;
+use self::from_hub::Said;
 use self::stamps::Stamps;
+use crate::agents::Uplink;
 use crate::queue::Queue;
+
+/// What would let the member read what agents name.
+const ROLE: &str = "parallax-member-credentials";
 
 /// See the module.
 pub struct Keys {
     client: Client,
     queue: Arc<Queue>,
+    uplink: Uplink,
     stamps: Stamps,
     state: Mutex<State>,
 }
@@ -40,6 +48,8 @@ struct State {
     watched: HashMap<(Kind, Box<str>), DropGuard>,
     /// Whether the cluster has ExternalSecrets; none while no agent names one.
     definition: Option<Definition>,
+    /// What the hub has said of keys that it was asked for.
+    said: HashMap<AgentKey, Said>,
 }
 
 /// A kind that is watched by namespace.
@@ -51,9 +61,9 @@ enum Kind {
 
 impl Keys {
     /// Nothing is needed yet. Agents whose key may have changed are put in the queue.
-    pub fn new(client: Client, own_namespace: &str, queue: Arc<Queue>) -> Arc<Self> {
+    pub fn new(client: Client, own_namespace: &str, queue: Arc<Queue>, uplink: Uplink) -> Arc<Self> {
         let stamps = Stamps::new(client.clone(), own_namespace);
-        Arc::new(Self { client, queue, stamps, state: Mutex::default() })
+        Arc::new(Self { client, queue, uplink, stamps, state: Mutex::default() })
     }
 
     /// Looks for the key that an agent needs; from now on, what happens to it puts the agent in the queue.
@@ -62,10 +72,16 @@ impl Keys {
     /// When it isn't there, or can't be looked for.
     pub async fn find(
         self: &Arc<Self>,
-        agent: &AgentKey,
+        order: &Valid<'_>,
         credentials: &Credentials,
     ) -> Result<Found, Missing> {
-        let Credentials { secret_ref, external_secret_ref, env_name: _, rotation: _ } = credentials;
+        if let Some(reference) = credentials.from_hub() {
+            return self.from_hub(order, reference).await;
+        }
+        let agent = &order.agent.key;
+        self.ask_no_more(agent);
+        let Credentials { secret_ref, external_secret_ref, source: _, env_name: _, rotation: _ } =
+            credentials;
         let external = external_secret_ref.as_ref();
         self.refer_to_external(agent, external.map(|reference| reference.name.as_str()));
         let (secret, key) = match (secret_ref, external) {
@@ -84,7 +100,7 @@ impl Keys {
             }
         };
         self.refer_to_secret(agent, Some((&secret, key)));
-        let facts = self.secret(agent.namespace(), &secret, key).await?;
+        let facts = self.secret(agent.namespace(), &secret, key, ROLE).await?;
         in_secret((agent.namespace(), &secret), key, facts.as_ref())
     }
 
@@ -92,6 +108,13 @@ impl Keys {
     pub fn forget(self: &Arc<Self>, agent: &AgentKey) {
         self.refer_to_external(agent, None);
         self.refer_to_secret(agent, None);
+        self.ask_no_more(agent);
+    }
+
+    /// The agent needs nothing from the hub.
+    fn ask_no_more(&self, agent: &AgentKey) {
+        self.state.lock().said.remove(agent);
+        self.uplink.link.lock().forget_key(agent);
     }
 
     fn refer_to_secret(self: &Arc<Self>, agent: &AgentKey, to: Option<(&str, &str)>) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use parallax_crds::link::KeyAnswer;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
@@ -48,6 +49,8 @@ pub trait Carrier: Send + Sync + 'static {
     /// Carry out these orders: in the order of calls for each agent, agents independently. Every order and removal of the
     /// batch is answered by one `on_result(batch.nonce, ..)`; what settles later by `on_result(0, ..)`.
     fn carry(&self, batch: Batch);
+    /// The hub's answer to a wish for a key.
+    fn key(&self, answer: KeyAnswer);
     /// Persist the epoch before this returns. An error ends the session; it is tried again.
     fn persist_epoch(&self, hub_uid: &str, epoch: u64) -> impl Future<Output = Result<(), String>> + Send;
     /// A session has begun.
@@ -101,6 +104,7 @@ pub async fn run(
                     persisting = Some(persist(&carrier, hub_uid, epoch).boxed());
                 }
                 Some(MemberAction::Carry(batch)) => carrier.carry(batch),
+                Some(MemberAction::Key(answer)) => carrier.key(answer),
                 Some(MemberAction::Close) => {
                     (dialling, persisting) = (None, None);
                     if farewell.is_none() {

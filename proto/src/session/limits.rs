@@ -40,3 +40,9 @@ pub const MESSAGE_BYTES: usize = 1024;
 
 /// Bytes of what a member asks to have confirmed.
 pub const CHALLENGE_BYTES: usize = 64;
+
+/// Bytes of an API key's value. A longer one is not handed over.
+pub const KEY_BYTES: usize = 64 * 1024;
+
+/// Wishes for keys in one frame.
+pub(crate) const WISHES: usize = 128;

@@ -4,11 +4,13 @@
 //! pass these checks: texts for people are cut, trace contexts that aren't are left out.
 
 mod fields;
+mod keys;
 mod to_hub;
 mod to_member;
 
 pub use fields::Malformed;
 pub(crate) use fields::{digest, sent, text};
+pub(crate) use keys::{key_answer, key_answer_message, key_wish, key_wish_message};
 pub(crate) use to_hub::{
     cluster_report, cluster_report_message, event, event_message, have, hello, inventory_entry, report,
     result, result_message, status,

@@ -210,6 +210,7 @@ fn handle(store: &Shared, name: &ClusterName, number: u64, event: HubEvent, cloc
             live.session.lock().admit(config, orders, removals, clock.now());
             live.wake.notify_one();
         }
+        HubEvent::KeyWishes(wishes) => panic!("nobody asked for {wishes:?}"),
         HubEvent::Result(result) => {
             if result.outcome == Outcome::Gone {
                 cluster.tombstones.remove(&result.agent);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use parallax_crds::link::{AgentReport, Held, OrderResult, Outcome};
+use parallax_crds::link::{AgentReport, Held, KeyAnswer, OrderResult, Outcome};
 use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, Phase};
 use parallax_proto::driver::Clock;
@@ -62,6 +62,10 @@ impl Carrier for Executor {
         let persisted = self.member.store.lock().epoch.clone();
         assert_eq!(persisted, Some((batch.hub_uid.clone(), batch.epoch)), "obeyed before persisted");
         self.batches.send(batch).unwrap();
+    }
+
+    fn key(&self, answer: KeyAnswer) {
+        panic!("nobody asked for {answer:?}");
     }
 
     async fn persist_epoch(&self, hub_uid: &str, epoch: u64) -> Result<(), String> {

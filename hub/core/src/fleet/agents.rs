@@ -108,6 +108,7 @@ impl Fleet {
     fn agent_gone_as(&mut self, key: &AgentKey, now: Now) {
         self.stop_orders(key);
         let Some(mut agent) = self.agents.remove(key) else { return };
+        self.end_wishes(key);
         replace(&mut self.timers, &mut agent.timer, None, || Timer::Agent(key.clone()));
         let reference = agent.reference(key);
         for cluster in agent.holders() {

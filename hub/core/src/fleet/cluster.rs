@@ -1,6 +1,6 @@
 //! What the fleet knows of one member cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use parallax_crds::{AgentKey, MemberCluster, MemberClusterStatus, labels};
 
 use super::agent::version;
 use super::input::{Hello, SessionId};
+use super::keys::Asked;
 use crate::placement::ClusterFacts;
 use parallax_crds::ClusterName;
 
@@ -56,6 +57,8 @@ pub(super) struct Session {
     pub cluster_uid: String,
     pub synced: bool,
     pub reports_complete: bool,
+    /// The API keys that it has asked for.
+    pub keys: BTreeMap<AgentKey, Asked>,
 }
 
 /// A Hello that is still to be answered.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parallax_crds::link::Order;
+use parallax_crds::link::{KeyWish, Order, Withheld};
 use parallax_crds::{AgentKey, AgentRef, ClusterName, MemberClusterStatus, ParallaxAgentStatus};
 
 use super::input::SessionId;
@@ -70,6 +70,22 @@ pub enum Effect {
         session: SessionId,
         /// Which.
         agent: AgentKey,
+    },
+    /// Hand the key over to the session, now and whenever it changes, until it is withheld or the session ends.
+    HandKey {
+        /// The session.
+        session: SessionId,
+        /// What it asked for.
+        wish: KeyWish,
+    },
+    /// Hand the key over no longer.
+    WithholdKey {
+        /// The session.
+        session: SessionId,
+        /// What it asked for.
+        wish: KeyWish,
+        /// What the member is told; nothing when there is nothing that anybody could do.
+        why: Option<Withheld>,
     },
     /// Add `labels::FINALIZER` to the object, if it has this UID. Answered as `Write::AddFinalizer`.
     AddFinalizer {

@@ -2,7 +2,7 @@
 //!
 //! Each file is one concern of the same [`Fleet`]: [`agents`] what the hub's API server says of agents, [`deciding`]
 //! placement and orders, [`sessions`] members that come, [`session_events`] what they say, [`withdrawal`] removals and the prune
-//! guard, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were lost, [`clusters`] what the API server says of MemberClusters,
+//! guard, [`keys`] who gets an API key from the hub, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were lost, [`clusters`] what the API server says of MemberClusters,
 //! [`agent_status`] and [`cluster_status`] what is written back, [`settling`] the order in which all of that is done.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,6 +26,7 @@ mod deciding;
 mod deletion;
 mod effect;
 mod input;
+mod keys;
 mod recovery;
 mod session_events;
 mod sessions;
@@ -56,6 +57,8 @@ pub struct Config {
     pub defaults: FleetDefaults,
     /// Explicit deletions count towards the mass-removal guard too.
     pub hold_mass_deletions: bool,
+    /// Namespaces whose agents may get their API key from the hub.
+    pub credentials_from: BTreeSet<String>,
     /// How many sessions may be between Admit and Synced at a time; others are told to come again.
     pub max_resyncs: usize,
 }
@@ -85,6 +88,8 @@ pub struct Fleet {
     asked: BTreeSet<ClusterName>,
     /// Hellos to look at again.
     hellos: BTreeSet<ClusterName>,
+    /// Agents whose key sessions have asked for, and the clusters of these.
+    wishing: BTreeMap<AgentKey, BTreeSet<ClusterName>>,
     /// Agents whose status may have changed, and whether a user waits for it.
     dirty: BTreeMap<AgentKey, bool>,
     statuses: WriteQueue<StatusOf>,
@@ -170,6 +175,7 @@ impl Fleet {
             unrecorded: BTreeSet::new(),
             asked: BTreeSet::new(),
             hellos: BTreeSet::new(),
+            wishing: BTreeMap::new(),
             dirty: BTreeMap::new(),
             statuses: WriteQueue::new(WRITES_IN_FLIGHT),
             finalizers: WriteQueue::new(WRITES_IN_FLIGHT),

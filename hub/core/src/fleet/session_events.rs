@@ -32,6 +32,7 @@ impl Fleet {
                 self.touch_agents_of(name);
                 self.count_cluster(name, now);
             }
+            SessionEvent::KeyWishes(wishes) => self.key_wishes(name, wishes),
             SessionEvent::Cluster(report) => self.cluster_report(name, report, now),
             SessionEvent::Events(events, dropped) => self.member_events(name, events, dropped),
         }
@@ -201,10 +202,9 @@ impl Fleet {
     /// The cluster's word is not fresh from now on; what was demanded of it is owed.
     pub(super) fn lose_session(&mut self, name: &ClusterName, now: Now) {
         let Some(cluster) = self.clusters.get_mut(name) else { return };
-        if cluster.session.take().is_none() {
-            return;
-        }
+        let Some(session) = cluster.session.take() else { return };
         cluster.lost = Some(now.mono);
+        self.drop_wishes(name, &session.keys);
         self.at(now.mono + GRACE, Timer::Unreachable(name.clone()));
         if let Some(facts) = self.facts.iter_mut().find(|f| f.name == *name) {
             // Nothing moves for it; new shares go elsewhere.

@@ -1,5 +1,6 @@
 //! Members that come: who is admitted, with what, and who isn't.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -216,6 +217,7 @@ impl Fleet {
             cluster_uid: hello.cluster_uid,
             synced: false,
             reports_complete: false,
+            keys: BTreeMap::new(),
         });
         cluster.lost = None;
         cluster.unreachable = false;

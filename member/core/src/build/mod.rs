@@ -3,6 +3,7 @@
 mod autoscaler;
 mod container;
 mod deployment;
+mod handed_over;
 mod kind;
 mod labels;
 mod pod;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use crate::credentials::Binding;
 use crate::validate::Valid;
 
+pub use handed_over::{handed_over, handed_over_name};
 pub use kind::ChildKind;
 pub use labels::labels;
 pub use slices::{SERVICE_NAME, SLICES_BY, SLICES_BY_MEMBER, slices};

@@ -8,6 +8,7 @@ use parallax_crds::agent::{
     Resources, ScalingTargets,
 };
 use parallax_crds::assignment::AgentTemplate;
+use parallax_crds::link::ApiKey;
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash};
 
 use super::*;
@@ -169,4 +170,15 @@ fn a_service_that_leads_to_the_activators_selects_nothing_and_has_a_slice_for_ea
     let names: Vec<_> = slices.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["writer-activator-10-0-0-7", "writer-activator-fd00-0-0-0-0-0-0-7"]);
     insta::assert_yaml_snapshot!("activator_slice", slices[0].1);
+}
+
+#[test]
+fn what_the_hub_hands_over_is_kept_in_a_secret_that_goes_with_the_agent() {
+    let template = smallest();
+    let key = ApiKey::new("sk-1".into()).unwrap();
+    let secret = serde_json::to_value(handed_over(&valid(&template, 1), "KEY", &key)).unwrap();
+    assert_eq!(secret["metadata"]["name"], "writer-credentials");
+    assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], "a8f1");
+    assert_eq!(secret["metadata"]["labels"]["parallax.io/agent"], "writer");
+    assert_eq!(secret["data"], serde_json::json!({"KEY": "c2stMQ=="}));
 }

@@ -33,6 +33,14 @@ impl Binding {
             stamp: template["metadata"]["annotations"][CREDENTIALS_STAMP].as_str().map(str::to_owned),
         })
     }
+
+    /// Whether the pods of a Deployment, as JSON, have a variable from that Secret.
+    #[must_use]
+    pub fn is_of(deployment: &Value, secret: &str) -> bool {
+        let containers = deployment["spec"]["template"]["spec"]["containers"].as_array();
+        let variables = containers.into_iter().flatten().flat_map(|c| c["env"].as_array()).flatten();
+        variables.into_iter().any(|env| env["valueFrom"]["secretKeyRef"]["name"] == secret)
+    }
 }
 
 /// No pod may start: the key isn't there.
@@ -47,13 +55,14 @@ pub struct Held {
 /// How the pods are to get the key, and what is told of it.
 ///
 /// While it isn't there, pods that run with the same order keep what they have (their Deployment is looked after as
-/// ever), and no others are made.
+/// ever), and no others are made. `unfound`: the Secret that it would be in.
 ///
 /// # Errors
 /// When no pod may start now.
 pub fn bind(
     credentials: &Credentials,
     found: Result<Found, Missing>,
+    unfound: &str,
     live: Option<Binding>,
     same_order: bool,
     replicas: i32,
@@ -74,7 +83,7 @@ pub fn bind(
             Some(live) => Ok(Some(live)),
             // There is no pod to lack it.
             None if replicas == 0 => {
-                let (secret, key) = (reference.name.clone(), reference.key.clone());
+                let (secret, key) = (unfound.to_owned(), reference.key.clone());
                 Ok(Some(Binding { secret, key, stamp: kept }))
             }
             None => Err(Held { reason: missing.reason(), message: missing.to_string() }),
@@ -114,34 +123,37 @@ mod tests {
     #[test]
     fn a_changed_value_rolls_the_pods_unless_that_is_not_wanted() {
         let live = || Some(binding("made", Some("old")));
-        let (bound, told) = bind(&credentials(None), found("new"), live(), true, 1);
+        let (bound, told) = bind(&credentials(None), found("new"), "vault", live(), true, 1);
         assert_eq!(bound, Ok(Some(binding("made", Some("new")))));
         assert!(told.ready);
         let none = credentials(Some(Rotation::None));
-        assert_eq!(bind(&none, found("new"), live(), true, 1).0, Ok(Some(binding("made", Some("old")))));
-        assert_eq!(bind(&none, found("new"), None, true, 1).0, Ok(Some(binding("made", None))));
+        assert_eq!(
+            bind(&none, found("new"), "vault", live(), true, 1).0,
+            Ok(Some(binding("made", Some("old"))))
+        );
+        assert_eq!(bind(&none, found("new"), "vault", None, true, 1).0, Ok(Some(binding("made", None))));
     }
 
     #[test]
     fn no_pod_starts_without_the_key() {
-        let (bound, told) = bind(&credentials(None), missing(), None, false, 1);
+        let (bound, told) = bind(&credentials(None), missing(), "vault", None, false, 1);
         assert_eq!(bound.unwrap_err().reason, "ExternalSecretMissing");
         assert_eq!((told.ready, told.reason.as_str()), (false, "ExternalSecretMissing"));
         let (of_another_order, _) =
-            bind(&credentials(None), missing(), Some(binding("made", Some("old"))), false, 1);
+            bind(&credentials(None), missing(), "vault", Some(binding("made", Some("old"))), false, 1);
         assert!(of_another_order.is_err());
     }
 
     #[test]
     fn pods_that_run_keep_what_they_have_when_it_goes() {
         let live = binding("made", Some("old"));
-        let (bound, told) = bind(&credentials(None), missing(), Some(live.clone()), true, 3);
+        let (bound, told) = bind(&credentials(None), missing(), "vault", Some(live.clone()), true, 3);
         assert_eq!((bound, told.ready), (Ok(Some(live)), false));
     }
 
     #[test]
     fn an_agent_without_pods_needs_no_key() {
-        let (bound, told) = bind(&credentials(None), missing(), None, false, 0);
+        let (bound, told) = bind(&credentials(None), missing(), "vault", None, false, 0);
         assert_eq!((bound, told.ready), (Ok(Some(binding("vault", None))), false));
     }
 
@@ -160,5 +172,7 @@ mod tests {
         assert_eq!(Binding::of(&deployment, "KEY"), Some(binding("made", Some("s"))));
         assert_eq!(Binding::of(&deployment, "AGENT_NAME"), None);
         assert_eq!(Binding::of(&json!({}), "KEY"), None);
+        assert!(Binding::is_of(&deployment, "made") && !Binding::is_of(&deployment, "another"));
+        assert!(!Binding::is_of(&json!({}), "made"));
     }
 }

@@ -1,8 +1,12 @@
 //! Whether the key is there, and what to do when it isn't.
 
-use parallax_crds::link::CredentialsReport;
+use parallax_crds::link::{CredentialsReport, Withheld};
 
 use super::secret::{Content, HELM_RELEASE, SecretFacts};
+
+/// What hubs say of keys that they don't hand over.
+const HUBS: [&str; 6] =
+    ["SecretMissing", "KeyMissing", "KeyEmpty", "KeyTooLarge", "Forbidden", "SourceHubNotAllowed"];
 
 /// The key is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,15 +80,29 @@ pub enum Missing {
         /// Its own word.
         why: String,
     },
-    /// The member may not read what holds it.
+    /// The hub is to hand it over, and has not yet.
+    #[error("the hub has not handed over the key yet; when it is connected, its log says why")]
+    NotHandedOver,
+    /// The hub is to hand it over, and doesn't.
+    #[error("{}", .0.message)]
+    Withheld(Withheld),
+    /// What the hub hands over has no place.
+    #[error("{what} exists and is not Parallax's; delete or rename it")]
+    NameConflict {
+        /// The object.
+        what: String,
+    },
+    /// The member may not read or write what holds it.
     #[error(
-        "the member may not read {what}; bind the ClusterRole parallax-member-credentials to its service account in {namespace}: {why}"
+        "the member has no right to {what}; bind the ClusterRole {role} to its service account in {namespace}: {why}"
     )]
     Forbidden {
         /// The object.
         what: String,
         /// Its namespace.
         namespace: String,
+        /// What would be right to bind.
+        role: &'static str,
         /// What the API server says.
         why: String,
     },
@@ -111,6 +129,9 @@ impl Missing {
             Self::HelmRelease { .. } => "SecretUnsuitable",
             Self::ExternalSecret { .. } => "ExternalSecretMissing",
             Self::NotReady { .. } => "ExternalSecretNotReady",
+            Self::NotHandedOver => "NotHandedOver",
+            Self::Withheld(why) => HUBS.into_iter().find(|word| *word == why.reason).unwrap_or("Withheld"),
+            Self::NameConflict { .. } => "NameConflict",
             Self::Forbidden { .. } => "Forbidden",
             Self::Unreadable { reason, .. } => reason,
         }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::ByteString;
+use parallax_crds::link::ApiKey;
 use serde::Deserialize;
 
 use super::seal::Seal;
@@ -80,6 +82,14 @@ impl SecretFacts {
         self.keys.contains_key(key)
     }
 
+    /// Whether the key has that value, in the Secret of that name.
+    #[must_use]
+    pub fn holds(&self, (namespace, name): (&str, &str), key: &str, value: &ApiKey, seal: &Seal) -> bool {
+        let text = serde_json::to_value(ByteString(value.value().to_vec())).unwrap_or_default();
+        let stamp = text.as_str().map(|text| seal.stamp([namespace, name, key], text.as_bytes()));
+        stamp.is_some_and(|stamp| *self.content(key) == Content::Stamped(stamp))
+    }
+
     pub(super) fn content(&self, key: &str) -> &Content {
         self.keys.get(key).unwrap_or(&Content::Nothing)
     }
@@ -117,6 +127,17 @@ pub(super) mod tests {
             !shown.contains("c2VjcmV0") && !shown.contains("secret") && !shown.contains("aGlkZGVu"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn it_is_known_whether_it_has_a_value_already() {
+        let seal = Seal::new(&[7; 32]).unwrap();
+        let (_, facts) = read(&written("Opaque", &serde_json::json!({"KEY": "c2VjcmV0"})), &["KEY"]);
+        let holds = |key: &str, value: &'static str| {
+            facts.holds(("team", "keys"), key, &ApiKey::new(value.into()).unwrap(), &seal)
+        };
+        assert!(holds("KEY", "secret"));
+        assert!(!holds("KEY", "another") && !holds("OTHER", "secret"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod slot;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use parallax_crds::link::{Order, OrderResult, Outcome};
+use parallax_crds::link::{KeyAnswer, Order, OrderResult, Outcome};
 use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, ClusterName};
 
@@ -17,6 +17,7 @@ pub use self::event::{CloseReason, HelloFacts, HubEvent, HubSessionConfig};
 use self::resync::Resync;
 use super::limits::{CHALLENGE_BYTES, FAREWELL, SILENCE};
 use crate::digest::SetDigest;
+use crate::outbox::Outbox;
 use crate::v1::from_hub::Frame;
 use crate::v1::from_member::Frame as MemberFrame;
 use crate::wire::Malformed;
@@ -33,6 +34,8 @@ pub struct HubSession {
     stage: Stage,
     board: Board,
     control: VecDeque<Frame>,
+    /// Answers to wishes for keys.
+    keys: Outbox<AgentKey, v1::KeyAnswer>,
     events: VecDeque<HubEvent>,
     /// When something was last heard.
     heard: Duration,
@@ -78,6 +81,7 @@ impl HubSession {
             stage: Stage::New,
             board: Board::default(),
             control: VecDeque::new(),
+            keys: Outbox::default(),
             events: VecDeque::new(),
             heard: now,
             dropped_reports: 0,
@@ -179,6 +183,13 @@ impl HubSession {
         self.board.forget(key);
     }
 
+    /// What the member asked for, or why it doesn't get it; an answer about the same agent that wasn't sent yet is void.
+    pub fn answer_key(&mut self, answer: &KeyAnswer) {
+        if !self.is_over() {
+            self.keys.push(answer.wish.agent.key.clone(), wire::key_answer_message(answer));
+        }
+    }
+
     /// A frame arrived. One that breaks the protocol ends the session.
     pub fn on_frame(&mut self, frame: v1::FromMember, now: Duration) {
         if self.is_over() {
@@ -252,6 +263,11 @@ impl HubSession {
             (MemberFrame::Events(events), Stage::Open(_)) => {
                 let said: Result<Vec<_>, Malformed> = events.events.into_iter().map(wire::event).collect();
                 self.events.push_back(HubEvent::Events(said?, events.dropped));
+            }
+            (MemberFrame::KeyWishes(wishes), Stage::Open(_)) => {
+                let wishes: Result<Vec<_>, Malformed> =
+                    wishes.wishes.into_iter().map(wire::key_wish).collect();
+                self.events.push_back(HubEvent::KeyWishes(wishes?));
             }
             (MemberFrame::Confirm(confirm), Stage::Open(_)) => {
                 if confirm.challenge.len() > CHALLENGE_BYTES {
@@ -360,7 +376,9 @@ impl HubSession {
 
     /// The next frame to send. To be called only while the transport has room.
     pub fn poll_frame(&mut self, now: Duration) -> Option<v1::FromHub> {
-        let frame = self.control.pop_front().or_else(|| self.next_order());
+        let key = |(_, answer)| Frame::KeyAnswer(answer);
+        let frame =
+            self.control.pop_front().or_else(|| self.keys.pop().map(key)).or_else(|| self.next_order());
         if let (Some(_), Stage::Open(open)) = (&frame, &mut self.stage) {
             open.said = now;
         }
@@ -446,6 +464,7 @@ impl HubSession {
             self.events.push_back(HubEvent::Closed(reason));
         }
         self.control.clear();
+        self.keys.clear();
         self.board = Board::default();
         self.stage = Stage::Closed;
     }

@@ -1,7 +1,7 @@
 //! What a member's link wants done.
 
 use parallax_crds::ClusterName;
-use parallax_crds::link::Order;
+use parallax_crds::link::{KeyAnswer, Order};
 use parallax_crds::names::AgentRef;
 
 /// What a member knows when its process starts.
@@ -67,6 +67,8 @@ pub enum MemberAction {
     },
     /// Carry out these orders; answer each by `on_result`.
     Carry(Batch),
+    /// The hub's answer to a wish for a key.
+    Key(KeyAnswer),
     /// Close the transport. What arrives from it later is to be dropped.
     Close,
     /// A session has begun.

@@ -2,6 +2,7 @@
 
 mod action;
 mod holdings;
+mod keys;
 mod notices;
 mod orders;
 mod reports;
@@ -10,10 +11,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use parallax_crds::AgentKey;
-use parallax_crds::link::{AgentReport, ClusterReport, Held, MemberEvent, OrderResult};
+use parallax_crds::link::{AgentReport, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
 
 pub use self::action::{Batch, MemberAction, MemberLinkConfig, Welcomed};
 use self::holdings::Holdings;
+use self::keys::Keys;
 use self::notices::Notices;
 use self::orders::Orders;
 use self::reports::Reports;
@@ -21,7 +23,7 @@ use super::backoff::Backoff;
 use super::limits::{FAREWELL, SILENCE};
 use crate::v1::from_hub::Frame as HubFrame;
 use crate::v1::from_member::Frame;
-use crate::{FEATURES, VERSIONS, v1, wire};
+use crate::{FEATURES, KEYS, VERSIONS, v1, wire};
 
 /// The member's end: one per process, over all reconnects.
 ///
@@ -36,6 +38,7 @@ pub struct MemberLink {
     orders: Orders,
     reports: Reports,
     notices: Notices,
+    keys: Keys,
     actions: VecDeque<MemberAction>,
     /// When something was last heard.
     heard: Duration,
@@ -74,6 +77,8 @@ struct Open {
     beat: Duration,
     beat_due: bool,
     inventory: Inventory,
+    /// The hub hands over keys.
+    has_keys: bool,
     /// The hub has said what it makes of Hello; reports may follow.
     resynced: bool,
 }
@@ -96,6 +101,7 @@ impl MemberLink {
             orders: Orders::default(),
             reports: Reports::default(),
             notices: Notices::default(),
+            keys: Keys::default(),
             actions: VecDeque::from([MemberAction::Dial]),
             heard: now,
             config,
@@ -130,6 +136,22 @@ impl MemberLink {
     /// Something for users to know.
     pub fn event(&mut self, event: MemberEvent) {
         self.notices.event(event);
+    }
+
+    /// An agent needs its API key from the hub, which answers by [`MemberAction::Key`] in each session, and again whenever
+    /// the answer changes. Whether that is news.
+    pub fn want_key(&mut self, wish: KeyWish) -> bool {
+        self.keys.want(wish)
+    }
+
+    /// What was handed over for an agent is lost.
+    pub fn want_key_again(&mut self, key: &AgentKey) {
+        self.keys.again(key);
+    }
+
+    /// An agent needs nothing from the hub any more.
+    pub fn forget_key(&mut self, key: &AgentKey) {
+        self.keys.forget(key);
     }
 
     /// The transport is open.
@@ -197,6 +219,7 @@ impl MemberLink {
             );
             return self.refused("VersionMismatch".to_owned(), message, now);
         }
+        let has_keys = welcome.features.iter().any(|feature| feature == KEYS);
         let (mut welcomed, heartbeat) = match wire::welcome(welcome) {
             Ok(welcome) => welcome,
             Err(error) => return self.hang_up(&format!("the hub broke the protocol: {error}"), now),
@@ -226,9 +249,11 @@ impl MemberLink {
             beat: now,
             beat_due: false,
             inventory: Inventory::Sent,
+            has_keys,
             resynced: false,
         }));
         self.notices.begin_session();
+        self.keys.begin_session();
         self.actions.push_back(MemberAction::Connected(welcomed));
     }
 
@@ -243,6 +268,13 @@ impl MemberLink {
                 self.orders.accept(delta, &open.hub_uid, &self.holdings)?;
             }
             HubFrame::SnapshotComplete(complete) => right_epoch(complete.epoch, open.epoch)?,
+            HubFrame::KeyAnswer(answer) => {
+                let answer = wire::key_answer(answer).map_err(|error| error.to_string())?;
+                if self.keys.wants(&answer.wish) {
+                    self.actions.push_back(MemberAction::Key(answer));
+                }
+                return Ok(());
+            }
             // This version asks for no confirmation yet.
             HubFrame::Heartbeat(_) | HubFrame::Confirmed(_) => return Ok(()),
             HubFrame::Welcome(_) | HubFrame::Bye(_) | HubFrame::Retry(_) | HubFrame::Terminate(_) => {}
@@ -346,7 +378,8 @@ impl MemberLink {
             let set_hash = digest.bytes().to_vec().into();
             return Some(Frame::Heartbeat(v1::Heartbeat { count: digest.count(), set_hash }));
         }
-        self.notices.next().or_else(|| self.reports.next(&self.config.boot_id, now))
+        let wishes = if open.has_keys && open.resynced { self.keys.next() } else { None };
+        wishes.or_else(|| self.notices.next()).or_else(|| self.reports.next(&self.config.boot_id, now))
     }
 
     fn hello(&self) -> Frame {

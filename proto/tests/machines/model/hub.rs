@@ -43,6 +43,7 @@ impl World {
                     let removals = self.tombstones.iter().cloned().collect();
                     self.session.as_mut().unwrap().admit(config, orders, removals, self.now);
                 }
+                HubEvent::KeyWishes(wishes) => panic!("nobody asked for {wishes:?}"),
                 HubEvent::Result(result) => {
                     if result.outcome == Outcome::Gone {
                         let gone =

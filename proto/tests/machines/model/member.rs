@@ -26,6 +26,7 @@ impl World {
                         self.works.push_back((batch.nonce, Work::Remove(agent)));
                     }
                 }
+                MemberAction::Key(answer) => panic!("nobody asked for {answer:?}"),
                 MemberAction::Close => {
                     self.dialling = false;
                     self.persist = None;

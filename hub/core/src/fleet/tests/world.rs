@@ -93,6 +93,7 @@ pub fn config() -> Config {
             memory_request: Quantity("256Mi".to_owned()),
         },
         hold_mass_deletions: false,
+        credentials_from: BTreeSet::from(["default".to_owned()]),
         max_resyncs: 100,
     }
 }
@@ -153,7 +154,11 @@ impl World {
 
     /// Starts the hub anew from what is stored; members find their sessions cut.
     pub fn start_hub(&mut self) {
-        self.fleet = Fleet::new(Config { epoch: self.epoch, ..config() });
+        self.start_hub_as(config());
+    }
+
+    pub fn start_hub_as(&mut self, config: Config) {
+        self.fleet = Fleet::new(Config { epoch: self.epoch, ..config });
         self.inbox.clear();
         self.in_flight.clear();
         for member in self.members.values_mut() {

@@ -178,7 +178,7 @@ impl World {
                 let state = if self.crd_going { CrdState::Going } else { CrdState::Live };
                 self.send(Channel::Crd, Input::Crd(state));
             }
-            Effect::Event { .. } => {}
+            Effect::HandKey { .. } | Effect::WithholdKey { .. } | Effect::Event { .. } => {}
         }
     }
 

@@ -1,10 +1,11 @@
 //! What members do: their streams, their pods, and their answers.
 
 use jiff::Timestamp;
-use parallax_crds::link::{AgentReport, ClusterReport, Held, Order, OrderResult, Outcome};
+use parallax_crds::agent::KeyReference;
+use parallax_crds::link::{AgentReport, ClusterReport, Held, KeyWish, Order, OrderResult, Outcome};
 use parallax_crds::{AgentKey, AgentRef, ClusterName, Phase, SpecHash};
 
-use super::{Channel, World, cluster};
+use super::{Channel, World, cluster, key};
 use crate::fleet::*;
 
 impl World {
@@ -100,6 +101,18 @@ impl World {
             traceparent: None,
         };
         self.say(name, SessionEvent::Report(report));
+    }
+
+    /// It asks for the key of an agent that it holds.
+    pub fn ask(&mut self, name: &str, agent: &str, reference: KeyReference) {
+        let (key, name) = (key(agent), cluster(name));
+        let (incarnation, ..) = self.members[&name].held[&key].clone();
+        self.ask_as(&name, AgentRef { key, incarnation }, reference);
+    }
+
+    /// It asks for a key, whether it is its business or not.
+    pub fn ask_as(&mut self, name: &ClusterName, agent: AgentRef, reference: KeyReference) {
+        self.say(name, SessionEvent::KeyWishes(vec![KeyWish { agent, reference }]));
     }
 
     pub(super) fn remove_there(&mut self, name: &ClusterName, agent: &AgentRef) {
