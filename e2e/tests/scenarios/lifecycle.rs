@@ -1,15 +1,12 @@
 //! Apply, edit, scale, delete; drift.
 
-use std::pin::pin;
-
-use anyhow::{Context as _, Result, bail};
-use futures::TryStreamExt as _;
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::ResourceExt as _;
-use kube::api::{DeleteParams, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use parallax_crds::{ParallaxAgent, Phase, labels};
 use serde_json::json;
 
+use crate::phases::phases_until;
 use crate::world::{World, agent_condition, uid};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,28 +181,13 @@ async fn an_assignment_that_somebody_deletes_in_a_member_comes_back() -> Result<
 
 /// Every phase that is written from this version of the agent on, until it runs this image.
 async fn phases_until_runs(world: &World, from: &ParallaxAgent, image: &str) -> Result<Vec<Phase>> {
-    // Almost as long as the client allows.
-    let params = WatchParams::default().fields(&format!("metadata.name={}", from.name_any())).timeout(290);
-    let version = from.resource_version().context("no resourceVersion")?;
-    let agents = world.agents();
-    let mut events = pin!(agents.watch(&params, &version).await?);
-    let mut phases = vec![];
-    while let Some(event) = events.try_next().await? {
-        let agent = match event {
-            WatchEvent::Modified(agent) => agent,
-            WatchEvent::Bookmark(_) => continue,
-            other => bail!("after {phases:?}, the watch shows {other:?}"),
-        };
-        let status = agent.status.unwrap_or_default();
-        phases.extend(status.phase);
-        if agent.spec.image.as_deref() == Some(image)
+    phases_until(world, from, |agent| {
+        let status = agent.status.clone().unwrap_or_default();
+        agent.spec.image.as_deref() == Some(image)
             && status.observed_generation == agent.metadata.generation
             && status.phase == Some(Phase::Running)
-        {
-            return Ok(phases);
-        }
-    }
-    bail!("it doesn't run {image} after {phases:?}")
+    })
+    .await
 }
 
 fn serves(phase: &Phase) -> bool {

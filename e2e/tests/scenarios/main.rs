@@ -19,6 +19,7 @@ mod lost_status;
 mod membership;
 mod namespaces;
 mod one_cluster;
+mod phases;
 mod placement;
 mod pretender;
 mod prune_guard;

@@ -90,7 +90,9 @@ pub struct PodStatus {
     pub message: Option<String>,
     /// Of these only `PodScheduled` is read.
     pub conditions: Vec<PodCondition>,
-    /// The state of each container.
+    /// The state of each container that runs before the others.
+    pub init_container_statuses: Vec<ContainerStatus>,
+    /// The state of each other container.
     pub container_statuses: Vec<ContainerStatus>,
 }
 
@@ -179,13 +181,17 @@ impl PodStatus {
     pub fn trouble(&self) -> Option<Trouble> {
         let unscheduled =
             self.conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False").and_then(|c| {
-                Some(Trouble::new(true, c.reason.as_deref()?, c.message.as_deref().unwrap_or_default()))
+                let reason = c.reason.as_deref()?;
+                // Who closed the gate will open it.
+                let failing = reason != "SchedulingGated";
+                Some(Trouble::new(failing, reason, c.message.as_deref().unwrap_or_default()))
             });
         let whole = self
             .reason
             .as_deref()
             .map(|reason| Trouble::new(false, reason, self.message.as_deref().unwrap_or_default()));
-        let containers = self.container_statuses.iter().filter_map(ContainerStatus::trouble);
+        let all = self.init_container_statuses.iter().chain(&self.container_statuses);
+        let containers = all.filter_map(ContainerStatus::trouble);
         containers.chain(unscheduled).chain(whole).max()
     }
 }
@@ -359,6 +365,23 @@ mod tests {
         assert_eq!(told("ErrImagePull", "failed to pull: no such host"), Some(expected.clone()));
         let waiting = "Back-off pulling image \"a:1\": ErrImagePull: failed to pull: no such host";
         assert_eq!(told("ImagePullBackOff", waiting), Some(expected));
+    }
+
+    #[test]
+    fn an_init_container_may_end_well_and_not_badly() {
+        let init =
+            |state: Value| trouble(json!({"initContainerStatuses": [{"state": state, "ready": true}]}));
+        assert_eq!(init(json!({"terminated": {"exitCode": 0, "reason": "Completed"}})), None);
+        let failed = init(json!({"terminated": {"exitCode": 2, "reason": "Error"}})).unwrap();
+        assert_eq!(failed.message, "exit code 2");
+        assert!(init(json!({"waiting": {"reason": "CrashLoopBackOff"}})).unwrap().failing);
+    }
+
+    #[test]
+    fn a_pod_behind_a_gate_waits_and_does_not_fail() {
+        let gated = json!({"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"});
+        let t = trouble(json!({"conditions": [gated]})).unwrap();
+        assert_eq!((t.failing, t.reason.as_str()), (false, "SchedulingGated"));
     }
 
     #[test]
