@@ -44,7 +44,9 @@ impl Fleet {
         agent.elsewhere.extend(suspected);
         agent.life = Life::Deleting { confirmed: true, waits: BTreeMap::new() };
         let reference = agent.reference(key);
-        let untouched = |cluster: &ClusterName| agent.rows.get(cluster).is_some_and(|row| !row.touched);
+        let untouched = |cluster: &ClusterName| {
+            !agent.elsewhere.contains(cluster) && agent.rows.get(cluster).is_some_and(|row| !row.touched)
+        };
         let (never_sent, holders): (Vec<_>, Vec<_>) = agent
             .holders()
             .into_iter()

@@ -171,3 +171,30 @@ proptest! {
         prop_assert_eq!(world.writes() + world.orders_and_removals(), 0, "{:#?}", world.log);
     }
 }
+
+/// Found at random: the copy that b told of between the deletion and the look at the CRD was taken for a share that b
+/// had never been sent.
+#[test]
+fn a_copy_that_is_told_of_while_the_deletion_is_looked_at_goes_too() {
+    use Step::{Apply, Connect, Delete, Deliver, Fail, Pass, WipeStatus};
+    let mut world = World::with(&CLUSTERS);
+    for step in [
+        Apply(0, 0, false),
+        Pass(0),
+        WipeStatus(0),
+        Apply(0, 0, true),
+        Pass(45),
+        Connect(2),
+        Fail(3, false),
+        Deliver(4, 5),
+        Apply(1, 0, false),
+        Delete(0),
+        Connect(1),
+        Deliver(7, 7),
+    ] {
+        play(&mut world, &step);
+    }
+    calm(&mut world);
+    assert!(!world.agents.contains_key(&key("x0")));
+    assert!(CLUSTERS.iter().all(|name| world.held(name, "x0").is_none()));
+}
