@@ -5,6 +5,12 @@ use parallax_crds::link::{AgentReport, MemberEvent};
 
 use crate::sync::Sync;
 
+/// What stands before the first report on an agent that nothing was ever told of.
+#[must_use]
+pub fn beginning(first: &AgentReport) -> AgentReport {
+    AgentReport { phase: Phase::Pending, synced: true, reason: String::new(), ..first.clone() }
+}
+
 /// The event that the step from one report to the next is worth; `sync` is what the new one was made of. What was so
 /// already when the member started is not worth one.
 #[must_use]
@@ -87,6 +93,22 @@ mod tests {
             transition(None, &report(Phase::Failed, true, "CrashLoopBackOff"), Some(&applied())),
             None
         );
+    }
+
+    #[test]
+    fn a_new_agent_whose_first_report_is_a_failure_is_told_of() {
+        for (first, told_as) in [
+            (report(Phase::Failed, true, "Unschedulable"), Some("PodFailed")),
+            (report(Phase::Running, true, ""), Some("RolledOut")),
+            (report(Phase::Pending, true, "Progressing"), None),
+        ] {
+            let event = told(&beginning(&first), &first).map(|(_, reason, _)| reason);
+            assert_eq!(event.as_deref(), told_as);
+        }
+        let conflict = report(Phase::Pending, false, "NameConflict");
+        let taken = Sync::blocked(Cause::NameConflict, "why");
+        let event = told_of(&beginning(&conflict), &conflict, &taken).map(|(_, reason, _)| reason);
+        assert_eq!(event.as_deref(), Some("NameConflict"));
     }
 
     #[test]

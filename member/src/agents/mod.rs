@@ -139,7 +139,11 @@ impl Agents {
         if slot.reported.as_ref() == Some(&new) {
             return;
         }
-        let event = events::transition(slot.reported.as_ref(), &new, known_sync(slot, &assignment));
+        // A status with a phase was told of by an earlier process.
+        let told_before = assignment.object.status.as_ref().is_some_and(|s| s.phase.is_some());
+        let beginning = (slot.reported.is_none() && !told_before).then(|| events::beginning(&new));
+        let old = slot.reported.as_ref().or(beginning.as_ref());
+        let event = events::transition(old, &new, known_sync(slot, &assignment));
         if new.phase == Phase::Running
             && new.reason.is_empty()
             && let Some(applied) = slot.applied.take()
