@@ -2,6 +2,7 @@
 
 mod credentials;
 mod health;
+mod network;
 mod placement;
 mod runtime;
 mod scaling;
@@ -14,6 +15,7 @@ use crate::schema;
 
 pub use credentials::{Credentials, CredentialsSource, KeyReference, Rotation, native_variable};
 pub use health::HealthCheck;
+pub use network::{IpBlock, Network, NetworkPeer, NetworkPort, NetworkProtocol};
 pub use placement::{ClusterWeight, Division, DivisionMode, Placement, Strategy};
 pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PullPolicy, Resources};
 pub use scaling::{ActivationLimits, Bounds, Scaling, ScalingTargets};

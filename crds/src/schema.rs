@@ -26,6 +26,8 @@ pub(crate) const URL_PATH: &str = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$";
 pub(crate) const TEXT: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F]*$";
 /// A quantity that isn't negative: 2, 0.5, 250m, 512Mi, 1e3.
 const QUANTITY: &str = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?$";
+/// The form of a range of addresses. Whether it is one is for a rule to say.
+pub(crate) const CIDR: &str = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$";
 /// A label's key: a name of at most 63 characters, after an optional DNS prefix and '/'.
 const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
@@ -80,15 +82,15 @@ pub(crate) fn regions(_: &mut SchemaGenerator) -> Schema {
 
 /// A selector of the clusters that may run the agent.
 pub(crate) fn cluster_selector(_: &mut SchemaGenerator) -> Schema {
-    selector(8, 8)
+    selector(8, 8, 8)
 }
 
 /// A selector of the clusters that share a weight. There can be many, so that each is small.
 pub(crate) fn weight_selector(_: &mut SchemaGenerator) -> Schema {
-    selector(4, 2)
+    selector(4, 2, 8)
 }
 
-fn selector(labels: u32, expressions: u32) -> Schema {
+fn selector(labels: u32, expressions: u32, values: u32) -> Schema {
     json_schema!({
         "type": "object",
         "x-kubernetes-map-type": "atomic",
@@ -106,7 +108,7 @@ fn selector(labels: u32, expressions: u32) -> Schema {
                         "operator": { "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"] },
                         "values": {
                             "type": "array",
-                            "maxItems": 8,
+                            "maxItems": values,
                             "x-kubernetes-list-type": "atomic",
                             "items": { "type": "string", "maxLength": 63, "pattern": LABEL_VALUE }
                         }
@@ -119,6 +121,11 @@ fn selector(labels: u32, expressions: u32) -> Schema {
             }
         }
     })
+}
+
+/// A selector of pods or namespaces. There can be many, so that each is small.
+pub(crate) fn peer_selector(_: &mut SchemaGenerator) -> Schema {
+    selector(2, 1, 4)
 }
 
 /// Labels that a node must have.

@@ -33,6 +33,16 @@ pub struct Args {
     /// Create the namespaces of agents where they are missing; they are never deleted
     #[arg(long, env = "PARALLAX_CREATE_NAMESPACES")]
     create_namespaces: bool,
+    /// Namespaces whose pods with the label app=parallax-control-plane may reach every agent; those of an agent's own
+    /// namespace always may
+    #[arg(
+        long,
+        env = "PARALLAX_CONTROL_PLANE_NAMESPACES",
+        value_name = "NAMESPACE,...",
+        value_delimiter = ',',
+        value_parser = namespace
+    )]
+    control_plane_namespaces: Vec<String>,
     /// Namespace of the member's own objects
     #[arg(long, env = "PARALLAX_SYSTEM_NAMESPACE", default_value = SYSTEM_NAMESPACE, value_name = "NAMESPACE")]
     system_namespace: String,
@@ -58,6 +68,7 @@ impl Args {
             join_token_file,
             join_token,
             create_namespaces,
+            control_plane_namespaces,
             system_namespace,
             listen,
             kube,
@@ -77,6 +88,7 @@ impl Args {
             join_token_file,
             join_token,
             create_namespaces,
+            control_plane_namespaces,
             namespace: system_namespace,
             bind,
             metrics_port,
@@ -84,6 +96,14 @@ impl Args {
         };
         // The member waits far more than it computes.
         run_service(Threads::One, |stop| run::run(settings, stop))
+    }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    if parallax_crds::names::is_dns_label(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("no namespace has such a name: write names with commas between, and no spaces".to_owned())
     }
 }
 
@@ -112,6 +132,18 @@ mod tests {
     fn an_activator_needs_its_address_and_no_hub() {
         assert!(Args::try_parse_from(["parallax-member", "activator", "--address", "10.0.0.1"]).is_ok());
         assert!(Args::try_parse_from(["parallax-member", "activator"]).is_err());
+    }
+
+    #[test]
+    fn namespaces_are_a_list_of_names() {
+        let parse = |namespaces| {
+            let args = ["parallax-member", "--hub", "hub:8443", "--control-plane-namespaces", namespaces];
+            Args::try_parse_from(args).map(|args| args.control_plane_namespaces)
+        };
+        assert_eq!(parse("ops,parallax").unwrap(), ["ops", "parallax"]);
+        for wrong in ["ops, parallax", "Ops", "a/b", ","] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Settings {
     pub join_token: Option<String>,
     /// Missing namespaces are made.
     pub create_namespaces: bool,
+    /// Namespaces whose control-plane pods may reach every agent.
+    pub control_plane_namespaces: Vec<String>,
     /// The member's own namespace.
     pub namespace: String,
     /// The address to listen on.
@@ -148,6 +150,7 @@ async fn start(
     let rules = agents::Settings {
         own_namespace: settings.namespace.clone(),
         create_namespaces: settings.create_namespaces,
+        control_plane_namespaces: settings.control_plane_namespaces.clone(),
     };
     let agents = Agents::new(client.clone(), rules, about, uplink, metrics.clone());
     Ok(Started { client, cluster_uid, identities, identity, token, state, agents, clock, metrics })

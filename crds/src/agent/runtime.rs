@@ -8,7 +8,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, HealthCheck};
+use super::{Credentials, HealthCheck, Network};
 use crate::schema;
 
 /// The fields that a user writes and that reach the clusters as they are. They stand in the spec of a
@@ -74,6 +74,9 @@ pub struct AgentRuntime {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::node_selector")]
     pub node_selector: BTreeMap<String, String>,
+    /// Who else may reach the agent, and whom it may reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
 }
 
 /// When an image is pulled.

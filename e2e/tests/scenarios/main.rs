@@ -7,6 +7,7 @@ mod activation;
 mod autoscaling;
 mod away;
 mod bad_input;
+mod children;
 mod credentials;
 mod credentials_from_hub;
 mod deletion;

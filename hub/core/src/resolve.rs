@@ -199,6 +199,7 @@ mod tests {
             ("resources", json!({ "requests": { "cpu": "100m" } })),
             ("healthCheck", json!({})),
             ("nodeSelector", json!({ "disk": "fast" })),
+            ("network", json!({ "ingress": [{ "podSelector": {} }] })),
         ] {
             let mut changed = json!({ "type": "claude" });
             changed[field] = value;

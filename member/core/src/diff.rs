@@ -90,6 +90,7 @@ impl Path {
 
 fn covers(desired: &Value, live: &Value, path: &mut Path) -> bool {
     match (desired, live) {
+        _ if is_whole(path.last()) => same_whole(desired, live),
         (Value::Object(desired), Value::Object(live)) => covers_map(desired, live, path),
         (Value::Array(desired), Value::Array(live)) => covers_list(desired, live, path),
         (desired, Value::Null) => is_empty(desired),
@@ -143,6 +144,30 @@ fn keys_of(field: &str) -> Option<&'static [&'static str]> {
         "ownerReferences" => Some(&["uid"]),
         _ => None,
     }
+}
+
+/// Fields that are ours as a whole, since what others add changes what ours mean: a label more in a selector selects
+/// less, a rule more admits more. We write them just as API servers keep them.
+fn is_whole(field: &str) -> bool {
+    matches!(field, "selector" | "podSelector" | "ingress" | "egress" | "policyTypes")
+}
+
+/// Equal, where an empty list is as good as none. An empty selector is not: it selects all.
+fn same_whole(desired: &Value, live: &Value) -> bool {
+    match (desired, live) {
+        (Value::Object(a), Value::Object(b)) => {
+            let of = |map: &Map<String, Value>, key: &String| map.get(key).cloned().unwrap_or_default();
+            a.keys().chain(b.keys()).all(|key| same_whole(&of(a, key), &of(b, key)))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_whole(a, b))
+        }
+        (a, b) => a == b || (is_nothing(a) && is_nothing(b)),
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// What an API server may leave out: an empty map, list or text. Where we write false or zero, it keeps it.

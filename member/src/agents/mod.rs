@@ -37,6 +37,8 @@ pub struct Settings {
     pub own_namespace: String,
     /// Namespaces that are missing are made.
     pub create_namespaces: bool,
+    /// Namespaces whose control-plane pods may reach every agent.
+    pub control_plane_namespaces: Vec<String>,
 }
 
 /// The link to the hub, and what wakes its driver.

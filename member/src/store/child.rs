@@ -3,6 +3,8 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ApiResource, DynamicObject, ObjectMeta};
 use parallax_crds::labels::{AGENT, MANAGED_BY, MANAGED_BY_PARALLAX};
 use parallax_crds::{AgentKey, Incarnation};
@@ -18,8 +20,10 @@ use super::objects::identity;
 pub fn resource(kind: ChildKind) -> ApiResource {
     match kind {
         ChildKind::Deployment => ApiResource::erase::<Deployment>(&()),
+        ChildKind::NetworkPolicy => ApiResource::erase::<NetworkPolicy>(&()),
         ChildKind::Service => ApiResource::erase::<Service>(&()),
         ChildKind::Autoscaler => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
+        ChildKind::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
     }
 }
 

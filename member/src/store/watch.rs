@@ -301,7 +301,11 @@ mod tests {
             seed: 1,
         };
         let link = Arc::new(Mutex::new(MemberLink::new(config, Duration::ZERO)));
-        let settings = Settings { own_namespace: "parallax-system".to_owned(), create_namespaces: false };
+        let settings = Settings {
+            own_namespace: "parallax-system".to_owned(),
+            create_namespaces: false,
+            control_plane_namespaces: Vec::new(),
+        };
         let metrics = Metrics::new(&parallax_platform::Metrics::new("member", "1"));
         let uplink = Uplink { link, wake: Arc::new(Notify::new()) };
         Agents::new(client(), settings, ClusterReport::default(), uplink, metrics)

@@ -4,9 +4,9 @@ use k8s_openapi::api::autoscaling::v2::{
     ContainerResourceMetricSource, CrossVersionObjectReference, HorizontalPodAutoscaler,
     HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{ChildKind, labels, owner};
+use super::ChildKind;
+use super::metadata::metadata;
 use crate::validate::Valid;
 
 /// Scales the agent's Deployment by the load of the agent's own container: what stands beside it in the pod has requests
@@ -19,13 +19,7 @@ pub(super) fn autoscaler(assignment: &Valid<'_>) -> Option<HorizontalPodAutoscal
         ("memory", autoscaled.targets.target_memory_utilization),
     ];
     Some(HorizontalPodAutoscaler {
-        metadata: ObjectMeta {
-            name: Some(ChildKind::Autoscaler.object_name(name)),
-            namespace: Some(assignment.agent.key.namespace().into()),
-            labels: Some(labels::labels(&assignment.agent, &assignment.template.runtime.agent_type)),
-            owner_references: Some(vec![owner(assignment)]),
-            ..ObjectMeta::default()
-        },
+        metadata: metadata(ChildKind::Autoscaler, assignment),
         spec: Some(HorizontalPodAutoscalerSpec {
             scale_target_ref: CrossVersionObjectReference {
                 api_version: Some("apps/v1".into()),

@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use parallax_crds::ClusterName;
 
-use super::{CREDENTIALS_STAMP, SPEC_HASH, labels, owner, pod};
+use super::metadata::metadata;
+use super::{CREDENTIALS_STAMP, ChildKind, SPEC_HASH, labels, pod};
 use crate::credentials::Binding;
 use crate::validate::Valid;
 
@@ -20,12 +21,8 @@ pub(super) fn deployment(
     let labels = labels::labels(&assignment.agent, &assignment.template.runtime.agent_type);
     Ok(Deployment {
         metadata: ObjectMeta {
-            name: Some(assignment.agent.key.name().into()),
-            namespace: Some(assignment.agent.key.namespace().into()),
-            labels: Some(labels.clone()),
             annotations: Some(BTreeMap::from([(SPEC_HASH.into(), assignment.hash.to_string())])),
-            owner_references: Some(vec![owner(assignment)]),
-            ..ObjectMeta::default()
+            ..metadata(ChildKind::Deployment, assignment)
         },
         spec: Some(DeploymentSpec {
             replicas: assignment.own_replicas(),

@@ -5,7 +5,8 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use parallax_crds::link::ApiKey;
 
-use super::{labels, owner};
+use super::labels;
+use super::metadata::owner;
 use crate::validate::Valid;
 
 /// The name of an agent's.

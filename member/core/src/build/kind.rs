@@ -5,30 +5,37 @@
 pub enum ChildKind {
     /// apps/v1. What runs the agent, so that it comes before everything else.
     Deployment,
+    /// networking.k8s.io/v1.
+    NetworkPolicy,
     /// v1.
     Service,
     /// autoscaling/v2, a HorizontalPodAutoscaler.
     Autoscaler,
+    /// policy/v1.
+    PodDisruptionBudget,
 }
 
 impl ChildKind {
     /// All of them, in their order.
-    pub const ALL: [Self; 3] = [Self::Deployment, Self::Service, Self::Autoscaler];
+    pub const ALL: [Self; 5] =
+        [Self::Deployment, Self::NetworkPolicy, Self::Service, Self::Autoscaler, Self::PodDisruptionBudget];
 
     /// The kind's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Deployment => "Deployment",
+            Self::NetworkPolicy => "NetworkPolicy",
             Self::Service => "Service",
             Self::Autoscaler => "HorizontalPodAutoscaler",
+            Self::PodDisruptionBudget => "PodDisruptionBudget",
         }
     }
 
     /// What the name of the object has after the agent's.
     fn suffix(self) -> &'static str {
         match self {
-            Self::Deployment | Self::Service => "",
+            Self::Deployment | Self::NetworkPolicy | Self::Service | Self::PodDisruptionBudget => "",
             Self::Autoscaler => "-hpa",
         }
     }

@@ -3,15 +3,17 @@
 mod autoscaler;
 mod container;
 mod deployment;
+mod disruption_budget;
 mod handed_over;
 mod kind;
 mod labels;
+mod metadata;
+mod network_policy;
 mod pod;
 mod probes;
 mod service;
 mod slices;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use parallax_crds::ClusterName;
 use serde_json::Value;
 
@@ -38,51 +40,60 @@ pub const PORT: (i32, &str) = (8080, "http");
 pub struct Desired {
     /// An apps/v1 Deployment.
     pub deployment: Value,
+    /// A networking.k8s.io/v1 NetworkPolicy.
+    pub network_policy: Value,
     /// A v1 Service.
     pub service: Value,
     /// An autoscaling/v2 HorizontalPodAutoscaler, while load chooses the number of replicas.
     pub autoscaler: Option<Value>,
+    /// A policy/v1 PodDisruptionBudget.
+    pub disruption_budget: Option<Value>,
 }
 
 impl Desired {
     /// The object of each kind, in the order in which they are made; none where there should be none.
     #[must_use]
     pub fn children(self) -> [(ChildKind, Option<Value>); ChildKind::ALL.len()] {
-        let Self { deployment, service, autoscaler } = self;
+        let Self { deployment, network_policy, service, autoscaler, disruption_budget } = self;
         [
             (ChildKind::Deployment, Some(deployment)),
+            (ChildKind::NetworkPolicy, Some(network_policy)),
             (ChildKind::Service, Some(service)),
             (ChildKind::Autoscaler, autoscaler),
+            (ChildKind::PodDisruptionBudget, disruption_budget),
         ]
     }
 }
 
-/// What should exist for a valid assignment in the cluster of that name, whose pods get their API key so.
+/// Where an agent runs, and what the administrator has decided there.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The name that the fleet has for the cluster.
+    pub cluster: &'a ClusterName,
+    /// Namespaces whose control-plane pods may reach every agent, besides the agent's own.
+    pub control_plane_namespaces: &'a [String],
+    /// The namespace of the member and of the activators.
+    pub system_namespace: &'a str,
+}
+
+/// What should exist for a valid assignment at a site, whose pods get their API key so.
 ///
 /// # Errors
 /// When an object has no JSON form; no value of the types can bring that about.
 pub fn build(
     assignment: &Valid<'_>,
-    cluster: &ClusterName,
+    site: Site<'_>,
     key: Option<&Binding>,
 ) -> Result<Desired, serde_json::Error> {
     Ok(Desired {
-        deployment: serde_json::to_value(deployment::deployment(assignment, cluster, key)?)?,
+        deployment: serde_json::to_value(deployment::deployment(assignment, site.cluster, key)?)?,
+        network_policy: serde_json::to_value(network_policy::network_policy(assignment, site))?,
         service: serde_json::to_value(service::service(assignment))?,
         autoscaler: autoscaler::autoscaler(assignment).map(serde_json::to_value).transpose()?,
+        disruption_budget: disruption_budget::disruption_budget(assignment)
+            .map(serde_json::to_value)
+            .transpose()?,
     })
-}
-
-/// The assignment as the one controller of an object: deleting it in the foreground awaits the object.
-fn owner(assignment: &Valid<'_>) -> OwnerReference {
-    OwnerReference {
-        api_version: "parallax.io/v1alpha1".into(),
-        kind: "AgentAssignment".into(),
-        name: assignment.agent.key.name().into(),
-        uid: assignment.owner_uid.into(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
-    }
 }
 
 /// A list that is there only when it has something in it.

@@ -1,10 +1,10 @@
 //! The Service of an agent.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{PORT, labels, owner};
+use super::metadata::metadata;
+use super::{ChildKind, PORT, labels};
 use crate::validate::Valid;
 
 /// A cluster-internal Service of the agent's name, so that other pods reach it by DNS. Where it leads to the activators,
@@ -12,13 +12,7 @@ use crate::validate::Valid;
 pub(super) fn service(assignment: &Valid<'_>) -> Service {
     let (port, name) = PORT;
     Service {
-        metadata: ObjectMeta {
-            name: Some(assignment.agent.key.name().into()),
-            namespace: Some(assignment.agent.key.namespace().into()),
-            labels: Some(labels::labels(&assignment.agent, &assignment.template.runtime.agent_type)),
-            owner_references: Some(vec![owner(assignment)]),
-            ..ObjectMeta::default()
-        },
+        metadata: metadata(ChildKind::Service, assignment),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".into()),
             selector: (!assignment.led).then(|| labels::selector(&assignment.agent)),

@@ -6,7 +6,8 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::{PORT, labels, owner};
+use super::metadata::owner;
+use super::{PORT, labels};
 use crate::validate::Valid;
 
 /// On a slice: the name of its Service.

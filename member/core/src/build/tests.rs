@@ -23,7 +23,17 @@ fn built_of(valid: &Valid<'_>) -> Desired {
         key: credentials.reference().unwrap().key.clone(),
         stamp: Some("5eal".into()),
     });
-    build(valid, &ClusterName::new("member-1").unwrap(), key.as_ref()).unwrap()
+    let (cluster, namespaces) = (ClusterName::new("member-1").unwrap(), ["parallax".to_owned()]);
+    build(
+        valid,
+        Site {
+            cluster: &cluster,
+            control_plane_namespaces: &namespaces,
+            system_namespace: "parallax-system",
+        },
+        key.as_ref(),
+    )
+    .unwrap()
 }
 
 fn valid(template: &AgentTemplate, replicas: i32) -> Valid<'_> {
@@ -56,6 +66,8 @@ fn the_smallest_agent_is_rendered_whole() {
     let desired = built(&smallest(), 1);
     insta::assert_yaml_snapshot!("smallest_deployment", desired.deployment);
     insta::assert_yaml_snapshot!("smallest_service", desired.service);
+    insta::assert_yaml_snapshot!("smallest_network_policy", desired.network_policy);
+    assert_eq!(desired.disruption_budget, None, "one replica needs none");
 }
 
 #[test]
@@ -113,9 +125,28 @@ fn an_autoscaler_takes_the_number_of_replicas_over() {
     let desired = bounded(&template);
     insta::assert_yaml_snapshot!("autoscaler", desired.autoscaler);
     assert_eq!(desired.deployment["spec"].get("replicas"), None);
+    assert!(desired.disruption_budget.is_some(), "there may be more than one");
 
     for fixed in [built(&template, 2), bounded(&smallest())] {
         assert_eq!((fixed.autoscaler, &fixed.deployment["spec"]["replicas"]), (None, &2.into()));
+    }
+}
+
+#[test]
+fn more_than_one_replica_is_taken_away_one_by_one() {
+    insta::assert_yaml_snapshot!("disruption_budget", built(&smallest(), 2).disruption_budget);
+    assert_eq!(built(&smallest(), 0).disruption_budget, None);
+}
+
+#[test]
+fn every_object_has_its_kinds_name() {
+    let targets = ScalingTargets { target_cpu_utilization: Some(70), ..ScalingTargets::default() };
+    let template = AgentTemplate { scaling: targets, ..smallest() };
+    let bounds = Some(Bounds { min: 1, max: 4, start: 2 });
+    for (kind, object) in built_of(&Valid { bounds, ..valid(&template, 2) }).children() {
+        let object = object.unwrap();
+        assert_eq!(object["kind"], kind.name());
+        assert_eq!(object["metadata"]["name"], kind.object_name("writer"));
     }
 }
 

@@ -60,6 +60,25 @@ fn what_others_put_into_keyed_lists_stays() {
 }
 
 #[test]
+fn what_others_put_into_a_selector_or_into_rules_is_a_difference() {
+    let of = |spec: &Value| json!({"spec": spec});
+    let desired = of(&json!({"selector": {"app": "a"}}));
+    assert_eq!(path(&desired, &of(&json!({"selector": {"app": "a", "x": "y"}}))), "spec.selector");
+    let rule = json!({"from": [{"podSelector": {}}], "ports": [{"port": 80, "protocol": "TCP"}]});
+    let desired = of(&json!({"ingress": [rule]}));
+    assert_eq!(path(&desired, &desired), "");
+    for live in [
+        json!({"from": [{"namespaceSelector": {}}], "ports": [{"port": 80, "protocol": "TCP"}]}),
+        json!({"from": [{"podSelector": {}, "namespaceSelector": {}}], "ports": [{"port": 80, "protocol": "TCP"}]}),
+        json!({"from": [{"podSelector": {}}], "ports": [{"port": 80, "protocol": "TCP"}, {"port": 81, "protocol": "TCP"}]}),
+        json!({"from": [{"podSelector": {}}]}),
+    ] {
+        assert_eq!(path(&desired, &of(&json!({"ingress": [live]}))), "spec.ingress");
+        assert_eq!(path(&desired, &of(&json!({"ingress": [rule, live]}))), "spec.ingress");
+    }
+}
+
+#[test]
 fn the_order_of_variables_matters() {
     let desired = json!({"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)"}]});
     let live = json!({"env": [{"name": "B", "value": "$(A)"}, {"name": "A", "value": "1"}]});

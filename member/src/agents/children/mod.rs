@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use parallax_crds::link::MemberEvent;
 use parallax_member_core::sync::Cause;
-use parallax_member_core::{ChildKind, Sync, Valid, build, validate};
+use parallax_member_core::{ChildKind, Site, Sync, Valid, build, validate};
 use parallax_platform::Stage;
 use tracing::Instrument as _;
 
@@ -75,7 +75,12 @@ impl Agents {
         (valid.asleep, valid.led) = (standing.is_asleep(), standing.led);
         let Key { binding, held, mut then } = self.key(&valid).await;
         then = then.max(and_then);
-        let desired = match build(&valid, cluster, binding.as_ref()) {
+        let site = Site {
+            cluster,
+            control_plane_namespaces: &self.settings.control_plane_namespaces,
+            system_namespace: &self.settings.own_namespace,
+        };
+        let desired = match build(&valid, site, binding.as_ref()) {
             Ok(desired) => desired,
             Err(error) => return blocked(Cause::InvalidTemplate, error.to_string()),
         };

@@ -124,9 +124,9 @@ fn drops_selector(kind: ChildKind, valid: &Valid<'_>, live: &Child) -> bool {
 /// conflict then, and the way to a new object a single request. The others are looked for first.
 fn selects_by_incarnation(kind: ChildKind) -> bool {
     match kind {
-        ChildKind::Deployment => true,
-        // A Service of another's may have no selector at all, an autoscaler has none.
-        ChildKind::Service | ChildKind::Autoscaler => false,
+        ChildKind::Deployment | ChildKind::NetworkPolicy => true,
+        // A Service or budget of another's may have no selector at all, an autoscaler has none.
+        ChildKind::Service | ChildKind::Autoscaler | ChildKind::PodDisruptionBudget => false,
     }
 }
 
