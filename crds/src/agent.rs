@@ -11,13 +11,13 @@ mod status;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::schema;
+use crate::{budget, schema};
 
 pub use credentials::{Credentials, CredentialsSource, KeyReference, Rotation, native_variable};
 pub use health::HealthCheck;
 pub use network::{IpBlock, Network, NetworkPeer, NetworkPort, NetworkProtocol};
 pub use placement::{ClusterWeight, Division, DivisionMode, Placement, Strategy};
-pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PullPolicy, Resources};
+pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PodIds, PullPolicy, Resources};
 pub use scaling::{ActivationLimits, Bounds, Scaling, ScalingTargets};
 pub use status::{
     ClusterRow, ClusterSummary, Freshness, ParallaxAgentStatus, Phase, PlacementDecision, PlacementTarget,
@@ -58,12 +58,8 @@ pub const BUILT_IN_TYPES: [&str; 4] = ["claude", "codex", "gemini", "aider"];
     validation = Rule::new("has(self.image) || self.type in ['claude', 'codex', 'gemini', 'aider'] || !self.type.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("image is needed: only the types claude, codex, gemini and aider have one of their own")
         .field_path(".image"),
-    validation = Rule::new(
-        "(has(self.command) ? self.command.map(s, size(s)).sum() : 0) \
-         + (has(self.args) ? self.args.map(s, size(s)).sum() : 0) \
-         + (has(self.env) ? self.env.map(e, has(e.value) ? size(e.value) : 0).sum() : 0) <= 16384"
-    )
-    .message("command, args and the values of env must not have more than 16384 characters together: keep long texts in a ConfigMap"),
+    validation = Rule::new(budget::texts().rule())
+        .message("command, args, the values of env, podLabels, podAnnotations and the labels in tolerations, affinity, topologySpreadConstraints and network must not have more than 16384 characters together: keep long texts in a ConfigMap"),
     validation = Rule::new(
         "!has(self.credentials) || has(self.credentials.envName) || self.type in ['claude', 'codex', 'gemini'] \
          || [has(self.credentials.secretRef) ? self.credentials.secretRef.key \

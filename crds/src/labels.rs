@@ -16,6 +16,8 @@ pub const AGENT: &str = "parallax.io/agent";
 pub const TYPE: &str = "parallax.io/type";
 /// The agent's incarnation: a label in members, an annotation on the hub (where a restore may set it).
 pub const INCARNATION: &str = "parallax.io/incarnation";
+/// The label of the control plane's pods, which agents let in.
+pub const CONTROL_PLANE: (&str, &str) = ("app", "parallax-control-plane");
 /// A W3C traceparent: on a ParallaxAgent the trace that its changes continue, on an AgentAssignment that of the change
 /// that it came with.
 pub const TRACEPARENT: &str = "parallax.io/traceparent";

@@ -9,6 +9,7 @@
 pub mod activation;
 pub mod agent;
 pub mod assignment;
+pub mod budget;
 pub mod cluster;
 pub mod conditions;
 pub mod definitions;

@@ -4,6 +4,9 @@
 //! A bound on every string, list and map is what lets the API server estimate what a CEL rule costs, and
 //! what keeps an agent within one message of the link.
 
+mod metadata;
+mod scheduling;
+
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
@@ -30,6 +33,23 @@ const QUANTITY: &str = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|
 pub(crate) const CIDR: &str = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$";
 /// A label's key: a name of at most 63 characters, after an optional DNS prefix and '/'.
 const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+
+pub(crate) use metadata::{pod_annotations, pod_labels};
+pub(crate) use scheduling::{affinity, tolerations, topology_spread};
+
+/// `priorityClassName`.
+pub(crate) fn priority_class(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 253,
+        "pattern": DNS_SUBDOMAIN,
+        "x-kubernetes-validations": [{
+            "rule": "!self.startsWith('system-')",
+            "message": "priorityClassName: the classes of the system are not for agents, which would drive out a cluster's own pods: choose another"
+        }]
+    })
+}
 
 /// The conditions of a status: a list that server-side apply merges by type.
 pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {

@@ -3,17 +3,12 @@
 
 use std::path::Path;
 
+use parallax_crds::budget;
 use parallax_crds::definitions::{self, Definition};
 use serde_json::Value;
 
 /// What an agent's spec may have in bytes, so that it fits one message of the link.
 const BUDGET: u64 = 256 * 1024;
-/// What `command`, `args` and the values of `env` may have in characters together (a rule of the spec).
-const TEXT_BUDGET: u64 = 16_384;
-/// The fields that share [`TEXT_BUDGET`].
-const TEXTS: [&str; 3] = ["spec.command[]", "spec.args[]", "spec.env[].value"];
-/// The object of which exactly one field is set (a rule of it).
-const ONE_OF: &str = "spec.env[].valueFrom";
 
 #[test]
 fn the_yaml_in_the_repository_is_what_the_types_say() {
@@ -41,15 +36,11 @@ fn the_yaml_in_the_repository_is_what_the_types_say() {
 fn the_bounds_of_an_agents_spec_add_up_to_less_than_one_message() {
     let schema = schema_of("ParallaxAgent");
     let spec = &schema["properties"]["spec"];
-    assert!(
-        rules(spec).any(|rule| rule.ends_with(&format!("<= {TEXT_BUDGET}"))),
-        "the rule on texts is gone"
-    );
-    let source = &spec["properties"]["env"]["items"]["properties"]["valueFrom"];
-    assert!(rules(source).any(|rule| rule.ends_with("== 1")), "the rule on valueFrom is gone");
+    let texts = budget::texts();
+    assert!(rules(spec).any(|rule| rule == texts.rule()), "the rule on texts is gone");
 
     // A character of these texts takes at most four bytes.
-    let total = bytes(spec, "spec") + 4 * TEXT_BUDGET;
+    let total = bytes(spec, "spec") + 4 * u64::from(texts.most);
     assert!(total < BUDGET, "an agent's spec may have {total} bytes, which is not below {BUDGET}");
 }
 
@@ -141,6 +132,9 @@ fn bytes(schema: &Value, path: &str) -> u64 {
         "string" => string_bytes(schema, path),
         "array" => bound("maxItems") * (bytes(&schema["items"], &format!("{path}[]")) + 1) + 2,
         "object" if schema["additionalProperties"].is_object() => {
+            if shares(&format!("{path}{{}}")) {
+                return bound("maxProperties") * (2 + 1 + 2 + 1) + 2;
+            }
             let key =
                 rules(schema).find_map(key_bound).unwrap_or_else(|| panic!("{path} has unbounded keys"));
             let value = bytes(&schema["additionalProperties"], &format!("{path}.*"));
@@ -148,10 +142,17 @@ fn bytes(schema: &Value, path: &str) -> u64 {
         }
         "object" => {
             let properties = schema["properties"].as_object().unwrap_or_else(|| panic!("{path} is open"));
-            let sizes = properties.iter().map(|(name, property)| {
-                name.len() as u64 + 2 + 1 + bytes(property, &format!("{path}.{name}")) + 1
-            });
-            2 + if path == ONE_OF { sizes.max().unwrap_or_default() } else { sizes.sum() }
+            let one_of: Vec<&str> = rules(schema).find_map(alternatives).unwrap_or_default();
+            let (mut all, mut largest) = (0, 0);
+            for (name, property) in properties {
+                let size = name.len() as u64 + 2 + 1 + bytes(property, &format!("{path}.{name}")) + 1;
+                if one_of.contains(&name.as_str()) {
+                    largest = size.max(largest);
+                } else {
+                    all += size;
+                }
+            }
+            2 + all + largest
         }
         other => panic!("{path} has the type {other}"),
     }
@@ -165,7 +166,7 @@ fn string_bytes(schema: &Value, path: &str) -> u64 {
         return "\"2026-11-23T05:28:13.123456+00:00\"".len() as u64;
     }
     let length = schema["maxLength"].as_u64().unwrap_or_else(|| panic!("{path} has no maxLength"));
-    if TEXTS.contains(&path) {
+    if shares(path) {
         return 2;
     }
     // Patterns either list the ASCII characters that they admit, none of which JSON escapes, or the control
@@ -178,6 +179,17 @@ fn string_bytes(schema: &Value, path: &str) -> u64 {
         None => panic!("{path} has no pattern"),
     };
     length * factor + 2
+}
+
+/// Whether a text's characters are counted with those of others.
+fn shares(path: &str) -> bool {
+    path.strip_prefix("spec.").is_some_and(|path| budget::texts().paths.iter().any(|p| p == path))
+}
+
+/// The fields in a rule `(has(self.a) ? 1 : 0) + … == 1`, of which an object has exactly one.
+fn alternatives(rule: &str) -> Option<Vec<&str>> {
+    let counts = rule.strip_suffix(" == 1")?.split(" + ");
+    counts.map(|count| count.strip_prefix("(has(self.")?.strip_suffix(") ? 1 : 0)")).collect()
 }
 
 /// The bound in a rule `self.all(k, size(k) <= 317 && …)`.

@@ -199,6 +199,19 @@ mod tests {
             ("resources", json!({ "requests": { "cpu": "100m" } })),
             ("healthCheck", json!({})),
             ("nodeSelector", json!({ "disk": "fast" })),
+            ("tolerations", json!([{ "operator": "Exists" }])),
+            ("affinity", json!({ "nodeAffinity": {} })),
+            (
+                "topologySpreadConstraints",
+                json!([{ "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule" }]),
+            ),
+            ("runtimeClassName", json!("gvisor")),
+            ("priorityClassName", json!("batch")),
+            ("serviceAccountName", json!("reviewer")),
+            ("terminationGracePeriodSeconds", json!(600)),
+            ("podSecurityContext", json!({ "runAsUser": 1000 })),
+            ("podLabels", json!({ "team": "writers" })),
+            ("podAnnotations", json!({ "owner": "Ada" })),
             ("network", json!({ "ingress": [{ "podSelector": {} }] })),
         ] {
             let mut changed = json!({ "type": "claude" });

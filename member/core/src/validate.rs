@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use parallax_crds::agent::{Bounds, Credentials, CredentialsSource};
+use parallax_crds::agent::{AgentRuntime, Bounds, Credentials, CredentialsSource};
 use parallax_crds::assignment::{AgentAssignment, AgentTemplate};
+use parallax_crds::labels::{APP_INSTANCE, APP_NAME, CONTROL_PLANE, MANAGED_BY};
 use parallax_crds::link::{Order, Scale};
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash, names};
 
@@ -218,7 +219,7 @@ fn check(
             variable(name)?;
         }
     }
-    Ok(())
+    pod(runtime)
 }
 
 fn variable(name: &str) -> Result<(), Rejection> {
@@ -229,6 +230,50 @@ fn variable(name: &str) -> Result<(), Rejection> {
         return Err(Rejection::new(
             "ReservedEnv",
             format!("{name} is Parallax's own; rename the variable (AGENT_ and PARALLAX_ are reserved)"),
+        ));
+    }
+    Ok(())
+}
+
+/// What would let an agent's pods pass for others, or out of the limits that every agent has.
+fn pod(runtime: &AgentRuntime) -> Result<(), Rejection> {
+    let own = |key: &&String| {
+        key.starts_with("parallax.io/")
+            || [MANAGED_BY, APP_NAME, APP_INSTANCE, "pod-template-hash"].contains(&key.as_str())
+    };
+    if let Some(key) = runtime.pod_labels.keys().find(own) {
+        return Err(Rejection::new(
+            "ReservedLabel",
+            format!("podLabels: {key} is set by Parallax and Kubernetes; choose another key"),
+        ));
+    }
+    let (app, control_plane) = CONTROL_PLANE;
+    if runtime.pod_labels.get(app).is_some_and(|value| value == control_plane) {
+        return Err(Rejection::new(
+            "ReservedLabel",
+            format!("podLabels: {app}={control_plane} marks the control plane; choose another value"),
+        ));
+    }
+    let reserved =
+        ["parallax.io/", "container.apparmor.security.", "seccomp.security.", "container.seccomp.security."];
+    if let Some(key) =
+        runtime.pod_annotations.keys().find(|key| reserved.iter().any(|prefix| key.starts_with(prefix)))
+    {
+        return Err(Rejection::new(
+            "ReservedAnnotation",
+            format!("podAnnotations: {key} is not for agents to set; remove it"),
+        ));
+    }
+    if let Some(class) = runtime.priority_class_name.as_ref().filter(|class| class.starts_with("system-")) {
+        return Err(Rejection::new(
+            "ForbiddenPriorityClass",
+            format!("priorityClassName: {class} is one of the system's; choose another"),
+        ));
+    }
+    if runtime.pod_security_context.as_ref().is_some_and(|ids| ids.run_as_user == Some(0)) {
+        return Err(Rejection::new(
+            "RootRefused",
+            "podSecurityContext.runAsUser: 0 is root; choose another user",
         ));
     }
     Ok(())
@@ -264,7 +309,7 @@ fn is_label_value(s: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use parallax_crds::agent::{AgentRuntime, EnvVar, KeyReference};
+    use parallax_crds::agent::{EnvVar, KeyReference, PodIds};
 
     fn template() -> AgentTemplate {
         with(|_| ())
@@ -366,5 +411,35 @@ mod tests {
         let mut o = an_order("team", "writer", &template());
         o.agent.incarnation = Incarnation::new("");
         assert_eq!(reason(&o), "InvalidIncarnation");
+    }
+
+    #[test]
+    fn pods_that_pass_for_others_or_want_more_than_an_agent_may_are_refused() {
+        let refused = |change: &dyn Fn(&mut AgentRuntime)| reason(&an_order("team", "writer", &with(change)));
+        for (key, value) in [
+            ("parallax.io/agent", "another"),
+            ("app.kubernetes.io/instance", "another"),
+            ("pod-template-hash", "1"),
+            ("app", "parallax-control-plane"),
+        ] {
+            let labelled = refused(&|r| r.pod_labels = [(key.to_owned(), value.to_owned())].into());
+            assert_eq!(labelled, "ReservedLabel", "{key}");
+        }
+        for key in ["parallax.io/x", "container.apparmor.security.beta.kubernetes.io/agent"] {
+            let annotated =
+                refused(&|r| r.pod_annotations = [(key.to_owned(), "unconfined".to_owned())].into());
+            assert_eq!(annotated, "ReservedAnnotation", "{key}");
+        }
+        let urgent = refused(&|r| r.priority_class_name = Some("system-node-critical".into()));
+        assert_eq!(urgent, "ForbiddenPriorityClass");
+        let root =
+            refused(&|r| r.pod_security_context = Some(PodIds { run_as_user: Some(0), ..PodIds::default() }));
+        assert_eq!(root, "RootRefused");
+    }
+
+    #[test]
+    fn labels_of_a_users_own_are_taken() {
+        let labelled = with(|r| r.pod_labels = [("app".to_owned(), "writer".to_owned())].into());
+        assert_eq!(order(&an_order("team", "writer", &labelled), "parallax-system").unwrap(), labelled);
     }
 }

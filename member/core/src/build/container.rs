@@ -1,7 +1,5 @@
 //! The containers of an agent's pods.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, ResourceRequirements, SecretKeySelector,
     SecurityContext, VolumeMount,
@@ -10,7 +8,7 @@ use parallax_crds::ClusterName;
 use parallax_crds::agent::AgentRuntime;
 use parallax_crds::assignment::AgentTemplate;
 
-use super::{PORT, probes, some};
+use super::{PORT, map, probes, some};
 use crate::credentials::Binding;
 use crate::validate::Valid;
 
@@ -97,10 +95,9 @@ fn credentials(runtime: &AgentRuntime, key: &Binding) -> impl Iterator<Item = En
 
 fn resources(runtime: &AgentRuntime) -> Option<ResourceRequirements> {
     let resources = runtime.resources.as_ref()?;
-    let of = |m: &BTreeMap<_, _>| Some(m.clone()).filter(|m| !m.is_empty());
     Some(ResourceRequirements {
-        requests: of(&resources.requests),
-        limits: of(&resources.limits),
+        requests: map(&resources.requests),
+        limits: map(&resources.limits),
         ..ResourceRequirements::default()
     })
 }

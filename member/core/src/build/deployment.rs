@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
-use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use parallax_crds::ClusterName;
 
 use super::metadata::metadata;
-use super::{CREDENTIALS_STAMP, ChildKind, SPEC_HASH, labels, pod};
+use super::{ChildKind, SPEC_HASH, labels, pod};
 use crate::credentials::Binding;
 use crate::validate::Valid;
 
@@ -18,7 +17,6 @@ pub(super) fn deployment(
     cluster: &ClusterName,
     key: Option<&Binding>,
 ) -> Result<Deployment, serde_json::Error> {
-    let labels = labels::labels(&assignment.agent, &assignment.template.runtime.agent_type);
     Ok(Deployment {
         metadata: ObjectMeta {
             annotations: Some(BTreeMap::from([(SPEC_HASH.into(), assignment.hash.to_string())])),
@@ -30,16 +28,7 @@ pub(super) fn deployment(
                 match_labels: Some(labels::selector(&assignment.agent)),
                 ..LabelSelector::default()
             },
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    annotations: key
-                        .and_then(|key| key.stamp.clone())
-                        .map(|stamp| BTreeMap::from([(CREDENTIALS_STAMP.into(), stamp)])),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod::pod(assignment, cluster, key)?),
-            },
+            template: pod::template(assignment, cluster, key)?,
             ..DeploymentSpec::default()
         }),
         status: None,

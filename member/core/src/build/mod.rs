@@ -14,6 +14,8 @@ mod probes;
 mod service;
 mod slices;
 
+use std::collections::BTreeMap;
+
 use parallax_crds::ClusterName;
 use serde_json::Value;
 
@@ -99,6 +101,11 @@ pub fn build(
 /// A list that is there only when it has something in it.
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     if list.is_empty() { None } else { Some(list) }
+}
+
+/// A map that is there only when it has something in it.
+fn map<V: Clone>(map: &BTreeMap<String, V>) -> Option<BTreeMap<String, V>> {
+    if map.is_empty() { None } else { Some(map.clone()) }
 }
 
 #[cfg(test)]

@@ -7,13 +7,12 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use parallax_crds::agent::{NetworkPeer, NetworkPort, NetworkProtocol};
+use parallax_crds::labels::CONTROL_PLANE;
 
 use super::metadata::metadata;
 use super::{ChildKind, Site, labels};
 use crate::validate::Valid;
 
-/// What control-plane pods are labelled with.
-const CONTROL_PLANE: (&str, &str) = ("app", "parallax-control-plane");
 /// What activators are labelled with, besides being Parallax's.
 const ACTIVATOR: [(&str, &str); 2] =
     [("app.kubernetes.io/part-of", "parallax"), ("app.kubernetes.io/component", "activator")];

@@ -1,12 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::EnvVarSource;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use parallax_crds::agent::{
-    AgentRuntime, Bounds, Credentials, EnvVar, HealthCheck, KeyReference, LocalObjectReference, PullPolicy,
-    Resources, ScalingTargets,
-};
+use parallax_crds::agent::{AgentRuntime, Bounds, Credentials, EnvVar, KeyReference, ScalingTargets};
 use parallax_crds::assignment::AgentTemplate;
 use parallax_crds::link::ApiKey;
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash};
@@ -72,46 +65,44 @@ fn the_smallest_agent_is_rendered_whole() {
 
 #[test]
 fn every_field_of_a_template_is_rendered() {
-    let template = with(AgentRuntime {
-        capabilities: vec!["code_review".into(), "security_analysis".into()],
-        role: Some("reviewer".into()),
-        image_pull_policy: Some(PullPolicy::Always),
-        image_pull_secrets: vec![LocalObjectReference { name: "registry".into() }],
-        command: vec!["/agent".into()],
-        args: vec!["--verbose".into()],
-        env: vec![
-            EnvVar { name: "MODE".into(), value: Some("$(AGENT_NAME)-fast".into()), value_from: None },
-            EnvVar {
-                name: "NODE".into(),
-                value: None,
-                value_from: Some(
-                    serde_json::from_value::<EnvVarSource>(
-                        serde_json::json!({"fieldRef": {"fieldPath": "spec.nodeName"}}),
-                    )
-                    .unwrap(),
-                ),
-            },
-        ],
-        credentials: Some(Credentials {
-            external_secret_ref: Some(KeyReference { name: "vault".into(), key: "api_key".into() }),
-            ..Credentials::default()
-        }),
-        resources: Some(Resources {
-            requests: BTreeMap::from([("cpu".into(), Quantity("100m".into()))]),
-            limits: BTreeMap::from([("memory".into(), Quantity("512Mi".into()))]),
-        }),
-        health_check: Some(HealthCheck {
-            path: Some("/healthz".into()),
-            port: Some(8081),
-            initial_delay_seconds: Some(10),
-            period_seconds: Some(30),
-            failure_threshold: Some(4),
-            timeout_seconds: Some(5),
-        }),
-        node_selector: BTreeMap::from([("workload-type".into(), "ai-agents".into())]),
+    let full: Value = serde_saphyr::from_str(include_str!("tests/full_template.yaml")).unwrap();
+    for field in fields_of_a_template() {
+        assert!(!full[&field].is_null(), "full_template.yaml has no {field}");
+    }
+    let template: AgentTemplate = serde_json::from_value(full).unwrap();
+    let desired = built(&template, 3);
+    insta::assert_yaml_snapshot!("full_deployment", desired.deployment);
+    insta::assert_yaml_snapshot!("full_network_policy", desired.network_policy);
+}
+
+/// As the schema has them.
+fn fields_of_a_template() -> Vec<String> {
+    let assignments = parallax_crds::definitions::all().unwrap().pop().unwrap().body;
+    let schema = &assignments["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let template = &schema["properties"]["spec"]["properties"]["template"];
+    template["properties"].as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn no_label_of_a_users_own_takes_the_place_of_one_of_parallax() {
+    let runtime = AgentRuntime {
+        pod_labels: [("parallax.io/agent".to_owned(), "another".to_owned())].into(),
         ..AgentRuntime::default()
-    });
-    insta::assert_yaml_snapshot!("full_deployment", built(&template, 3).deployment);
+    };
+    let deployment = built(&with(runtime), 1).deployment;
+    assert_eq!(deployment["spec"]["template"]["metadata"]["labels"]["parallax.io/agent"], "writer");
+}
+
+#[test]
+fn a_token_is_mounted_only_for_an_account_that_is_named() {
+    let mounted = |account: Option<&str>| {
+        let runtime =
+            AgentRuntime { service_account_name: account.map(str::to_owned), ..AgentRuntime::default() };
+        built(&with(runtime), 1).deployment["spec"]["template"]["spec"]["automountServiceAccountToken"]
+            .clone()
+    };
+    assert_eq!(mounted(None), false);
+    assert_eq!(mounted(Some("builder")), true);
 }
 
 #[test]
@@ -182,7 +173,7 @@ fn an_agent_that_sleeps_has_no_replicas_and_keeps_its_autoscaler() {
     let bounds = Some(Bounds { min: 0, max: 4, start: 1 });
     let build = |asleep| {
         let valid = Valid { bounds, asleep, ..valid(&template, 1) };
-        build(&valid, &ClusterName::new("member-1").unwrap(), None).unwrap()
+        built_of(&valid)
     };
     assert_eq!(build(false).deployment["spec"].get("replicas"), None);
     let asleep = build(true);
@@ -194,7 +185,7 @@ fn an_agent_that_sleeps_has_no_replicas_and_keeps_its_autoscaler() {
 fn a_service_that_leads_to_the_activators_selects_nothing_and_has_a_slice_for_each() {
     let template = smallest();
     let led = Valid { led: true, ..valid(&template, 1) };
-    let service = build(&led, &ClusterName::new("member-1").unwrap(), None).unwrap().service;
+    let service = built_of(&led).service;
     assert_eq!(service["spec"].get("selector"), None);
     let routes = [("10.0.0.7".parse().unwrap(), 4001), ("fd00::7".parse().unwrap(), 4002)];
     let slices = slices(&led, &routes).unwrap();
