@@ -7,6 +7,7 @@ mod placement;
 mod runtime;
 mod scaling;
 mod status;
+mod workspace;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub use scaling::{ActivationLimits, Bounds, Scaling, ScalingTargets};
 pub use status::{
     ClusterRow, ClusterSummary, Freshness, ParallaxAgentStatus, Phase, PlacementDecision, PlacementTarget,
 };
+
+pub use workspace::{AccessMode, Workspace};
 
 /// The types that have an image of their own; any other needs `image`.
 pub const BUILT_IN_TYPES: [&str; 4] = ["claude", "codex", "gemini", "aider"];
@@ -76,7 +79,34 @@ pub const BUILT_IN_TYPES: [&str; 4] = ["claude", "codex", "gemini", "aider"];
             .all(k, !self.env.exists(e, e.name == k))"
     )
     .message("env has the variable that the credentials arrive as: remove it, or choose another credentials.envName")
-    .field_path(".env")
+    .field_path(".env"),
+    validation = Rule::new(
+        "!has(self.workspace) || has(self.workspace.accessMode) && self.workspace.accessMode == 'ReadWriteMany' \
+         || self.replicas <= 1 && (!has(self.scaling) || self.scaling.minReplicas <= 1 \
+            && (!has(self.scaling.maxReplicas) || self.scaling.maxReplicas <= 1))"
+    )
+    .message("workspace: it is for one replica, unless its accessMode is ReadWriteMany: keep replicas and scaling at 1")
+    .field_path(".workspace"),
+    validation = Rule::new(
+        "!has(self.workspace) || !has(oldSelf.workspace) \
+         || quantity(self.workspace.size).compareTo(quantity(oldSelf.workspace.size)) >= 0"
+    )
+    .message("workspace.size: a volume can't be made smaller; keep its size, or remove the workspace and add another")
+    .field_path(".workspace.size"),
+    validation = Rule::new(
+        "!has(self.workspace) || !has(oldSelf.workspace) \
+         || (has(self.workspace.storageClassName) ? self.workspace.storageClassName : '') \
+            == (has(oldSelf.workspace.storageClassName) ? oldSelf.workspace.storageClassName : '')"
+    )
+    .message("workspace.storageClassName: a volume can't change it; keep it, or remove the workspace and add another")
+    .field_path(".workspace.storageClassName"),
+    validation = Rule::new(
+        "!has(self.workspace) || !has(oldSelf.workspace) \
+         || (has(self.workspace.accessMode) ? self.workspace.accessMode : 'ReadWriteOnce') \
+            == (has(oldSelf.workspace.accessMode) ? oldSelf.workspace.accessMode : 'ReadWriteOnce')"
+    )
+    .message("workspace.accessMode: a volume can't change it; keep it, or remove the workspace and add another")
+    .field_path(".workspace.accessMode")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ParallaxAgentSpec {

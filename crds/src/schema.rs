@@ -31,6 +31,8 @@ pub(crate) const TEXT: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F]*$";
 const QUANTITY: &str = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?$";
 /// The form of a range of addresses. Whether it is one is for a rule to say.
 pub(crate) const CIDR: &str = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$";
+/// An absolute path, without a slash at its end.
+pub(crate) const ABSOLUTE_PATH: &str = "^(/[A-Za-z0-9._-]+)+$";
 /// A label's key: a name of at most 63 characters, after an optional DNS prefix and '/'.
 const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
@@ -174,6 +176,20 @@ pub(crate) fn quantities(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-validations": [{
             "rule": "self.all(k, size(k) <= 317 && (k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-') || k.contains('/')))",
             "message": "a key must be cpu, memory, ephemeral-storage, hugepages-<size>, or an extended resource such as example.com/gpu"
+        }]
+    })
+}
+
+/// The size of a volume.
+pub(crate) fn size(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 32,
+        "pattern": QUANTITY,
+        "x-kubernetes-validations": [{
+            "rule": "quantity(self).isGreaterThan(quantity('0'))",
+            "message": "a volume has a size above 0"
         }]
     })
 }

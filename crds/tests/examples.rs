@@ -52,6 +52,19 @@ fn every_rule_of_an_agent_refuses_an_example_with_its_message() {
         assert!(found.iter().any(|message| message.contains(expected)), "{name}: {found:?}");
         unproven.retain(|message| !message.contains(expected));
     }
+    for (name, text) in examples("rejected-changes") {
+        let expected = text.lines().next().unwrap().strip_prefix("# ").unwrap();
+        let (before, after) = text.split_once("\n---\n").unwrap();
+        let [before, after] = [before, after].map(|text| pruned(serde_saphyr::from_str(text).unwrap()));
+        let errors = match Validator::new().validate_with_defaults(&schema_for(&after), &after, Some(&before))
+        {
+            Ok(()) => panic!("{name}: no rule refuses it"),
+            Err(errors) => errors,
+        };
+        let found: Vec<String> = errors.as_slice().iter().map(|error| error.message.clone()).collect();
+        assert!(found.iter().any(|message| message.contains(expected)), "{name}: {found:?}");
+        unproven.retain(|message| !message.contains(expected));
+    }
     assert!(unproven.is_empty(), "rules without an example that they refuse: {unproven:#?}");
 }
 

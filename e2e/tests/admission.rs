@@ -47,6 +47,33 @@ async fn every_rejected_example_is_rejected_with_its_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_rejected_change_is_rejected_with_its_message() {
+    let (_, client) = prepared().await;
+    let mut wrong = Vec::new();
+    for (name, text) in examples("rejected-changes") {
+        let expected = text.lines().next().unwrap().strip_prefix("# ").unwrap();
+        let (mut before, mut after) = text.split_once("\n---\n").map(|(a, b)| (parse(a), parse(b))).unwrap();
+        let object = format!("change-{}", name.trim_end_matches(".yaml"));
+        before["metadata"]["name"] = object.clone().into();
+        after["metadata"]["name"] = object.clone().into();
+        let agents = "/apis/parallax.io/v1alpha1/namespaces/default/parallaxagents";
+        let path = format!("{agents}/{object}?fieldManager=test&force=true");
+        let apply = async |body: &Value| {
+            send(&client, ADMINISTRATOR, "PATCH", &path, "application/apply-patch+yaml", body).await
+        };
+        apply(&before).await.unwrap();
+        match apply(&after).await {
+            Ok(_) => wrong.push(format!("{name}: accepted")),
+            Err(message) if message.contains(expected) => {}
+            Err(message) => wrong.push(format!("{name}: expected {expected:?}, got {message}")),
+        }
+        let path = format!("{agents}/{object}");
+        send(&client, ADMINISTRATOR, "DELETE", &path, "application/json", &json!({})).await.unwrap();
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kubectl_get_shows_exactly_the_promised_columns() {
     let (_, client) = prepared().await;
     assert_eq!(columns(&client, "parallaxagents", false).await, ["Name", "TYPE", "PHASE", "REPLICAS", "AGE"]);

@@ -8,7 +8,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, HealthCheck, Network};
+use super::{Credentials, HealthCheck, Network, Workspace};
 use crate::schema;
 
 /// The fields that a user writes and that reach the clusters as they are. They stand in the spec of a
@@ -116,6 +116,9 @@ pub struct AgentRuntime {
     /// Who else may reach the agent, and whom it may reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// A volume for what the agent keeps; absent: it keeps nothing but what it sends elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<Workspace>,
 }
 
 /// The numbers of a pod's user and groups. Everything else of its security is Parallax's: the Pod Security Standard

@@ -30,4 +30,5 @@ mod stand_in;
 mod start_page;
 mod surfaces;
 mod versions;
+mod workspace;
 mod world;

@@ -212,6 +212,7 @@ mod tests {
             ("podSecurityContext", json!({ "runAsUser": 1000 })),
             ("podLabels", json!({ "team": "writers" })),
             ("podAnnotations", json!({ "owner": "Ada" })),
+            ("workspace", json!({ "size": "1Gi" })),
             ("network", json!({ "ingress": [{ "podSelector": {} }] })),
         ] {
             let mut changed = json!({ "type": "claude" });

@@ -22,7 +22,7 @@ pub mod report;
 pub mod sync;
 pub mod validate;
 
-pub use build::{ChildKind, Desired, Site, build};
+pub use build::{ChildKind, Desired, Site, build, strategy_patch};
 pub use diff::{Difference, difference};
 pub use report::{Facts, report};
 pub use sync::Sync;

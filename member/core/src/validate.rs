@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parallax_crds::agent::{AgentRuntime, Bounds, Credentials, CredentialsSource};
+use parallax_crds::agent::{AccessMode, AgentRuntime, Bounds, Credentials, CredentialsSource};
 use parallax_crds::assignment::{AgentAssignment, AgentTemplate};
 use parallax_crds::labels::{APP_INSTANCE, APP_NAME, CONTROL_PLANE, MANAGED_BY};
 use parallax_crds::link::{Order, Scale};
@@ -219,6 +219,7 @@ fn check(
             variable(name)?;
         }
     }
+    workspace(runtime, scale)?;
     pod(runtime)
 }
 
@@ -230,6 +231,19 @@ fn variable(name: &str) -> Result<(), Rejection> {
         return Err(Rejection::new(
             "ReservedEnv",
             format!("{name} is Parallax's own; rename the variable (AGENT_ and PARALLAX_ are reserved)"),
+        ));
+    }
+    Ok(())
+}
+
+/// A volume that only one node's pods can mount lets no second one start elsewhere.
+fn workspace(runtime: &AgentRuntime, scale: Scale) -> Result<(), Rejection> {
+    let most = scale.bounds.map_or(scale.replicas, |bounds| bounds.max.max(scale.replicas));
+    let alone = runtime.workspace.as_ref().is_some_and(|w| w.access() == AccessMode::ReadWriteOnce);
+    if alone && most > 1 {
+        return Err(Rejection::new(
+            "WorkspaceNotShared",
+            format!("replicas: {most} can't share a workspace that isn't ReadWriteMany; order 1"),
         ));
     }
     Ok(())
@@ -435,6 +449,20 @@ mod tests {
         let root =
             refused(&|r| r.pod_security_context = Some(PodIds { run_as_user: Some(0), ..PodIds::default() }));
         assert_eq!(root, "RootRefused");
+    }
+
+    #[test]
+    fn a_workspace_for_one_is_not_for_two() {
+        let with_workspace = |mode: &str, replicas| {
+            let workspace = serde_json::json!({"size": "1Gi", "accessMode": mode});
+            let template = with(|r| r.workspace = serde_json::from_value(workspace).unwrap());
+            let mut order = an_order("team", "writer", &template);
+            order.scale.replicas = replicas;
+            super::order(&order, "parallax-system").map_err(|rejection| rejection.reason)
+        };
+        assert!(with_workspace("ReadWriteOnce", 1).is_ok());
+        assert_eq!(with_workspace("ReadWriteOnce", 2), Err("WorkspaceNotShared"));
+        assert!(with_workspace("ReadWriteMany", 2).is_ok());
     }
 
     #[test]

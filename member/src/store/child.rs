@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ApiResource, DynamicObject, ObjectMeta};
@@ -19,6 +19,7 @@ use super::objects::identity;
 /// How the API server is asked for objects of a kind.
 pub fn resource(kind: ChildKind) -> ApiResource {
     match kind {
+        ChildKind::PersistentVolumeClaim => ApiResource::erase::<PersistentVolumeClaim>(&()),
         ChildKind::Deployment => ApiResource::erase::<Deployment>(&()),
         ChildKind::NetworkPolicy => ApiResource::erase::<NetworkPolicy>(&()),
         ChildKind::Service => ApiResource::erase::<Service>(&()),
@@ -85,7 +86,12 @@ impl Child {
 
     /// Whether it was made for the agent of its name, or for the assignment of that UID.
     pub fn is_ours(&self, assignment_uid: &str) -> bool {
-        self.ours_by_label || self.owner.as_deref() == Some(assignment_uid)
+        self.ours_by_label || self.is_owned_by(assignment_uid)
+    }
+
+    /// Whether the assignment of that UID owns it.
+    pub fn is_owned_by(&self, assignment_uid: &str) -> bool {
+        self.owner.as_deref() == Some(assignment_uid)
     }
 
     /// Whether it is a Service that selects pods.

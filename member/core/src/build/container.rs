@@ -8,7 +8,7 @@ use parallax_crds::ClusterName;
 use parallax_crds::agent::AgentRuntime;
 use parallax_crds::assignment::AgentTemplate;
 
-use super::{PORT, map, probes, some};
+use super::{PORT, map, probes, some, workspace};
 use crate::credentials::Binding;
 use crate::validate::Valid;
 
@@ -40,14 +40,15 @@ pub(super) fn agent(
             capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Capabilities::default() }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![VolumeMount {
-            name: "tmp".into(),
-            mount_path: "/tmp".into(),
-            ..VolumeMount::default()
-        }]),
+        volume_mounts: Some(mounts(runtime)),
         ..Container::default()
     };
     Ok(probes::probed(container, runtime.health_check.as_ref()))
+}
+
+fn mounts(runtime: &AgentRuntime) -> Vec<VolumeMount> {
+    let tmp = VolumeMount { name: "tmp".into(), mount_path: "/tmp".into(), ..VolumeMount::default() };
+    [Some(tmp), runtime.workspace.as_ref().map(workspace::mount)].into_iter().flatten().collect()
 }
 
 /// Parallax's own variables and the API key first, so that the user's may refer to them as `$(AGENT_NAME)`.

@@ -3,7 +3,9 @@
 /// A kind; the order is the one in which an agent's objects are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ChildKind {
-    /// apps/v1. What runs the agent, so that it comes before everything else.
+    /// v1. What the pods can't start without.
+    PersistentVolumeClaim,
+    /// apps/v1. What runs the agent, so that it comes before everything that pods can do without.
     Deployment,
     /// networking.k8s.io/v1.
     NetworkPolicy,
@@ -17,13 +19,20 @@ pub enum ChildKind {
 
 impl ChildKind {
     /// All of them, in their order.
-    pub const ALL: [Self; 5] =
-        [Self::Deployment, Self::NetworkPolicy, Self::Service, Self::Autoscaler, Self::PodDisruptionBudget];
+    pub const ALL: [Self; 6] = [
+        Self::PersistentVolumeClaim,
+        Self::Deployment,
+        Self::NetworkPolicy,
+        Self::Service,
+        Self::Autoscaler,
+        Self::PodDisruptionBudget,
+    ];
 
     /// The kind's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
             Self::Deployment => "Deployment",
             Self::NetworkPolicy => "NetworkPolicy",
             Self::Service => "Service",
@@ -35,6 +44,7 @@ impl ChildKind {
     /// What the name of the object has after the agent's.
     fn suffix(self) -> &'static str {
         match self {
+            Self::PersistentVolumeClaim => "-workspace",
             Self::Deployment | Self::NetworkPolicy | Self::Service | Self::PodDisruptionBudget => "",
             Self::Autoscaler => "-hpa",
         }

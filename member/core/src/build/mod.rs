@@ -13,6 +13,7 @@ mod pod;
 mod probes;
 mod service;
 mod slices;
+mod workspace;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use serde_json::Value;
 use crate::credentials::Binding;
 use crate::validate::Valid;
 
+pub use deployment::strategy_patch;
 pub use handed_over::{handed_over, handed_over_name};
 pub use kind::ChildKind;
 pub use labels::labels;
@@ -34,12 +36,17 @@ pub const SPEC_HASH: &str = "parallax.io/spec-hash";
 /// On a pod template: a stamp of the API key's value, so that another value is another template.
 pub const CREDENTIALS_STAMP: &str = "parallax.io/credentials-stamp";
 
+/// On a claim that stays when its agent goes.
+pub const RETAINED: &str = "parallax.io/retained";
+
 /// The port that an agent listens on, and its name.
 pub const PORT: (i32, &str) = (8080, "http");
 
 /// Everything that should exist for one assignment, as bodies of server-side applies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
+    /// A v1 PersistentVolumeClaim.
+    pub workspace: Option<Value>,
     /// An apps/v1 Deployment.
     pub deployment: Value,
     /// A networking.k8s.io/v1 NetworkPolicy.
@@ -56,8 +63,9 @@ impl Desired {
     /// The object of each kind, in the order in which they are made; none where there should be none.
     #[must_use]
     pub fn children(self) -> [(ChildKind, Option<Value>); ChildKind::ALL.len()] {
-        let Self { deployment, network_policy, service, autoscaler, disruption_budget } = self;
+        let Self { workspace, deployment, network_policy, service, autoscaler, disruption_budget } = self;
         [
+            (ChildKind::PersistentVolumeClaim, workspace),
             (ChildKind::Deployment, Some(deployment)),
             (ChildKind::NetworkPolicy, Some(network_policy)),
             (ChildKind::Service, Some(service)),
@@ -88,7 +96,8 @@ pub fn build(
     key: Option<&Binding>,
 ) -> Result<Desired, serde_json::Error> {
     Ok(Desired {
-        deployment: serde_json::to_value(deployment::deployment(assignment, site.cluster, key)?)?,
+        workspace: workspace::claim(assignment).map(serde_json::to_value).transpose()?,
+        deployment: deployment::deployment(assignment, site.cluster, key)?,
         network_policy: serde_json::to_value(network_policy::network_policy(assignment, site))?,
         service: serde_json::to_value(service::service(assignment))?,
         autoscaler: autoscaler::autoscaler(assignment).map(serde_json::to_value).transpose()?,

@@ -8,12 +8,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use parallax_crds::ClusterName;
 use parallax_crds::agent::{AgentRuntime, PodIds};
 
-use super::{CREDENTIALS_STAMP, container, labels, map, some};
+use super::{CREDENTIALS_STAMP, container, labels, map, some, workspace};
 use crate::credentials::Binding;
 use crate::validate::Valid;
 
 /// Agents finish long tasks.
 const GRACE_SECONDS: i64 = 120;
+
+/// The group of a workspace's files where the user names none: an agent isn't root, and could write nothing in most.
+const WORKSPACE_GROUP: i64 = 10_000;
 
 /// What the pods of a valid assignment are made from.
 pub(super) fn template(
@@ -60,13 +63,15 @@ fn pod(
             runtime.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS),
         ),
         security_context: Some(security_context(runtime)),
-        volumes: Some(vec![Volume {
-            name: "tmp".into(),
-            empty_dir: Some(EmptyDirVolumeSource::default()),
-            ..Volume::default()
-        }]),
+        volumes: Some(volumes(assignment)),
         ..PodSpec::default()
     })
+}
+
+fn volumes(assignment: &Valid<'_>) -> Vec<Volume> {
+    let tmp =
+        Volume { name: "tmp".into(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() };
+    [Some(tmp), workspace::volume(assignment)].into_iter().flatten().collect()
 }
 
 /// The constraints; where one doesn't say which pods it spreads, the agent's own (Kubernetes would take none).
@@ -87,11 +92,14 @@ fn spread(assignment: &Valid<'_>) -> Vec<TopologySpreadConstraint> {
 fn security_context(runtime: &AgentRuntime) -> PodSecurityContext {
     let PodIds { run_as_user, run_as_group, fs_group } =
         runtime.pod_security_context.clone().unwrap_or_default();
+    let kept = runtime.workspace.is_some();
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user,
         run_as_group,
-        fs_group,
+        fs_group: fs_group.or(kept.then_some(WORKSPACE_GROUP)),
+        // The other way is to look at every file at each start.
+        fs_group_change_policy: kept.then(|| "OnRootMismatch".into()),
         seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), ..SeccompProfile::default() }),
         ..PodSecurityContext::default()
     }

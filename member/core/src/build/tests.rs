@@ -72,6 +72,7 @@ fn every_field_of_a_template_is_rendered() {
     let template: AgentTemplate = serde_json::from_value(full).unwrap();
     let desired = built(&template, 3);
     insta::assert_yaml_snapshot!("full_deployment", desired.deployment);
+    insta::assert_yaml_snapshot!("full_workspace", desired.workspace);
     insta::assert_yaml_snapshot!("full_network_policy", desired.network_policy);
 }
 
@@ -129,10 +130,39 @@ fn more_than_one_replica_is_taken_away_one_by_one() {
     assert_eq!(built(&smallest(), 0).disruption_budget, None);
 }
 
+fn keeping(retain: bool) -> AgentRuntime {
+    let workspace = serde_json::json!({"size": "1Gi", "retain": retain});
+    AgentRuntime { workspace: serde_json::from_value(workspace).unwrap(), ..AgentRuntime::default() }
+}
+
+#[test]
+fn a_workspace_goes_with_its_agent_unless_it_is_retained() {
+    let claim = |retain| built(&with(keeping(retain)), 1).workspace.unwrap();
+    let (going, staying) = (claim(false), claim(true));
+    assert_eq!(going["metadata"]["ownerReferences"][0]["uid"], "a8f1");
+    assert_eq!(going["metadata"]["annotations"][RETAINED], Value::Null);
+    assert_eq!(staying["metadata"]["ownerReferences"], Value::Null);
+    assert_eq!(staying["metadata"]["annotations"][RETAINED], "true");
+    assert_eq!(built(&smallest(), 1).workspace, None);
+}
+
+#[test]
+fn the_old_pod_lets_go_of_the_workspace_before_the_new_one_takes_it() {
+    let deployment = built(&with(keeping(false)), 1).deployment;
+    let strategy = &deployment["spec"]["strategy"];
+    assert_eq!(strategy["type"], "Recreate");
+    assert!(strategy.as_object().unwrap()["rollingUpdate"].is_null());
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["volumes"][1]["persistentVolumeClaim"]["claimName"], "writer-workspace");
+    assert_eq!(pod["containers"][0]["volumeMounts"][1]["mountPath"], "/workspace");
+    assert_eq!(pod["securityContext"]["fsGroup"], 10_000, "an agent isn't root");
+    assert_eq!(built(&smallest(), 1).deployment["spec"]["strategy"]["type"], "RollingUpdate");
+}
+
 #[test]
 fn every_object_has_its_kinds_name() {
     let targets = ScalingTargets { target_cpu_utilization: Some(70), ..ScalingTargets::default() };
-    let template = AgentTemplate { scaling: targets, ..smallest() };
+    let template = AgentTemplate { scaling: targets, ..with(keeping(false)) };
     let bounds = Some(Bounds { min: 1, max: 4, start: 2 });
     for (kind, object) in built_of(&Valid { bounds, ..valid(&template, 2) }).children() {
         let object = object.unwrap();

@@ -13,6 +13,7 @@ mod ways;
 use std::time::Instant;
 
 use parallax_crds::link::MemberEvent;
+use parallax_member_core::credentials::Held;
 use parallax_member_core::sync::Cause;
 use parallax_member_core::{ChildKind, Site, Sync, Valid, build, validate};
 use parallax_platform::Stage;
@@ -73,7 +74,7 @@ impl Agents {
         };
         let (standing, and_then) = self.stand(assignment, &valid).await;
         (valid.asleep, valid.led) = (standing.is_asleep(), standing.led);
-        let Key { binding, held, mut then } = self.key(&valid).await;
+        let Key { binding, mut held, mut then } = self.key(&valid).await;
         then = then.max(and_then);
         let site = Site {
             cluster,
@@ -98,7 +99,7 @@ impl Agents {
                 Made::Right { written: false }
             } else if first {
                 self.deployment(&valid, desired).await
-            } else if turn.may_linger() {
+            } else if kind < ChildKind::Deployment || turn.may_linger() {
                 self.child(kind, &valid, desired).await
             } else {
                 // What is left follows in a turn that may last.
@@ -120,6 +121,9 @@ impl Agents {
                 Made::Waiting(message) if first => return blocked(Cause::ReplacingPredecessor, message),
                 _ => {}
             }
+            if kind == ChildKind::PersistentVolumeClaim {
+                held = held.or_else(|| self.without_claim(&valid, &made));
+            }
             if matches!(made, Made::Right { .. }) {
                 self.conflicts.end_one(kind, &valid.agent.key);
             }
@@ -128,6 +132,20 @@ impl Agents {
             then = then.max(and_then);
         }
         Brought { verdict: Sync::of(&verdicts).map(|sync| (sync, then)), written }
+    }
+
+    /// Why no pod may start while the claim was not made: an update would end the old pods, for new ones that can't run
+    /// or that write into what is another's. A claim that couldn't be changed is no such reason.
+    fn without_claim(&self, valid: &Valid<'_>, made: &Made) -> Option<Held> {
+        let kind = ChildKind::PersistentVolumeClaim;
+        let known = self.index.lock().child(&valid.agent.key, kind);
+        let missing = matches!(made, Made::Taken | Made::Failed(_))
+            && !known.is_some_and(|claim| claim.is_ours(valid.owner_uid));
+        let name = kind.object_name(valid.agent.key.name());
+        missing.then(|| Held {
+            reason: "WorkspaceMissing",
+            message: format!("the pods wait for PersistentVolumeClaim {name}"),
+        })
     }
 
     fn tell_applied(&self, valid: &Valid<'_>) {

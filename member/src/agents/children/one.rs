@@ -1,9 +1,10 @@
 //! Makes one object what is ordered of it.
 
-use parallax_member_core::{ChildKind, Valid, difference};
+use parallax_member_core::{ChildKind, Valid, difference, strategy_patch};
 use serde_json::Value;
 
 use super::requests::Force;
+use super::unwanted::is_to_go;
 use super::verdict::Made;
 use crate::agents::Agents;
 use crate::failure::Failure;
@@ -14,7 +15,7 @@ impl Agents {
     pub(super) fn is_right(&self, kind: ChildKind, valid: &Valid<'_>, desired: Option<&Value>) -> bool {
         let known = self.index.lock().child(&valid.agent.key, kind);
         match (known, desired) {
-            (known, None) => known.is_none(),
+            (known, None) => known.is_none_or(|live| !is_to_go(kind, &live, valid)),
             (None, Some(_)) => false,
             (Some(live), Some(desired)) => {
                 live.is_ours(valid.owner_uid)
@@ -100,6 +101,11 @@ impl Agents {
                 tracing::info!(kind = kind.name(), agent = %key, difference = %found, "applying what is ordered now");
             }
         }
+        if kind == ChildKind::Deployment
+            && let Some(patch) = strategy_patch(&desired, &json)
+        {
+            self.merge(kind, key, live, patch).await?;
+        }
         let wanted = desired.clone();
         desired["metadata"]["uid"] = live.uid().into();
         self.write(kind, key, &desired, Force::Yes).await?;
@@ -125,8 +131,11 @@ fn drops_selector(kind: ChildKind, valid: &Valid<'_>, live: &Child) -> bool {
 fn selects_by_incarnation(kind: ChildKind) -> bool {
     match kind {
         ChildKind::Deployment | ChildKind::NetworkPolicy => true,
-        // A Service or budget of another's may have no selector at all, an autoscaler has none.
-        ChildKind::Service | ChildKind::Autoscaler | ChildKind::PodDisruptionBudget => false,
+        // A Service or budget of another's may have no selector at all; an autoscaler has none, and a claim not ours.
+        ChildKind::PersistentVolumeClaim
+        | ChildKind::Service
+        | ChildKind::Autoscaler
+        | ChildKind::PodDisruptionBudget => false,
     }
 }
 

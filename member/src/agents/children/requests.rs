@@ -4,7 +4,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditi
 use parallax_crds::AgentKey;
 use parallax_crds::labels::MEMBER_MANAGER;
 use parallax_member_core::ChildKind;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::Instrument as _;
 
 use crate::agents::Agents;
@@ -65,6 +65,23 @@ impl Agents {
         params.force = force == Force::Yes;
         let request = async { self.objects(kind, key).patch(&name, &params, &Patch::Apply(desired)).await };
         let object = within(request).instrument(span).await?;
+        self.child_seen(kind, key, Child::new(kind, object));
+        Ok(())
+    }
+
+    /// Changes a part of an object as it was seen, where applying can't.
+    pub(super) async fn merge(
+        &self,
+        kind: ChildKind,
+        key: &AgentKey,
+        live: &Child,
+        mut patch: Value,
+    ) -> Result<(), Failure> {
+        patch["metadata"] = json!({"uid": live.uid(), "resourceVersion": live.version().to_string()});
+        let name = kind.object_name(key.name());
+        let params = PatchParams { field_manager: Some(MEMBER_MANAGER.to_owned()), ..PatchParams::default() };
+        let request = async { self.objects(kind, key).patch(&name, &params, &Patch::Merge(&patch)).await };
+        let object = within(request).await?;
         self.child_seen(kind, key, Child::new(kind, object));
         Ok(())
     }
