@@ -8,7 +8,7 @@ use jiff::{Span, SpanRelativeTo};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use parallax_crds::ClusterName;
 use parallax_crds::labels::SYSTEM_NAMESPACE;
-use parallax_hub_core::resolve::FleetDefaults;
+use parallax_hub_core::FleetDefaults;
 use parallax_platform::{KubeArgs, ListenArgs, LogArgs, Threads, run_command, run_service};
 use parallax_proto::identity::TrustDomain;
 

@@ -14,8 +14,7 @@ use kube::{Api, Client};
 use parallax_crds::labels::HUB_MANAGER;
 use parallax_crds::{MemberCluster, ParallaxAgent};
 use parallax_hub_core::fleet::{Config, Fleet, Input};
-use parallax_hub_core::resolve::FleetDefaults;
-use parallax_hub_core::tombstones::Tombstone;
+use parallax_hub_core::{FleetDefaults, Tombstone};
 use parallax_platform::readiness::Check;
 use parallax_platform::{
     Addresses, AdminServer, Events, KubeArgs, PlatformError, Readiness, WatchHealth, admin,

@@ -4,12 +4,15 @@
 //! [`fleet::Input`]s and asked for [`fleet::Effect`]s; the hub's process around it only carries them out. The
 //! decisions that it strings together are modules of their own.
 
-pub mod aggregate;
+mod aggregate;
 pub mod fleet;
-pub mod phase;
-pub mod placement;
-pub mod prune;
-pub mod resolve;
-pub mod scaling;
-pub mod tombstones;
-pub mod writes;
+mod phase;
+mod placement;
+mod prune;
+mod resolve;
+mod scaling;
+mod tombstones;
+mod writes;
+
+pub use resolve::FleetDefaults;
+pub use tombstones::Tombstone;

@@ -12,11 +12,11 @@ use parallax_crds::{AgentKey, AgentRef, Incarnation};
 use sha2::{Digest, Sha256};
 
 /// How long a removal counts.
-pub const WINDOW: Duration = Duration::from_secs(600);
+const WINDOW: Duration = Duration::from_secs(600);
 /// So many removals within [`WINDOW`] always pass, however few agents the cluster has.
-pub const ALWAYS: usize = 5;
+const ALWAYS: usize = 5;
 /// So many percent of the cluster's agents pass.
-pub const PERCENT: usize = 30;
+const PERCENT: usize = 30;
 /// So many of the held agents are named.
 const NAMED: usize = 10;
 

@@ -143,12 +143,6 @@ impl<K: Ord + Clone> WriteQueue<K> {
             && !self.failures.contains_key(key)
     }
 
-    /// How many writes are in flight.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
-    }
-
     /// When [`Self::take`] may next have something; none while only an answer can make it so.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {

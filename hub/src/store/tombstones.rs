@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ObjectMeta, Patch};
 use parallax_crds::{AgentKey, AgentRef, ClusterName, Incarnation};
-use parallax_hub_core::tombstones::Tombstone;
+use parallax_hub_core::Tombstone;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};

@@ -16,8 +16,8 @@ use kube::{Api, Client};
 use parallax_crds::{
     AgentKey, ClusterName, MemberCluster, MemberClusterStatus, ParallaxAgent, ParallaxAgentStatus,
 };
+use parallax_hub_core::Tombstone;
 use parallax_hub_core::fleet::{CrdState, Input, Write, WriteOutcome};
-use parallax_hub_core::tombstones::Tombstone;
 use parallax_platform::Stage;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
@@ -29,10 +29,9 @@ use crate::store::{state, tombstones};
 use call::{Dialect, Part};
 use refusals::Refusals;
 
-/// Status writes under way at a time; more wait in the order in which they came.
-const STATUS_WRITES: usize = 32;
-/// Other writes under way at a time: orders wait for them, so they never wait for statuses.
-const OTHER_WRITES: usize = 32;
+/// Pins, approvals, tombstones and epochs under way at a time; more wait in the order in which they came. (Of statuses
+/// and finalizers, of which there may be thousands to write, the fleet asks for no more than it bounds itself.)
+const RARE_WRITES: usize = 32;
 /// The CRD whose deletion is not the deletion of agents.
 pub const AGENT_CRD: &str = "parallaxagents.parallax.io";
 
@@ -45,14 +44,9 @@ pub struct Writers {
     answers: mpsc::Sender<Input>,
     metrics: Metrics,
     tasks: TaskTracker,
-    statuses: Arc<Semaphore>,
-    others: Arc<Semaphore>,
+    rare: Arc<Semaphore>,
     refusals: Arc<Refusals>,
 }
-
-/// What a write was, for metrics.
-#[derive(Clone, Copy)]
-struct Kind(&'static str);
 
 impl Writers {
     /// Writers that answer to `answers`; `config_maps` are the hub's namespace's, and `holder` is who writes in them.
@@ -64,38 +58,22 @@ impl Writers {
         metrics: Metrics,
         tasks: TaskTracker,
     ) -> Self {
-        let [statuses, others] =
-            [STATUS_WRITES, OTHER_WRITES].map(|permits| Arc::new(Semaphore::new(permits)));
-        let refusals = Arc::default();
-        Self {
-            client,
-            config_maps,
-            holder: holder.into(),
-            answers,
-            metrics,
-            tasks,
-            statuses,
-            others,
-            refusals,
-        }
+        let (holder, rare, refusals) = (holder.into(), Arc::new(Semaphore::new(RARE_WRITES)), Arc::default());
+        Self { client, config_maps, holder, answers, metrics, tasks, rare, refusals }
     }
 
     /// Adds our finalizer to an agent.
     pub fn add_finalizer(&self, key: AgentKey, uid: String) {
         let client = self.client.clone();
         let write = Write::AddFinalizer(key.clone(), uid.clone());
-        self.other(Kind("add_finalizer"), write, async move { finalizer::add(&client, &key, &uid).await });
+        self.spawn(write, async move { finalizer::add(&client, &key, &uid).await });
     }
 
     /// Takes our finalizer from an agent.
     pub fn release_finalizer(&self, key: AgentKey, uid: String) {
         let client = self.client.clone();
         let write = Write::ReleaseFinalizer(key.clone(), uid.clone());
-        self.other(
-            Kind("release_finalizer"),
-            write,
-            async move { finalizer::release(&client, &key, &uid).await },
-        );
+        self.spawn(write, async move { finalizer::release(&client, &key, &uid).await });
     }
 
     /// Replaces an agent's status.
@@ -126,14 +104,14 @@ impl Writers {
             .await;
             outcome(written)
         };
-        self.spawn(Kind("agent_status"), write, &self.statuses, call.instrument(span));
+        self.spawn(write, call.instrument(span));
     }
 
     /// Replaces a cluster's status.
     pub fn cluster_status(&self, cluster: ClusterName, uid: String, status: Box<MemberClusterStatus>) {
         let client = self.client.clone();
         let write = Write::ClusterStatus(cluster.clone());
-        self.spawn(Kind("cluster_status"), write, &self.statuses, async move {
+        self.spawn(write, async move {
             let patch = patches::status(&uid, &status);
             outcome(patch_cluster(&client, &cluster, Part::Status, Dialect::Json, &patch).await)
         });
@@ -147,7 +125,7 @@ impl Writers {
             "metadata": {"resourceVersion": resource_version},
             "spec": {"clusterUID": cluster_uid},
         });
-        self.other(Kind("pin_cluster"), write, async move {
+        self.spawn_rare(write, async move {
             outcome(patch_cluster(&client, &cluster, Part::Whole, Dialect::Merge, &patch).await)
         });
     }
@@ -157,7 +135,7 @@ impl Writers {
         let client = self.client.clone();
         let write = Write::PruneApproval(cluster.clone());
         let patch = patches::clear_prune_approval(digest);
-        self.other(Kind("prune_approval"), write, async move {
+        self.spawn_rare(write, async move {
             outcome(patch_cluster(&client, &cluster, Part::Whole, Dialect::Json, &patch).await)
         });
     }
@@ -165,7 +143,7 @@ impl Writers {
     /// Stores tombstones and drops others.
     pub fn tombstones(&self, store: Vec<Tombstone>, drop: Vec<Tombstone>) {
         let api = self.config_maps.clone();
-        self.other(Kind("tombstones"), Write::Tombstones, async move {
+        self.spawn_rare(Write::Tombstones, async move {
             match tombstones::write(&api, &store, &drop).await {
                 Ok(()) => WriteOutcome::Ok(String::new()),
                 Err(error) => WriteOutcome::Failed(error.to_string()),
@@ -177,7 +155,7 @@ impl Writers {
     pub fn raise_epoch(&self, to: u64) {
         let (api, holder) = (self.config_maps.clone(), self.holder.clone());
         let metrics = self.metrics.clone();
-        self.other(Kind("epoch"), Write::Epoch, async move {
+        self.spawn_rare(Write::Epoch, async move {
             match state::raise_epoch(&api, &holder, to).await {
                 Ok(true) => {
                     tracing::warn!(epoch = to, "members have obeyed a higher epoch than this hub's record had: a backup was restored, or a second hub runs on the record; going on above it");
@@ -207,25 +185,23 @@ impl Writers {
         });
     }
 
-    fn other(&self, kind: Kind, write: Write, call: impl Future<Output = WriteOutcome> + Send + 'static) {
-        self.spawn(kind, write, &self.others, call);
-    }
-
-    fn spawn(
-        &self,
-        Kind(kind): Kind,
-        write: Write,
-        slots: &Arc<Semaphore>,
-        call: impl Future<Output = WriteOutcome> + Send + 'static,
-    ) {
-        let (slots, answers, metrics) = (slots.clone(), self.answers.clone(), self.metrics.clone());
-        let refusals = self.refusals.clone();
-        metrics.write_began();
-        self.tasks.spawn(async move {
+    /// A write of which the fleet may ask for any number at a time.
+    fn spawn_rare(&self, write: Write, call: impl Future<Output = WriteOutcome> + Send + 'static) {
+        let slots = self.rare.clone();
+        self.spawn(write, async move {
             // Never closed; were it, the bound would be gone and nothing else.
             let _slot = slots.acquire_owned().await;
+            call.await
+        });
+    }
+
+    fn spawn(&self, write: Write, call: impl Future<Output = WriteOutcome> + Send + 'static) {
+        let (answers, metrics, refusals) =
+            (self.answers.clone(), self.metrics.clone(), self.refusals.clone());
+        metrics.write_began();
+        self.tasks.spawn(async move {
             let outcome = whatever_happens(call).await.unwrap_or_else(|failed| failed);
-            metrics.write_ended(kind, word(&outcome));
+            metrics.write_ended(write.name(), outcome.name());
             report(&write, &outcome, refusals.is_news(&write, &outcome));
             // Nobody listens any more: the hub is stopping.
             let _ = answers.send(Input::Written { write, outcome }).await;
@@ -258,20 +234,10 @@ fn outcome(written: Result<kube::api::ObjectMeta, WriteOutcome>) -> WriteOutcome
     }
 }
 
-fn word(outcome: &WriteOutcome) -> &'static str {
-    match outcome {
-        WriteOutcome::Ok(_) => "ok",
-        WriteOutcome::Conflict => "conflict",
-        WriteOutcome::NotFound => "not_found",
-        WriteOutcome::Invalid(_) => "invalid",
-        WriteOutcome::Failed(_) => "failed",
-    }
-}
-
 fn describe(outcome: &WriteOutcome) -> String {
     match outcome {
         WriteOutcome::Invalid(message) | WriteOutcome::Failed(message) => message.clone(),
-        other => word(other).to_owned(),
+        other => other.name().to_owned(),
     }
 }
 
@@ -306,7 +272,7 @@ mod tests {
             Metrics::register(&parallax_platform::Metrics::new("hub", "1"), &Arc::new(Registry::default()));
         let config_maps = Api::namespaced(client.clone(), "parallax-system");
         let writers = Writers::new(client, config_maps, "us", answers, metrics, TaskTracker::new());
-        writers.other(Kind("epoch"), Write::Epoch, async { panic!("a defect") });
+        writers.spawn_rare(Write::Epoch, async { panic!("a defect") });
         let answer = answered.recv().await;
         let failed =
             matches!(&answer, Some(Input::Written { write: Write::Epoch, outcome: WriteOutcome::Failed(_) }));

@@ -25,7 +25,7 @@ use crate::scaling::start;
 
 use row::{Row, Unsynced};
 
-pub use conditions::{CREDENTIALS_READY, DEGRADED, IDLE, PLACED, PROGRESSING, READY, SYNCED};
+pub use conditions::{CREDENTIALS_READY, PLACED, PROGRESSING, READY, SYNCED};
 pub use significance::{Significance, significance};
 
 /// The most rows of a status (the CRD's bound on `status.clusters`).

@@ -8,6 +8,7 @@ use parallax_crds::agent::{Bounds, Placement, PlacementTarget};
 use parallax_crds::link::{CredentialsReport, Outcome};
 use parallax_crds::{AgentKey, Incarnation, SpecHash};
 
+use super::conditions::{DEGRADED, IDLE};
 use super::*;
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::{ClusterFacts, Request, place};
@@ -219,7 +220,6 @@ impl Fixture {
     /// With the explanation that these clusters amount to, for an agent that holds `current`.
     fn explained(mut self, facts: &[ClusterFacts], current: Option<&BTreeMap<ClusterName, i32>>) -> Self {
         let request = Request {
-            key: &self.agent.key,
             incarnation: &self.agent.incarnation,
             replicas: self.spec.replicas,
             placement: self.spec.placement.as_ref(),

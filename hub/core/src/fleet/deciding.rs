@@ -5,8 +5,7 @@ use parallax_crds::{AgentKey, ClusterName};
 
 use super::agent::{Life, Persisted};
 use super::{Effect, Fleet, Now};
-use crate::placement::explain::Coverage;
-use crate::placement::{Request, place};
+use crate::placement::{Coverage, Request, place};
 use crate::scaling::start;
 
 impl Fleet {
@@ -19,7 +18,6 @@ impl Fleet {
         let Some(agent) = self.agents.get_mut(key) else { return };
         let spec = &agent.object.spec;
         let request = Request {
-            key,
             incarnation: &agent.incarnation,
             replicas: start(spec),
             placement: spec.placement.as_ref(),

@@ -133,7 +133,8 @@ pub enum SessionEvent {
 }
 
 /// A write that was asked for by an effect; it names the effect that it answers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Write {
     /// `AddFinalizer`, of the object with this UID.
     AddFinalizer(AgentKey, String),
@@ -153,8 +154,17 @@ pub enum Write {
     Epoch,
 }
 
+impl Write {
+    /// What it is of, without saying of which object: `agent_status`, `tombstones`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
+}
+
 /// How a write went.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum WriteOutcome {
     /// It is stored; the object's new resourceVersion ("" for writes that are not of one object).
     Ok(String),
@@ -168,6 +178,14 @@ pub enum WriteOutcome {
     Failed(String),
 }
 
+impl WriteOutcome {
+    /// How it went, without saying why: `ok`, `not_found`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
+}
+
 /// The ParallaxAgent CRD, read live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CrdState {
@@ -177,4 +195,19 @@ pub enum CrdState {
     Going,
     /// It could not be read; asked again later.
     Unknown(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_name_writes_and_outcomes_without_naming_objects() {
+        let key = AgentKey::new("team", "writer");
+        assert_eq!(Write::AddFinalizer(key.clone(), "u".to_owned()).name(), "add_finalizer");
+        assert_eq!(Write::AgentStatus(key, "u".to_owned()).name(), "agent_status");
+        assert_eq!(Write::Epoch.name(), "epoch");
+        assert_eq!(WriteOutcome::Failed("why".to_owned()).name(), "failed");
+        assert_eq!(WriteOutcome::NotFound.name(), "not_found");
+    }
 }

@@ -41,10 +41,10 @@ pub use input::{CrdState, Hello, Input, Now, SessionEvent, SessionId, Write, Wri
 
 /// How long a lost session may take to come back before its cluster is called unreachable; also how long rows keep
 /// their last freshness after the hub's start.
-pub const GRACE: Duration = Duration::from_secs(45);
+const GRACE: Duration = Duration::from_secs(45);
 
 /// How many writes of statuses may be in flight, and how many of finalizers.
-pub const WRITES_IN_FLIGHT: usize = 32;
+const WRITES_IN_FLIGHT: usize = 32;
 
 /// What the fleet is configured with.
 #[derive(Debug, Clone, PartialEq)]
@@ -234,23 +234,6 @@ impl Fleet {
         self.lists.agents && self.lists.clusters && self.lists.tombstones
     }
 
-    /// The epoch that orders are given under.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.config.epoch
-    }
-
-    /// How many agents, clusters and admitted sessions there are.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts {
-            agents: self.agents.len(),
-            clusters: self.clusters.len(),
-            sessions: self.clusters.values().filter(|c| c.session.is_some()).count(),
-            status_writes_in_flight: self.statuses.in_flight(),
-        }
-    }
-
     fn listed(&mut self, mark: impl FnOnce(&mut Lists)) {
         let before = self.is_ready();
         mark(&mut self.lists);
@@ -259,19 +242,6 @@ impl Fleet {
             self.hellos = self.joining.keys().cloned().collect();
         }
     }
-}
-
-/// Sizes, for metrics.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Agents whose objects exist.
-    pub agents: usize,
-    /// MemberClusters.
-    pub clusters: usize,
-    /// Admitted sessions.
-    pub sessions: usize,
-    /// Writes of statuses that are not answered yet.
-    pub status_writes_in_flight: usize,
 }
 
 #[cfg(test)]

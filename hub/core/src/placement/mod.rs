@@ -5,19 +5,18 @@
 //! [`sticky`] joins the two so that a replica that runs stays where it is. What came of it is data
 //! ([`Explanation`]), from which the `Placed` condition and `explain` take their texts.
 
-pub mod divide;
-pub mod explain;
-pub mod filter;
-pub mod selector;
-pub mod sticky;
+pub(crate) mod divide;
+mod explain;
+mod filter;
+mod selector;
+mod sticky;
 
 use std::collections::BTreeMap;
 
 use parallax_crds::agent::{Placement, Strategy};
-use parallax_crds::{AgentKey, ClusterName, Incarnation};
+use parallax_crds::{ClusterName, Incarnation};
 
-pub use explain::{Coverage, Explanation, Verdict};
-pub use filter::{Exclusion, Standing};
+pub use explain::{Coverage, Explanation};
 pub(crate) use sticky::Ties;
 
 /// The most targets that a decision lists (the CRD's bound on `status.placement.targets`). Divide never uses
@@ -42,9 +41,7 @@ pub struct ClusterFacts {
 /// The agent to place.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// Which agent.
-    pub key: &'a AgentKey,
-    /// Which of that name; breaks ties, so that equal agents spread over the fleet.
+    /// Which agent; breaks ties, so that equal agents spread over the fleet.
     pub incarnation: &'a Incarnation,
     /// Replicas to place: a total under Divide, a number per cluster under Replicate. Negative counts as 0.
     pub replicas: i32,

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use parallax_crds::agent::{ClusterWeight, Division, DivisionMode, Placement, Strategy};
-use parallax_crds::{AgentKey, ClusterName, Incarnation, labels};
+use parallax_crds::{ClusterName, Incarnation, labels};
 
+use super::explain::Verdict;
+use super::filter::{Exclusion, Standing};
 use super::*;
 
 fn name(name: &str) -> ClusterName {
@@ -101,9 +103,8 @@ fn place_as(
     fleet: &[ClusterFacts],
     current: Option<&Shares>,
 ) -> Placed {
-    let key = AgentKey::new("default", "agent");
     let incarnation = Incarnation::new(uid);
-    place(&Request { key: &key, incarnation: &incarnation, replicas, placement }, fleet, current)
+    place(&Request { incarnation: &incarnation, replicas, placement }, fleet, current)
 }
 
 fn placed(

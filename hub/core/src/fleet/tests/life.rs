@@ -51,6 +51,20 @@ fn the_finalizer_is_written_first_and_the_decision_beside_the_orders() {
 }
 
 #[test]
+fn of_a_hundred_agents_some_are_written_at_a_time_and_all_in_the_end() {
+    let mut world = World::with(&["a"]);
+    world.log.clear();
+    let names: Vec<_> = (0..100).map(|n| format!("x{n}")).collect();
+    names.iter().for_each(|name| world.apply(name, |_| {}));
+    while world.inbox.get(&Channel::Agents).is_some_and(|queue| !queue.is_empty()) {
+        world.deliver(0);
+    }
+    assert_eq!(world.count(|e| matches!(e, Effect::AddFinalizer { .. })), WRITES_IN_FLIGHT);
+    world.pass(10);
+    assert!(names.iter().all(|name| world.status(name).phase == Some(Phase::Running)));
+}
+
+#[test]
 fn five_are_divided_three_and_two_and_two_are_replicated_twice() {
     let mut world = World::with(&["a", "b"]);
     world.apply("divided", |spec| spec.replicas = 5);
@@ -158,7 +172,7 @@ fn a_deletion_waits_for_the_members_that_are_connected() {
     world.settle();
     assert!(!world.agents.contains_key(&key("x")));
     assert_eq!(world.held("a", "x"), None);
-    assert_eq!(world.fleet.counts().agents, 0);
+    assert!(world.fleet.agents.is_empty());
 }
 
 #[test]

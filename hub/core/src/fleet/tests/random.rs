@@ -131,8 +131,14 @@ fn calm(world: &mut World) {
     world.pass(120);
 }
 
+/// More by the environment's `PROPTEST_CASES`.
+fn cases() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.max(400), ..config }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(cases())]
 
     #[test]
     fn the_promises_hold_whatever_happens(steps in prop::collection::vec(step(), 1..60)) {

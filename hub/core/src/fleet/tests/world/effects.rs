@@ -184,12 +184,11 @@ impl World {
 
     pub(super) fn begin(&mut self, write: Write) -> Write {
         assert!(self.in_flight.insert(write.clone()), "{write:?} twice at a time");
-        let statuses = self
-            .in_flight
-            .iter()
-            .filter(|w| matches!(w, Write::AgentStatus(..) | Write::ClusterStatus(_)))
-            .count();
+        let of = |which: fn(&&Write) -> bool| self.in_flight.iter().filter(which).count();
+        let statuses = of(|w| matches!(w, Write::AgentStatus(..) | Write::ClusterStatus(_)));
         assert!(statuses <= WRITES_IN_FLIGHT, "{statuses} status writes in flight");
+        let finalizers = of(|w| matches!(w, Write::AddFinalizer(..) | Write::ReleaseFinalizer(..)));
+        assert!(finalizers <= WRITES_IN_FLIGHT, "{finalizers} writes of finalizers in flight");
         write
     }
 
