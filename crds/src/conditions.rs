@@ -3,6 +3,32 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+/// Of an agent: it serves all that is wanted of it.
+pub const READY: &str = "Ready";
+/// Of an agent: everything that is wanted has a cluster.
+pub const PLACED: &str = "Placed";
+/// Of an agent: every cluster with a share has taken the current order up.
+pub const SYNCED: &str = "Synced";
+/// Of an agent: every cluster with a share has its API key. Only agents that name one have this condition.
+pub const CREDENTIALS_READY: &str = "CredentialsReady";
+/// Of an agent: it is on its way to what is wanted.
+pub const PROGRESSING: &str = "Progressing";
+/// Of an agent: it stopped short of what is wanted.
+pub const DEGRADED: &str = "Degraded";
+/// Of an agent: nobody calls it, so that it has no replicas. Only an agent that may go to zero has it.
+pub const IDLE: &str = "Idle";
+
+/// Of a cluster: its administrator wants it in the fleet, and it is the one that was accepted.
+pub const ACCEPTED: &str = "Accepted";
+/// Of a cluster: its member has a session.
+pub const CONNECTED: &str = "Connected";
+/// Of a cluster: nodes there are ready.
+pub const HEALTHY: &str = "Healthy";
+/// Of a cluster: its member's certificate has not ended. Only clusters whose member has one have this condition.
+pub const CERTIFICATE_VALID: &str = "CertificateValid";
+/// Of a cluster: removals are held until an administrator approves them.
+pub const PRUNE_BLOCKED: &str = "PruneBlocked";
+
 /// A condition as it should be; [`merge`] gives it its transition time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -23,6 +49,22 @@ pub fn status_text(status: Option<bool>) -> &'static str {
         Some(true) => "True",
         Some(false) => "False",
         None => "Unknown",
+    }
+}
+
+/// The condition of a type.
+#[must_use]
+pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// What a condition's status says: `None` is "Unknown".
+#[must_use]
+pub fn truth(condition: &Condition) -> Option<bool> {
+    match condition.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
     }
 }
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events;
 use crate::keys::Keys;
-use crate::metrics::Metrics;
+use crate::metrics::{Answer, Metrics};
 use crate::sessions::{Handle, Registry};
 use crate::writers::Writers;
 use dispatches::Dispatches;
@@ -141,7 +141,7 @@ impl Brain {
                 self.keys.ended(&session);
                 if !memory.introduced.remove(&session) {
                     if let CloseReason::Refused { reason, message } = reason {
-                        self.metrics.answered("refuse");
+                        self.metrics.answered(Answer::Refuse);
                         tracing::warn!(cluster = %session.cluster, session = session.number, %reason, %message, "refused");
                     } else {
                         tracing::info!(cluster = %session.cluster, session = session.number, %cause, "a stream ended before its member introduced itself");
@@ -174,7 +174,7 @@ impl Brain {
     fn carry_out(&self, memory: &mut Memory, effect: Effect, decided: Instant) {
         match effect {
             Effect::Admit { session, epoch, orders, removals } => {
-                self.metrics.answered("admit");
+                self.metrics.answered(Answer::Admit);
                 let Some(handle) = self.registry.get(&session) else { return };
                 tracing::info!(cluster = %session.cluster, session = session.number, orders = orders.len(), removals = removals.len(), "connected");
                 let config = self.config(&session, epoch, &handle);
@@ -182,17 +182,18 @@ impl Brain {
                 handle.with(|machine| machine.admit(config, orders, removals, now));
             }
             Effect::Retry { session, after, reason } => {
-                self.metrics.answered("retry");
+                self.metrics.answered(Answer::Retry);
                 tracing::info!(cluster = %session.cluster, session = session.number, %reason, after_ms = after.as_millis(), "asked to come again");
                 self.session(&session, |machine, now| machine.retry(after, reason, now));
             }
-            Effect::Refuse { session, reason, message } => {
-                self.metrics.answered("refuse");
+            Effect::Refuse { session, refusal, message } => {
+                let reason = refusal.word();
+                self.metrics.answered(Answer::Refuse);
                 tracing::warn!(cluster = %session.cluster, session = session.number, %reason, %message, "refused");
                 self.session(&session, |machine, now| machine.refuse(reason, &message, now));
             }
-            Effect::Close { session, reason } => {
-                self.session(&session, |machine, now| machine.bye(reason, now));
+            Effect::Close { session, why } => {
+                self.session(&session, |machine, now| machine.bye(why.word(), now));
             }
             Effect::Upsert { session, order } => {
                 let Order { agent, traceparent, .. } = &order;

@@ -19,7 +19,19 @@ struct WriteLabel {
     outcome: &'static str,
 }
 
-/// How the hub answered a member's Hello.
+/// How the hub answers a member's Hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Answer {
+    /// The member is let in.
+    Admit,
+    /// It is to come again.
+    Retry,
+    /// It isn't let in before somebody does something.
+    Refuse,
+}
+
+/// An answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabel {
     answer: &'static str,
@@ -104,9 +116,9 @@ impl Metrics {
         self.resyncs.inc();
     }
 
-    /// A Hello was answered: "admit", "retry" or "refuse".
-    pub fn answered(&self, answer: &'static str) {
-        self.answers.get_or_create(&AnswerLabel { answer }).inc();
+    /// A Hello was answered.
+    pub fn answered(&self, answer: Answer) {
+        self.answers.get_or_create(&AnswerLabel { answer: answer.into() }).inc();
     }
 
     /// A write was asked for.

@@ -34,7 +34,8 @@ pub struct Resolved {
 pub enum ResolveError {
     /// Only the built-in types have a default image.
     #[error(
-        "type {agent_type:?} has no default image: set spec.image, or use one of claude, codex, gemini, aider"
+        "type {agent_type:?} has no default image: set spec.image, or use one of {}",
+        BUILT_IN_TYPES.join(", ")
     )]
     NoImage {
         /// `spec.type`.

@@ -2,7 +2,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use parallax_crds::ParallaxAgentStatus;
-use parallax_crds::conditions::Wanted;
+use parallax_crds::conditions::{
+    CREDENTIALS_READY, DEGRADED, IDLE, PLACED, PROGRESSING, READY, SYNCED, Wanted, find, truth,
+};
 
 use super::AggregateInput;
 use super::row::{Row, Unsynced};
@@ -10,21 +12,6 @@ use super::text::{first_line, word};
 use crate::phase::Movement;
 use crate::placement::Coverage;
 use crate::scaling::start;
-
-/// The agent serves all that is wanted of it.
-pub const READY: &str = "Ready";
-/// Everything that is wanted has a cluster.
-pub const PLACED: &str = "Placed";
-/// Every cluster with a share has taken the current order up.
-pub const SYNCED: &str = "Synced";
-/// Every cluster with a share has the agent's API key. Only agents that name one have this condition.
-pub const CREDENTIALS_READY: &str = "CredentialsReady";
-/// It is on its way to what is wanted.
-pub const PROGRESSING: &str = "Progressing";
-/// It stopped short of what is wanted.
-pub const DEGRADED: &str = "Degraded";
-/// Nobody calls it, so that it has no replicas. Only an agent that may go to zero has it.
-pub const IDLE: &str = "Idle";
 
 /// The reason of `Progressing=False` when nothing has changed for too long.
 pub(super) const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
@@ -192,7 +179,7 @@ impl Facts<'_> {
         let before = self.before(CREDENTIALS_READY).filter(|before| {
             unheard
                 && before.observed_generation == Some(self.input.generation)
-                && (there == 0 || before.status == "True")
+                && (there == 0 || truth(before) == Some(true))
         });
         Some(before.map_or_else(
             || saying(None, "Unreported", message),
@@ -280,20 +267,12 @@ impl Facts<'_> {
     }
 
     fn before(&self, type_: &str) -> Option<&Condition> {
-        self.previous.and_then(|previous| previous.conditions.iter().find(|c| c.type_ == type_))
+        find(&self.previous?.conditions, type_)
     }
 }
 
 fn saying(status: Option<bool>, reason: &str, message: impl Into<String>) -> Saying {
     (status, reason.to_owned(), message.into())
-}
-
-fn truth(condition: &Condition) -> Option<bool> {
-    match condition.status.as_str() {
-        "True" => Some(true),
-        "False" => Some(false),
-        _ => None,
-    }
 }
 
 /// What a row that isn't ready says.

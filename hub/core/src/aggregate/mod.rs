@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::agent::{ClusterRow, ClusterSummary, Freshness, PlacementDecision, Strategy};
-use parallax_crds::conditions::merge;
+use parallax_crds::conditions::{PROGRESSING, merge};
 use parallax_crds::link::{AgentReport, OrderResult, Scale};
 use parallax_crds::{AgentRef, ClusterName, ParallaxAgentSpec, ParallaxAgentStatus, Phase, labels};
 
@@ -25,7 +25,6 @@ use crate::scaling::start;
 
 use row::{Row, Unsynced};
 
-pub use conditions::{CREDENTIALS_READY, PLACED, PROGRESSING, READY, SYNCED};
 pub use significance::{Significance, significance};
 
 /// The most rows of a status (the CRD's bound on `status.clusters`).

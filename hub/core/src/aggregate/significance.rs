@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use parallax_crds::agent::{ClusterRow, Freshness, PlacementDecision};
 use parallax_crds::{ParallaxAgentStatus, Phase};
 
-use super::{CREDENTIALS_READY, PLACED, READY, SYNCED};
+use parallax_crds::conditions::{CREDENTIALS_READY, PLACED, READY, SYNCED, find, truth};
 
 /// How soon a changed status is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,10 +32,10 @@ pub fn significance(previous: Option<&ParallaxAgentStatus>, next: &ParallaxAgent
     }
     let at_once = decided(previous, next)
         || rests(previous, next)
-        || turned(previous, next, READY, |status| status == Some("True"))
-        || turned(previous, next, PLACED, |status| status == Some("False"))
-        || turned(previous, next, SYNCED, |status| status == Some("False"))
-        || turned(previous, next, CREDENTIALS_READY, |status| status == Some("False"))
+        || turned(previous, next, READY, |truth| truth == Some(true))
+        || turned(previous, next, PLACED, |truth| truth == Some(false))
+        || turned(previous, next, SYNCED, |truth| truth == Some(false))
+        || turned(previous, next, CREDENTIALS_READY, |truth| truth == Some(false))
         || lost_freshness(previous, next);
     if at_once { Significance::Now } else { Significance::Soon }
 }
@@ -67,13 +67,10 @@ fn turned(
     previous: &ParallaxAgentStatus,
     next: &ParallaxAgentStatus,
     type_: &str,
-    test: fn(Option<&str>) -> bool,
+    test: fn(Option<bool>) -> bool,
 ) -> bool {
-    let status = |of: &ParallaxAgentStatus| {
-        let condition = of.conditions.iter().find(|condition| condition.type_ == type_);
-        test(condition.map(|condition| condition.status.as_str()))
-    };
-    status(previous) != status(next)
+    let answer = |of: &ParallaxAgentStatus| test(find(&of.conditions, type_).and_then(truth));
+    answer(previous) != answer(next)
 }
 
 fn lost_freshness(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {

@@ -5,10 +5,10 @@ mod properties;
 mod writes;
 
 use parallax_crds::agent::{Bounds, Placement, PlacementTarget};
+use parallax_crds::conditions::{CREDENTIALS_READY, DEGRADED, IDLE, PLACED, READY, SYNCED};
 use parallax_crds::link::{CredentialsReport, Outcome};
 use parallax_crds::{AgentKey, Incarnation, SpecHash};
 
-use super::conditions::{DEGRADED, IDLE};
 use super::*;
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::{ClusterFacts, Request, place};

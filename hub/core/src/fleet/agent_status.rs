@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use parallax_crds::agent::Freshness;
+use parallax_crds::conditions::{PLACED, READY, find, truth};
 use parallax_crds::{AgentKey, ClusterName, ParallaxAgentStatus, Phase};
 
 use super::agent::{Agent, Life, Record, Row, Tiding, Untold, version};
 use super::settling::replace;
 use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, Timer, WriteOutcome};
-use crate::aggregate::{
-    AggregateInput, ClusterInput, MAX_ROWS, PLACED, READY, Significance, Word, aggregate, significance,
-};
+use crate::aggregate::{AggregateInput, ClusterInput, MAX_ROWS, Significance, Word, aggregate, significance};
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::Explanation;
 use crate::writes::{REFUSED_PAUSE, Urgency};
@@ -248,12 +247,12 @@ fn transitions(
         tell(false, "Placed", format!("placed on {}{more}", shares.join(", ")));
     }
     let condition = |s: &ParallaxAgentStatus, type_: &str| {
-        s.conditions.iter().find(|c| c.type_ == type_).map(|c| (c.status.clone(), c.message.clone()))
+        find(&s.conditions, type_).map(|c| (truth(c), c.message.clone()))
     };
     let placed = condition(after, PLACED);
     if let Some((status, message)) = placed
-        && status == "False"
-        && before.and_then(|s| condition(s, PLACED)).is_none_or(|(old, _)| old != "False")
+        && status == Some(false)
+        && before.and_then(|s| condition(s, PLACED)).is_none_or(|(old, _)| old != Some(false))
     {
         tell(true, "Unplaceable", message);
     }
@@ -267,9 +266,8 @@ fn transitions(
     if after.phase != phase {
         let summary = after.replica_summary.clone().unwrap_or_default();
         let (ready, message) = condition(after, READY).unwrap_or_default();
-        let is_ready = ready == "True";
         match after.phase {
-            Some(Phase::Running) if is_ready => tell(false, "Running", message),
+            Some(Phase::Running) if ready == Some(true) => tell(false, "Running", message),
             Some(Phase::Running) => tell(false, "Running", format!("{summary} replicas are ready")),
             Some(Phase::Failed) => tell(true, "Failed", message),
             _ => {}

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parallax_crds::cluster::{CertificateInfo, NodeCounts};
+use parallax_crds::conditions::{CONNECTED, find, truth};
 use parallax_crds::{AgentKey, MemberCluster, MemberClusterStatus, labels};
 
 use super::agent::version;
 use super::input::{Hello, SessionId};
 use super::keys::Asked;
+use super::refusals::Refusal;
 use crate::placement::ClusterFacts;
 use parallax_crds::ClusterName;
 
@@ -34,7 +36,7 @@ pub(super) struct Cluster {
     /// Its loss has lasted long enough to be shown.
     pub unreachable: bool,
     /// Why the last Hello was refused.
-    pub refusal: Option<(&'static str, String)>,
+    pub refusal: Option<(Refusal, String)>,
     pub nodes: Option<NodeCounts>,
     pub kubernetes_version: Option<String>,
     pub member_version: Option<String>,
@@ -124,7 +126,7 @@ impl Cluster {
     /// What the stored status says of its connection.
     pub fn was_connected(&self) -> bool {
         let conditions = self.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
-        conditions.iter().any(|c| c.type_ == "Connected" && c.status == "True")
+        find(conditions, CONNECTED).and_then(truth) == Some(true)
     }
 
     /// What placement sees of it. `starting`: the hub hasn't given its members the time to come back yet, so those

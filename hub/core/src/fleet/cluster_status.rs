@@ -2,13 +2,16 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use parallax_crds::cluster::AgentCounts;
-use parallax_crds::conditions::{Wanted, merge};
+use parallax_crds::conditions::{
+    ACCEPTED, CERTIFICATE_VALID, CONNECTED, HEALTHY, PRUNE_BLOCKED, Wanted, find, merge, truth,
+};
 use parallax_crds::{ClusterName, MemberClusterStatus};
 
 use super::agent::version;
 use super::agent_status::refused;
 use super::cluster::Cluster;
-use super::{Effect, Fleet, Now, StatusOf, Subject, WriteOutcome};
+use super::refusals::Refusal;
+use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, WriteOutcome};
 
 impl Fleet {
     /// The cluster's turn in the queue of writes.
@@ -21,7 +24,7 @@ impl Fleet {
             return self.statuses.done(&StatusOf::Cluster(name.clone()), now.mono);
         }
         let blocked = |conditions: &[Condition]| {
-            let found = conditions.iter().find(|c| c.type_ == "PruneBlocked" && c.status == "True");
+            let found = find(conditions, PRUNE_BLOCKED).filter(|c| truth(c) == Some(true));
             found.map(|c| (c.reason.clone(), c.message.clone()))
         };
         let held_before = cluster.status.as_ref().and_then(|s| blocked(&s.conditions));
@@ -34,7 +37,7 @@ impl Fleet {
             status: Box::new(status),
         });
         if let Some((_, message)) = held.filter(|held| held_before.as_ref() != Some(held)) {
-            self.cluster_event(name, true, "PruneBlocked", message);
+            self.cluster_event(name, true, PRUNE_BLOCKED, message);
         }
     }
 
@@ -75,18 +78,17 @@ impl Fleet {
         let mut wanted = vec![accepted(cluster), self.connected(cluster), healthy(cluster)];
         wanted.extend(certificate(cluster, now));
         wanted.push(match &blocked {
-            Some(blocked) => condition("PruneBlocked", Some(true), blocked.reason(), blocked.message()),
-            None => condition("PruneBlocked", Some(false), "NothingHeld", "no removal is held".to_owned()),
+            Some(blocked) => condition(PRUNE_BLOCKED, Some(true), blocked.reason(), blocked.message()),
+            None => condition(PRUNE_BLOCKED, Some(false), "NothingHeld", "no removal is held".to_owned()),
         });
         let stored = cluster.status.clone().unwrap_or_default();
         // Before the member is back after the hub's start, the stored word on what only it knows stands.
         let awaited = cluster.session.is_none() && cluster.lost.is_none() && self.is_starting();
-        let current = |type_: &str| stored.conditions.iter().find(|c| c.type_ == type_);
         let generation = cluster.object.metadata.generation.unwrap_or(0);
         let conditions = merge(&stored.conditions, &wanted, generation, &Time(now.wall))
             .into_iter()
-            .map(|new| match current(&new.type_) {
-                Some(old) if awaited && new.type_ != "Accepted" => old.clone(),
+            .map(|new| match find(&stored.conditions, &new.type_) {
+                Some(old) if awaited && new.type_ != ACCEPTED => old.clone(),
                 _ => new,
             })
             .collect();
@@ -124,23 +126,23 @@ impl Fleet {
         if cluster.session.is_some() {
             return match refused {
                 // Shown although all is well with the session: an identity has been copied.
-                Some((reason, message)) => condition("Connected", Some(true), reason, message.clone()),
+                Some((refusal, message)) => condition(CONNECTED, Some(true), refusal.word(), message.clone()),
                 None => session_up(),
             };
         }
-        if let Some((reason, message)) = refused {
-            return condition("Connected", Some(false), reason, message.clone());
+        if let Some((refusal, message)) = refused {
+            return condition(CONNECTED, Some(false), refusal.word(), message.clone());
         }
         match (cluster.lost, cluster.unreachable) {
             // It may be back in a moment; until then only the agents' rows say so.
             (Some(_), false) => session_up(),
             (Some(_), true) if cluster.certificate.is_some() => {
-                let message = "no session for 45 s; its agents run on there".to_owned();
-                condition("Connected", Some(false), "SessionLost", message)
+                let message = format!("no session for {} s; its agents run on there", GRACE.as_secs());
+                condition(CONNECTED, Some(false), "SessionLost", message)
             }
             _ => {
                 let message = "its member has not connected yet".to_owned();
-                condition("Connected", Some(false), "NeverConnected", message)
+                condition(CONNECTED, Some(false), "NeverConnected", message)
             }
         }
     }
@@ -168,41 +170,41 @@ fn condition(type_: &'static str, status: Option<bool>, reason: &str, message: S
 }
 
 fn session_up() -> Wanted {
-    condition("Connected", Some(true), "SessionUp", "its member has a session".to_owned())
+    condition(CONNECTED, Some(true), "SessionUp", "its member has a session".to_owned())
 }
 
 fn accepted(cluster: &Cluster) -> Wanted {
     match &cluster.refusal {
-        Some((reason @ "ClusterUIDMismatch", message)) => {
-            condition("Accepted", Some(false), reason, message.clone())
+        Some((refusal @ Refusal::ClusterUidMismatch, message)) => {
+            condition(ACCEPTED, Some(false), refusal.word(), message.clone())
         }
         _ if cluster.object.spec.accepted && cluster.is_suspended() => {
             let message = "spec.suspended is true: it keeps what it has and is sent nothing new".to_owned();
-            condition("Accepted", Some(true), "Suspended", message)
+            condition(ACCEPTED, Some(true), "Suspended", message)
         }
         _ if cluster.object.spec.accepted => {
-            condition("Accepted", Some(true), "Accepted", "agents may be placed there".to_owned())
+            condition(ACCEPTED, Some(true), "Accepted", "agents may be placed there".to_owned())
         }
         _ => {
             let message = "nothing is sent to the cluster before spec.accepted is true".to_owned();
-            condition("Accepted", Some(false), "NotAccepted", message)
+            condition(ACCEPTED, Some(false), Refusal::NotAccepted.word(), message)
         }
     }
 }
 
 fn healthy(cluster: &Cluster) -> Wanted {
-    let unknown = |reason: &str, message: &str| condition("Healthy", None, reason, message.to_owned());
+    let unknown = |reason: &str, message: &str| condition(HEALTHY, None, reason, message.to_owned());
     if cluster.unreachable {
         return unknown("Unreachable", "its member is away");
     }
     match cluster.nodes {
         None => unknown("NotReported", "its member has not told of its nodes yet"),
         Some(nodes) if nodes.total > 0 && nodes.ready == nodes.total => {
-            condition("Healthy", Some(true), "NodesReady", "all nodes are ready".to_owned())
+            condition(HEALTHY, Some(true), "NodesReady", "all nodes are ready".to_owned())
         }
         Some(nodes) => {
             let message = format!("{} of {} nodes are ready", nodes.ready, nodes.total);
-            condition("Healthy", Some(nodes.ready > 0), "NodesNotReady", message)
+            condition(HEALTHY, Some(nodes.ready > 0), "NodesNotReady", message)
         }
     }
 }
@@ -211,9 +213,9 @@ fn healthy(cluster: &Cluster) -> Wanted {
 fn certificate(cluster: &Cluster, now: Now) -> Option<Wanted> {
     let ends = cluster.certificate_ends()?;
     Some(if now.wall < ends {
-        condition("CertificateValid", Some(true), "Valid", format!("until {ends}"))
+        condition(CERTIFICATE_VALID, Some(true), "Valid", format!("until {ends}"))
     } else {
         let message = format!("it ended at {ends}: enroll the member again with a new join token");
-        condition("CertificateValid", Some(false), "Expired", message)
+        condition(CERTIFICATE_VALID, Some(false), "Expired", message)
     })
 }

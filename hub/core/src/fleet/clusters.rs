@@ -7,6 +7,7 @@ use parallax_crds::{ClusterName, MemberCluster, MemberClusterStatus};
 
 use super::agent::version;
 use super::cluster::Cluster;
+use super::refusals::Closing;
 use super::settling::replace;
 use super::{Effect, Fleet, Now, StatusOf, Subject, Timer};
 use crate::tombstones::Tombstone;
@@ -67,7 +68,8 @@ impl Fleet {
             .as_ref()
             .is_some_and(|s| cluster.pinned.as_ref().is_some_and(|pin| *pin != s.cluster_uid));
         if !after.accepted || stranger {
-            self.end_session(name, if stranger { "ClusterUIDMismatch" } else { "NotAccepted" }, now);
+            let why = if stranger { Closing::ClusterUidMismatch } else { Closing::NotAccepted };
+            self.end_session(name, why, now);
         }
         if before != after {
             self.facts_changed(false);
@@ -84,7 +86,7 @@ impl Fleet {
     /// The MemberCluster was deleted: the cluster is detached. Its workloads stay, nothing is owed to it any longer, and
     /// its agents are placed as for a cluster that is gone.
     pub(super) fn cluster_gone(&mut self, name: &ClusterName, now: Now) {
-        self.end_session(name, "Detached", now);
+        self.end_session(name, Closing::Detached, now);
         self.await_copy(name, None);
         let Some(mut cluster) = self.clusters.remove(name) else { return };
         replace(&mut self.timers, &mut cluster.certificate_timer, None, || Timer::Certificate(name.clone()));
@@ -109,9 +111,9 @@ impl Fleet {
         self.facts_changed(false);
     }
 
-    fn end_session(&mut self, name: &ClusterName, reason: &'static str, now: Now) {
+    fn end_session(&mut self, name: &ClusterName, why: Closing, now: Now) {
         if let Some(session) = self.clusters.get(name).and_then(|c| c.session.as_ref()) {
-            self.effects.push_back(Effect::Close { session: session.id.clone(), reason });
+            self.effects.push_back(Effect::Close { session: session.id.clone(), why });
             self.lose_session(name, now);
         }
     }

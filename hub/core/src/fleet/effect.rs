@@ -6,6 +6,7 @@ use parallax_crds::link::{KeyWish, Order, Withheld};
 use parallax_crds::{AgentKey, AgentRef, ClusterName, MemberClusterStatus, ParallaxAgentStatus};
 
 use super::input::SessionId;
+use super::refusals::{Closing, Refusal};
 use crate::tombstones::Tombstone;
 
 /// One thing to do. Effects on one session are to be carried out in the order in which they were polled; those
@@ -36,8 +37,8 @@ pub enum Effect {
     Refuse {
         /// The session.
         session: SessionId,
-        /// A CamelCase word.
-        reason: &'static str,
+        /// Why.
+        refusal: Refusal,
         /// A sentence that says what to do.
         message: String,
     },
@@ -45,8 +46,8 @@ pub enum Effect {
     Close {
         /// The session.
         session: SessionId,
-        /// A CamelCase word.
-        reason: &'static str,
+        /// Why.
+        why: Closing,
     },
     /// The order for one agent; the latest wins.
     Upsert {

@@ -1,7 +1,7 @@
 //! The fleet as one state machine: agents, clusters and sessions in, orders and writes out.
 //!
 //! Each file is one concern of the same [`Fleet`]: [`agents`] what the hub's API server says of agents, [`deciding`]
-//! placement and orders, [`sessions`] members that come, [`session_events`] what they say, [`withdrawal`] removals and the prune
+//! placement and orders, [`sessions`] members that come, [`refusals`] why they aren't let in, [`session_events`] what they say, [`withdrawal`] removals and the prune
 //! guard, [`keys`] who gets an API key from the hub, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were lost, [`clusters`] what the API server says of MemberClusters,
 //! [`agent_status`] and [`cluster_status`] what is written back, [`settling`] the order in which all of that is done.
 
@@ -28,6 +28,7 @@ mod effect;
 mod input;
 mod keys;
 mod recovery;
+mod refusals;
 mod session_events;
 mod sessions;
 mod settling;
@@ -38,6 +39,7 @@ use agent::Agent;
 use cluster::{Cluster, Index, Joining};
 pub use effect::{Effect, Subject};
 pub use input::{CrdState, Hello, Input, Now, SessionEvent, SessionId, Write, WriteOutcome};
+pub use refusals::{Closing, Refusal};
 
 /// How long a lost session may take to come back before its cluster is called unreachable; also how long rows keep
 /// their last freshness after the hub's start.

@@ -10,6 +10,7 @@ use parallax_crds::{AgentKey, ClusterName};
 
 use super::agent::{Life, version};
 use super::cluster::{Joining, Session};
+use super::refusals::{Closing, Refusal};
 use super::{Effect, Fleet, Hello, Now, SessionId, Timer, WriteOutcome};
 
 /// How far ahead of the hub's clock an epoch may be to be adopted.
@@ -20,9 +21,7 @@ const TAKEOVER: Duration = Duration::from_secs(5);
 const PIN_AGAIN: Duration = Duration::from_secs(2);
 /// When a member may come again while too many resync.
 const BUSY: Duration = Duration::from_secs(2);
-/// Refused: a second cluster uses the identity of one whose session is up.
-const DUPLICATE: &str = "DuplicateIdentity";
-/// How long that is shown after the last attempt. One that is refused comes again within a minute.
+/// How long a second cluster with an identity is shown after the last attempt. One that is refused comes again within a minute.
 const COPY_QUIET: Duration = Duration::from_mins(5);
 
 impl Fleet {
@@ -31,7 +30,7 @@ impl Fleet {
         let joining = Joining { session, hello, takeover: None, pinning: None };
         if let Some(older) = self.joining.insert(cluster.clone(), joining) {
             // The member gave that stream up, or it would not have begun another.
-            self.effects.push_back(Effect::Close { session: older.session, reason: "Superseded" });
+            self.effects.push_back(Effect::Close { session: older.session, why: Closing::Superseded });
         }
         self.consider(&cluster, now);
     }
@@ -48,14 +47,14 @@ impl Fleet {
             let message = format!(
                 "there is no MemberCluster {name}: make it with `parallax-hub token {name}`, or uninstall the member"
             );
-            return self.refuse(name, "NoMemberCluster", message, now);
+            return self.refuse(name, Refusal::NoMemberCluster, message, now);
         };
         if !cluster.is_accepted() {
             let message = format!(
                 "MemberCluster {name} is not accepted: set its spec.accepted to true, for example with \
                  `kubectl patch membercluster {name} --type=merge -p '{{\"spec\":{{\"accepted\":true}}}}'`"
             );
-            return self.refuse(name, "NotAccepted", message, now);
+            return self.refuse(name, Refusal::NotAccepted, message, now);
         }
         let pinned = cluster.pinned.as_deref();
         if let Some(session) = &cluster.session {
@@ -65,14 +64,14 @@ impl Fleet {
                      enroll it under a name of its own",
                     hello.cluster_uid
                 );
-                return self.refuse(name, DUPLICATE, message, now);
+                return self.refuse(name, Refusal::DuplicateIdentity, message, now);
             }
             match joining.takeover {
                 None => {
                     joining.takeover = Some(now.mono + TAKEOVER);
                     let old = session.id.clone();
                     self.at(now.mono + TAKEOVER, Timer::Joining(name.clone()));
-                    return self.effects.push_back(Effect::Close { session: old, reason: "Superseded" });
+                    return self.effects.push_back(Effect::Close { session: old, why: Closing::Superseded });
                 }
                 Some(until) if now.mono < until => return,
                 Some(_) => {}
@@ -84,7 +83,7 @@ impl Fleet {
                 hello.cluster_uid,
                 pinned.unwrap_or_default()
             );
-            return self.refuse(name, "ClusterUIDMismatch", message, now);
+            return self.refuse(name, Refusal::ClusterUidMismatch, message, now);
         }
         if hello.hub_uid.as_deref() == Some(self.config.hub_uid.as_str())
             && hello.max_epoch_seen > self.config.epoch
@@ -116,25 +115,25 @@ impl Fleet {
         self.admit(name, now);
     }
 
-    fn refuse(&mut self, name: &ClusterName, reason: &'static str, message: String, now: Now) {
+    fn refuse(&mut self, name: &ClusterName, refusal: Refusal, message: String, now: Now) {
         let Some(joining) = self.joining.remove(name) else { return };
-        self.await_copy(name, (reason == DUPLICATE).then_some(now.mono + COPY_QUIET));
+        self.await_copy(name, (refusal == Refusal::DuplicateIdentity).then_some(now.mono + COPY_QUIET));
         if let Some(cluster) = self.clusters.get_mut(name) {
-            let refusal = Some((reason, message.clone()));
-            if cluster.refusal != refusal {
-                cluster.refusal = refusal;
-                self.cluster_event(name, true, reason, message.clone());
+            let shown = Some((refusal, message.clone()));
+            if cluster.refusal != shown {
+                cluster.refusal = shown;
+                self.cluster_event(name, true, refusal.word(), message.clone());
                 self.touch_cluster(name, now);
             }
         }
-        self.effects.push_back(Effect::Refuse { session: joining.session, reason, message });
+        self.effects.push_back(Effect::Refuse { session: joining.session, refusal, message });
     }
 
     /// The second cluster has given up: it doesn't stand on the MemberCluster for the rest of the true one's session.
     pub(super) fn copy_is_quiet(&mut self, name: &ClusterName, now: Now) {
         let Some(cluster) = self.clusters.get_mut(name) else { return };
         cluster.copy_timer = None;
-        if cluster.refusal.take_if(|(reason, _)| *reason == DUPLICATE).is_some() {
+        if cluster.refusal.take_if(|(refusal, _)| *refusal == Refusal::DuplicateIdentity).is_some() {
             self.touch_cluster(name, now);
         }
     }
@@ -145,11 +144,12 @@ impl Fleet {
         let limit = now.wall.saturating_add(EPOCH_AHEAD).map_or(i64::MAX, jiff::Timestamp::as_millisecond);
         if seen > u64::try_from(limit).unwrap_or(0) {
             let message = format!(
-                "the member has obeyed epoch {seen} of this hub, more than 24 h ahead of the hub's clock: set the clock \
-                 right; or, if that epoch was a mistake, delete the ConfigMap parallax-member-state in the member's cluster \
-                 and restart the member"
+                "the member has obeyed epoch {seen} of this hub, more than {} h ahead of the hub's clock: set the \
+                 clock right; or, if that epoch was a mistake, delete the ConfigMap parallax-member-state in the member's cluster \
+                 and restart the member",
+                EPOCH_AHEAD.as_hours()
             );
-            return self.refuse(name, "EpochAhead", message, now);
+            return self.refuse(name, Refusal::EpochAhead, message, now);
         }
         if self.raising.is_none() {
             let to = seen + 1;
@@ -193,7 +193,7 @@ impl Fleet {
                 "the API server refuses to store the cluster's kube-system UID in the spec.clusterUID of MemberCluster \
                  {name}: {why}; apply the CRDs of the hub's version"
             );
-            return self.refuse(name, "ClusterUIDRefused", message, now);
+            return self.refuse(name, Refusal::ClusterUidRefused, message, now);
         }
         let WriteOutcome::Ok(stored) = outcome else { return };
         let (Some(cluster), Some(joining)) = (self.clusters.get_mut(name), self.joining.get(name)) else {

@@ -36,14 +36,8 @@ impl World {
         }
         match effect {
             Effect::Admit { session, orders, removals, .. } => self.admit(&session, orders, &removals),
-            Effect::Refuse { session, reason, .. } | Effect::Retry { session, reason, .. } => {
-                let member = self.members.get_mut(&session.cluster).unwrap();
-                member.refused = Some(reason);
-                if member.session == Some(session.number) {
-                    member.session = None;
-                }
-                self.closed(session);
-            }
+            Effect::Refuse { session, refusal, .. } => self.turned_away(session, refusal.word()),
+            Effect::Retry { session, reason, .. } => self.turned_away(session, reason),
             Effect::Close { session, .. } => {
                 let member = self.members.get_mut(&session.cluster).unwrap();
                 if member.session == Some(session.number) {
@@ -180,6 +174,15 @@ impl World {
             }
             Effect::HandKey { .. } | Effect::WithholdKey { .. } | Effect::Event { .. } => {}
         }
+    }
+
+    fn turned_away(&mut self, session: SessionId, word: &'static str) {
+        let member = self.members.get_mut(&session.cluster).unwrap();
+        member.refused = Some(word);
+        if member.session == Some(session.number) {
+            member.session = None;
+        }
+        self.closed(session);
     }
 
     pub(super) fn begin(&mut self, write: Write) -> Write {
