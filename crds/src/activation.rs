@@ -41,7 +41,8 @@ pub struct Activation {
     pub slept: i64,
 }
 
-/// How far an agent is on its way to zero.
+/// How far an agent is on its way to zero: requests go on to its pods; they are held, and the pods are still there; the
+/// pods go or are gone.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Requests go on to its pods.

@@ -113,11 +113,11 @@ pub struct ParallaxAgentSpec {
     /// What its clusters run.
     #[serde(flatten)]
     pub runtime: AgentRuntime,
-    /// The image; a built-in type has a default.
+    /// The image; absent: `PREFIX/agent-TYPE:TAG`, with the hub's `--image-prefix` and `--image-tag`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), regex(pattern = schema::IMAGE))]
     pub image: Option<String>,
-    /// Replicas over the whole fleet (strategy Divide) or in each cluster (Replicate).
+    /// Replicas over the whole fleet (strategy Divide) or in each cluster (Replicate). `kubectl scale` writes it.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 10_000))]
     pub replicas: i32,

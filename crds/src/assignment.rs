@@ -36,10 +36,11 @@ pub struct AgentAssignmentSpec {
     /// The UID of the hub that ordered it.
     #[schemars(length(max = 63))]
     pub hub: String,
-    /// The hash of `template`.
+    /// The hash of `template`: the first 16 bytes of SHA-256 over its canonical JSON, in hexadecimal. It alone decides
+    /// whether anything changed.
     #[schemars(length(min = 32, max = 32), regex(pattern = "^[0-9a-f]+$"))]
     pub hash: String,
-    /// How many replicas this cluster runs.
+    /// How many replicas this cluster runs; with `bounds`, where the count starts.
     #[schemars(range(min = 0))]
     pub replicas: i32,
     /// Between how many replicas the load chooses; absent: `replicas` it is.

@@ -4,7 +4,8 @@
 //! * [`MemberCluster`]: a cluster of the fleet as its administrator sees it, on the hub.
 //! * [`AgentAssignment`]: the hub's order to one cluster, in that cluster.
 //!
-//! The YAML under `crds/yaml/` is generated from these types (`cargo run -p parallax-crds --bin crdgen`).
+//! The YAML under `crds/yaml/` and the pages under `docs/reference/fields/` are generated from these types
+//! (`cargo run -p parallax-crds --bin crdgen`).
 
 pub mod activation;
 pub mod agent;
@@ -17,6 +18,7 @@ pub mod hash;
 pub mod labels;
 pub mod link;
 pub mod names;
+pub mod reference;
 mod schema;
 pub mod trace;
 

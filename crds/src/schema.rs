@@ -28,13 +28,15 @@ pub(crate) const URL_PATH: &str = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$";
 /// sum of the bounds would have to count.)
 pub(crate) const TEXT: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F]*$";
 /// A quantity that isn't negative: 2, 0.5, 250m, 512Mi, 1e3.
-const QUANTITY: &str = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?$";
+pub(crate) const QUANTITY: &str =
+    r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?$";
 /// The form of a range of addresses. Whether it is one is for a rule to say.
 pub(crate) const CIDR: &str = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$";
 /// An absolute path, without a slash at its end.
 pub(crate) const ABSOLUTE_PATH: &str = "^(/[A-Za-z0-9._-]+)+$";
 /// A label's key: a name of at most 63 characters, after an optional DNS prefix and '/'.
-const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+pub(crate) const LABEL_KEY: &str =
+    "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
 pub(crate) use metadata::{pod_annotations, pod_labels};
 pub(crate) use scheduling::{affinity, tolerations, topology_spread};
@@ -64,12 +66,40 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
             "type": "object",
             "required": ["type", "status", "lastTransitionTime", "reason", "message"],
             "properties": {
-                "type": { "type": "string", "maxLength": 316, "pattern": "^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$" },
-                "status": { "type": "string", "enum": ["True", "False", "Unknown"] },
-                "observedGeneration": { "type": "integer", "format": "int64", "minimum": 0 },
-                "lastTransitionTime": { "type": "string", "format": "date-time" },
-                "reason": { "type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$" },
-                "message": { "type": "string", "maxLength": 32768 }
+                "type": {
+                    "type": "string",
+                    "description": "What it is about.",
+                    "maxLength": 316,
+                    "pattern": "^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$"
+                },
+                "status": {
+                    "type": "string",
+                    "description": "Whether it holds.",
+                    "enum": ["True", "False", "Unknown"]
+                },
+                "observedGeneration": {
+                    "type": "integer",
+                    "description": "The generation that it is about.",
+                    "format": "int64",
+                    "minimum": 0
+                },
+                "lastTransitionTime": {
+                    "type": "string",
+                    "description": "When its status last changed.",
+                    "format": "date-time"
+                },
+                "reason": {
+                    "type": "string",
+                    "description": "A word for programs.",
+                    "minLength": 1,
+                    "maxLength": 1024,
+                    "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
+                },
+                "message": {
+                    "type": "string",
+                    "description": "A sentence for people: what is the matter, and what to do.",
+                    "maxLength": 32768
+                }
             }
         }
     })
@@ -117,19 +147,25 @@ fn selector(labels: u32, expressions: u32, values: u32) -> Schema {
         "type": "object",
         "x-kubernetes-map-type": "atomic",
         "properties": {
-            "matchLabels": labels_map(labels, 128),
+            "matchLabels": described(labels_map(labels, 128), "Labels and their values, all of which must be there."),
             "matchExpressions": {
                 "type": "array",
+                "description": "Conditions on labels, all of which must hold.",
                 "maxItems": expressions,
                 "x-kubernetes-list-type": "atomic",
                 "items": {
                     "type": "object",
                     "required": ["key", "operator"],
                     "properties": {
-                        "key": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": LABEL_KEY },
-                        "operator": { "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"] },
+                        "key": label_key(128, "The label."),
+                        "operator": {
+                            "type": "string",
+                            "description": "What must be true of its value.",
+                            "enum": ["In", "NotIn", "Exists", "DoesNotExist"]
+                        },
                         "values": {
                             "type": "array",
+                            "description": "The values that In and NotIn look in.",
                             "maxItems": values,
                             "x-kubernetes-list-type": "atomic",
                             "items": { "type": "string", "maxLength": 63, "pattern": LABEL_VALUE }
@@ -165,6 +201,23 @@ fn labels_map(most: u32, key: u32) -> Value {
             "message": format!("a key must be a label's: an optional DNS prefix and '/', then letters, digits, '-', '_' and '.'; at most {key} characters")
         }]
     })
+}
+
+/// A label's key, of at most so many characters.
+fn label_key(most: u32, description: &str) -> Value {
+    json!({
+        "type": "string",
+        "description": description,
+        "minLength": 1,
+        "maxLength": most,
+        "pattern": LABEL_KEY
+    })
+}
+
+fn described(schema: impl Into<Value>, description: &str) -> Value {
+    let mut schema = schema.into();
+    schema["description"] = description.into();
+    schema
 }
 
 /// `requests` or `limits`: quantities by resource.
@@ -211,8 +264,20 @@ pub(crate) fn env_var_source(_: &mut SchemaGenerator) -> Schema {
             "description": format!("A key of a {kind} of the agent's namespace."),
             "required": ["name", "key"],
             "properties": {
-                "name": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": DNS_SUBDOMAIN },
-                "key": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": CONFIG_KEY },
+                "name": {
+                    "type": "string",
+                    "description": format!("The {kind}'s name."),
+                    "minLength": 1,
+                    "maxLength": 253,
+                    "pattern": DNS_SUBDOMAIN
+                },
+                "key": {
+                    "type": "string",
+                    "description": "The key in it.",
+                    "minLength": 1,
+                    "maxLength": 253,
+                    "pattern": CONFIG_KEY
+                },
                 "optional": { "type": "boolean", "description": "The pod starts without it." }
             }
         })
@@ -227,8 +292,19 @@ pub(crate) fn env_var_source(_: &mut SchemaGenerator) -> Schema {
                 "description": "A field of the pod.",
                 "required": ["fieldPath"],
                 "properties": {
-                    "apiVersion": { "type": "string", "maxLength": 8, "pattern": "^v1$" },
-                    "fieldPath": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": r"^[A-Za-z0-9._/\[\]'-]+$" }
+                    "apiVersion": {
+                        "type": "string",
+                        "description": "The version of the path; absent: v1.",
+                        "maxLength": 8,
+                        "pattern": "^v1$"
+                    },
+                    "fieldPath": {
+                        "type": "string",
+                        "description": "Which field, such as `status.podIP`.",
+                        "minLength": 1,
+                        "maxLength": 253,
+                        "pattern": r"^[A-Za-z0-9._/\[\]'-]+$"
+                    }
                 }
             },
             "resourceFieldRef": {
@@ -236,9 +312,20 @@ pub(crate) fn env_var_source(_: &mut SchemaGenerator) -> Schema {
                 "description": "A request or limit of the agent's container.",
                 "required": ["resource"],
                 "properties": {
-                    "containerName": { "type": "string", "maxLength": 63, "pattern": DNS_LABEL },
-                    "divisor": quantity(),
-                    "resource": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^(requests|limits)[.][a-z0-9.-]+$" }
+                    "containerName": {
+                        "type": "string",
+                        "description": "Whose; absent: the agent's container.",
+                        "maxLength": 63,
+                        "pattern": DNS_LABEL
+                    },
+                    "divisor": described(quantity(), "The unit that it is told in; absent: 1."),
+                    "resource": {
+                        "type": "string",
+                        "description": "Which, such as `limits.memory`.",
+                        "minLength": 1,
+                        "maxLength": 128,
+                        "pattern": "^(requests|limits)[.][a-z0-9.-]+$"
+                    }
                 }
             }
         },

@@ -32,8 +32,9 @@ pub struct Credentials {
     /// Where the Secret is; absent: Member. Hub only in namespaces for which the fleet's administrator has allowed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<CredentialsSource>,
-    /// The variable that the key arrives as. Absent: the key's own name where that can name a variable, and for
-    /// `claude`, `codex` and `gemini` the name that their tools read.
+    /// The variable that the key arrives as. Absent: the key's own name where that can name a variable, and the one that
+    /// the tool of the type reads, unless `env` has that: `ANTHROPIC_API_KEY` for `claude`, `OPENAI_API_KEY` for `codex`,
+    /// `GOOGLE_API_KEY` for `gemini`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = schema::ENV_NAME))]
     pub env_name: Option<String>,
@@ -53,7 +54,8 @@ pub struct KeyReference {
     pub key: String,
 }
 
-/// Whose Secret it is.
+/// Where the Secret is: in the member's cluster (absent, too), or on the hub, which then hands over that one key to the
+/// clusters that the agent runs in, where the fleet's administrator allows it.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialsSource {
     /// The member's cluster has it; its value never leaves that.
@@ -62,7 +64,7 @@ pub enum CredentialsSource {
     Hub,
 }
 
-/// What a changed value does to running pods.
+/// What a changed value does to running pods: it replaces them as an update does (absent, too), or leaves them alone.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// They are replaced, as in an update.

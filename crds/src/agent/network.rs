@@ -95,7 +95,7 @@ pub struct NetworkPort {
     pub protocol: Option<NetworkProtocol>,
 }
 
-/// A transport.
+/// A transport; absent: TCP.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum NetworkProtocol {
     /// The default.

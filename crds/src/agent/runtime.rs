@@ -20,7 +20,7 @@ pub struct AgentRuntime {
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 63), regex(pattern = schema::DNS_LABEL))]
     pub agent_type: String,
-    /// What the agent can do; it reads them from `AGENT_CAPABILITIES`.
+    /// What the agent can do; it reads them from `AGENT_CAPABILITIES`, as a JSON list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
@@ -56,7 +56,7 @@ pub struct AgentRuntime {
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub args: Vec<String>,
-    /// Environment variables. Names that begin with `AGENT_` or `PARALLAX_` are Parallax's own.
+    /// Environment variables, whose references are looked up in the member's cluster. Names that begin with `AGENT_` or `PARALLAX_` are Parallax's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -67,7 +67,7 @@ pub struct AgentRuntime {
     /// Requests and limits of the agent's container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// How each pod is checked; absent: it is ready as soon as it runs.
+    /// HTTP checks of each pod, all by default in `{}`; absent: it is ready as soon as it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
     /// Labels that a node must have.
@@ -78,7 +78,7 @@ pub struct AgentRuntime {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::tolerations")]
     pub tolerations: Vec<Toleration>,
-    /// Nodes and neighbours that the pods must or would rather have.
+    /// Nodes and neighbours that the pods must or would rather have. The label `parallax.io/agent` has an agent's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::affinity")]
     pub affinity: Option<Affinity>,
@@ -90,7 +90,7 @@ pub struct AgentRuntime {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::DNS_SUBDOMAIN))]
     pub runtime_class_name: Option<String>,
-    /// A PriorityClass of the member's cluster; none of the system's.
+    /// A PriorityClass of the member's cluster; none of the system's, which begin with `system-`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::priority_class")]
     pub priority_class_name: Option<String>,
@@ -134,13 +134,13 @@ pub struct PodIds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647))]
     pub run_as_group: Option<i64>,
-    /// The group of the files in its volumes.
+    /// The group of the files in its volumes; absent: 10000 where it has a workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647))]
     pub fs_group: Option<i64>,
 }
 
-/// When an image is pulled.
+/// When an image is pulled; absent: Kubernetes decides by its tag.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum PullPolicy {
     /// At every start of a container.
@@ -194,11 +194,11 @@ pub struct EnvVar {
     .field_path(".requests")
 )]
 pub struct Resources {
-    /// What is reserved.
+    /// What is reserved. Fractions in quotes: `cpu: "0.5"`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::quantities")]
     pub requests: BTreeMap<String, Quantity>,
-    /// What may not be exceeded.
+    /// What may not be exceeded. Fractions in quotes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::quantities")]
     pub limits: BTreeMap<String, Quantity>,

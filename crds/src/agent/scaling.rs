@@ -25,7 +25,7 @@ pub struct Scaling {
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 10_000))]
     pub min_replicas: i32,
-    /// Never more replicas than this; absent: `minReplicas`.
+    /// Never more replicas than this; absent: `minReplicas`, and at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub max_replicas: Option<i32>,
@@ -100,7 +100,8 @@ impl Scaling {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ScalingTargets {
-    /// CPU, in percent of what the agent's container requests.
+    /// CPU, in percent of what the agent's container requests. With a target for memory as well, the one that wants more
+    /// replicas wins.
     #[serde(default, rename = "targetCPUUtilization", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub target_cpu_utilization: Option<i32>,

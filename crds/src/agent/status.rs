@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 
-/// The one phase of an agent.
+/// The one phase that it is in.
 #[derive(
     JsonSchema,
     Serialize,
@@ -53,7 +53,7 @@ pub struct ParallaxAgentStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub ready_replicas: i32,
-    /// Ready and desired as text, "2/2".
+    /// `readyReplicas` and `desiredReplicas` as text, "2/2". An update begins at "0/2" though the old pods serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub replica_summary: Option<String>,
@@ -65,7 +65,8 @@ pub struct ParallaxAgentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Placed`, `Synced`, `Progressing`, `Degraded`, and `CredentialsReady` of an agent that names an API key.
+    /// `Ready`, `Placed`, `Synced`, `Progressing`, `Degraded`; `CredentialsReady` of an agent that names an API key, and
+    /// `Idle` of one that may go to zero.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -75,7 +76,7 @@ pub struct ParallaxAgentStatus {
     /// How many clusters are where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_summary: Option<ClusterSummary>,
-    /// At most 64 clusters, the worst first.
+    /// What each cluster says, the worst first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub clusters: Vec<ClusterRow>,
@@ -95,7 +96,7 @@ pub struct PlacementDecision {
     /// until they have.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
-    /// The clusters and their shares, by name; at most 1,000.
+    /// The clusters and their shares, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "atomic"))]
     pub targets: Vec<PlacementTarget>,
@@ -136,7 +137,7 @@ pub struct ClusterSummary {
     pub failed: i32,
 }
 
-/// How old a cluster's word is.
+/// How old a cluster's word is: its session is up, lost for less than 45 s, or lost.
 #[derive(
     JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, strum::Display,
 )]
@@ -166,7 +167,7 @@ pub struct ClusterRow {
     /// Pods that exist there.
     #[schemars(range(min = 0))]
     pub replicas: i32,
-    /// Of these, ready.
+    /// Of these, ready and of `observedGeneration`.
     #[schemars(range(min = 0))]
     pub ready_replicas: i32,
     /// The newest generation that resolves to what runs there.
@@ -179,11 +180,11 @@ pub struct ClusterRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub last_reported: Option<Time>,
-    /// A word for programs.
+    /// A word for programs: what is the matter with the worst pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
-    /// The worst pod's first line.
+    /// What the worst pod's container said last, or the kubelet says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32_768))]
     pub message: Option<String>,

@@ -28,7 +28,7 @@ pub struct Workspace {
     /// How much it holds at least. It may grow where the cluster's storage can; never shrink.
     #[schemars(schema_with = "schema::size")]
     pub size: Quantity,
-    /// A StorageClass of the member's cluster; absent: the cluster's default.
+    /// A StorageClass of the member's cluster; absent: the cluster's default. It can't be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::DNS_SUBDOMAIN))]
     pub storage_class_name: Option<String>,
@@ -39,12 +39,13 @@ pub struct Workspace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 256), regex(pattern = schema::ABSOLUTE_PATH))]
     pub mount_path: Option<String>,
-    /// It stays when the agent goes, and an agent of the same name finds it again. Absent: it goes with the agent.
+    /// True: it stays when the agent goes, and an agent of the same name finds it again. Absent: it goes with the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retain: Option<bool>,
 }
 
-/// Who can mount a volume at a time.
+/// Who can mount a volume at a time: the pods of one node (absent, too), or all, which more than one replica needs. It
+/// can't be changed.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum AccessMode {
     /// The pods of one node.

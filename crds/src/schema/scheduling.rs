@@ -3,7 +3,7 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::{LABEL_KEY, LABEL_VALUE, selector};
+use super::{LABEL_KEY, LABEL_VALUE, described, label_key, selector};
 
 /// Taints that a pod puts up with.
 pub(crate) fn tolerations(_: &mut SchemaGenerator) -> Schema {
@@ -14,11 +14,28 @@ pub(crate) fn tolerations(_: &mut SchemaGenerator) -> Schema {
         "items": {
             "type": "object",
             "properties": {
-                "key": { "type": "string", "minLength": 1, "maxLength": 317, "pattern": LABEL_KEY },
-                "operator": { "type": "string", "enum": ["Equal", "Exists"] },
-                "value": { "type": "string", "maxLength": 63, "pattern": LABEL_VALUE },
-                "effect": { "type": "string", "enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"] },
-                "tolerationSeconds": { "type": "integer", "format": "int64" }
+                "key": label_key(317, "The taint's key; absent: any."),
+                "operator": {
+                    "type": "string",
+                    "description": "Whether its value counts; absent: Equal.",
+                    "enum": ["Equal", "Exists"]
+                },
+                "value": {
+                    "type": "string",
+                    "description": "The taint's value, under Equal.",
+                    "maxLength": 63,
+                    "pattern": LABEL_VALUE
+                },
+                "effect": {
+                    "type": "string",
+                    "description": "The taint's effect; absent: any.",
+                    "enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]
+                },
+                "tolerationSeconds": {
+                    "type": "integer",
+                    "description": "How long the pods put up with NoExecute; absent: for ever.",
+                    "format": "int64"
+                }
             },
             "x-kubernetes-validations": [
                 {
@@ -55,6 +72,7 @@ pub(crate) fn affinity(_: &mut SchemaGenerator) -> Schema {
                         "properties": {
                             "nodeSelectorTerms": {
                                 "type": "array",
+                                "description": "The terms.",
                                 "minItems": 1,
                                 "maxItems": 4,
                                 "x-kubernetes-list-type": "atomic",
@@ -80,6 +98,7 @@ fn node_selector_term() -> Value {
         "properties": {
             "matchExpressions": {
                 "type": "array",
+                "description": "Conditions on a node's labels, all of which must hold.",
                 "minItems": 1,
                 "maxItems": 8,
                 "x-kubernetes-list-type": "atomic",
@@ -87,10 +106,15 @@ fn node_selector_term() -> Value {
                     "type": "object",
                     "required": ["key", "operator"],
                     "properties": {
-                        "key": { "type": "string", "minLength": 1, "maxLength": 317, "pattern": LABEL_KEY },
-                        "operator": { "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"] },
+                        "key": label_key(317, "The label."),
+                        "operator": {
+                            "type": "string",
+                            "description": "What must be true of its value.",
+                            "enum": ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
+                        },
                         "values": {
                             "type": "array",
+                            "description": "What it is compared with.",
                             "maxItems": 8,
                             "x-kubernetes-list-type": "atomic",
                             "items": { "type": "string", "maxLength": 63, "pattern": LABEL_VALUE }
@@ -114,8 +138,8 @@ fn neighbours(description: &str) -> Value {
         // Without a selector a term matches no pod, and would do nothing.
         "required": ["labelSelector", "topologyKey"],
         "properties": {
-            "labelSelector": selector(4, 4, 8),
-            "topologyKey": { "type": "string", "minLength": 1, "maxLength": 317, "pattern": LABEL_KEY }
+            "labelSelector": described(selector(4, 4, 8), "The pods, of the agent's namespace."),
+            "topologyKey": label_key(317, "The nodes' label of which one value is one place.")
         }
     });
     json!({
@@ -145,8 +169,14 @@ fn weighted(field: &str, term: &Value, description: &str) -> Value {
             "type": "object",
             "required": ["weight", field],
             "properties": {
-                "weight": { "type": "integer", "format": "int32", "minimum": 1, "maximum": 100 },
-                field: term
+                "weight": {
+                    "type": "integer",
+                    "description": "How much more it is worth.",
+                    "format": "int32",
+                    "minimum": 1,
+                    "maximum": 100
+                },
+                field: described(term.clone(), "What is preferred.")
             }
         }
     })
@@ -154,7 +184,8 @@ fn weighted(field: &str, term: &Value, description: &str) -> Value {
 
 /// How pods are spread over zones, nodes or the like.
 pub(crate) fn topology_spread(_: &mut SchemaGenerator) -> Schema {
-    let policy = json!({ "type": "string", "enum": ["Honor", "Ignore"] });
+    let policy =
+        |description| json!({ "type": "string", "description": description, "enum": ["Honor", "Ignore"] });
     json_schema!({
         "type": "array",
         "maxItems": 4,
@@ -164,18 +195,38 @@ pub(crate) fn topology_spread(_: &mut SchemaGenerator) -> Schema {
             "type": "object",
             "required": ["maxSkew", "topologyKey", "whenUnsatisfiable"],
             "properties": {
-                "maxSkew": { "type": "integer", "format": "int32", "minimum": 1 },
-                "topologyKey": { "type": "string", "minLength": 1, "maxLength": 317, "pattern": LABEL_KEY },
-                "whenUnsatisfiable": { "type": "string", "enum": ["DoNotSchedule", "ScheduleAnyway"] },
-                "minDomains": { "type": "integer", "format": "int32", "minimum": 1 },
-                "nodeAffinityPolicy": policy,
-                "nodeTaintsPolicy": policy,
-                "labelSelector": selector(4, 4, 8),
+                "maxSkew": {
+                    "type": "integer",
+                    "description": "By how many pods two places may differ.",
+                    "format": "int32",
+                    "minimum": 1
+                },
+                "topologyKey": label_key(317, "The nodes' label of which one value is one place."),
+                "whenUnsatisfiable": {
+                    "type": "string",
+                    "description": "What becomes of a pod that would make them differ by more.",
+                    "enum": ["DoNotSchedule", "ScheduleAnyway"]
+                },
+                "minDomains": {
+                    "type": "integer",
+                    "description": "How many places there are at least; fewer count as if the others were empty. Absent: 1.",
+                    "format": "int32",
+                    "minimum": 1
+                },
+                "nodeAffinityPolicy": policy("Whether only nodes count that `affinity` and `nodeSelector` admit; absent: Honor."),
+                "nodeTaintsPolicy": policy("Whether only nodes count whose taints are tolerated; absent: Ignore."),
+                "labelSelector": described(selector(4, 4, 8), "The pods that are counted; absent: the agent's own."),
                 "matchLabelKeys": {
                     "type": "array",
+                    "description": "Labels of which only pods with the same values are counted together.",
                     "maxItems": 4,
                     "x-kubernetes-list-type": "atomic",
-                    "items": { "type": "string", "minLength": 1, "maxLength": 317, "pattern": LABEL_KEY }
+                    "items": {
+                        "type": "string",
+                        "minLength": 1,
+                        "maxLength": 317,
+                        "pattern": LABEL_KEY
+                    }
                 }
             },
             "x-kubernetes-validations": [{
