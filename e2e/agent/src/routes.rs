@@ -248,7 +248,10 @@ mod tests {
     async fn an_event_stream_ends_when_the_agent_is_ended() {
         let (address, end) = agent().await;
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET /events?every_ms=1 HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"GET /events?every_ms=1 HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
         let mut answer = Vec::new();
         while !String::from_utf8_lossy(&answer).contains("data: 0") {
             assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "it ended before it was told to");
