@@ -10,6 +10,7 @@ mod error;
 mod hub;
 mod incoming;
 mod peer;
+mod signature;
 mod verify;
 
 use std::sync::{Arc, LazyLock};

@@ -170,15 +170,13 @@ impl Board {
         let mut sent = BTreeMap::new();
         let mut bytes = 32;
         while let Some(key) = self.dirty.first().cloned() {
-            let Some((slot, due)) =
-                self.slots.get_mut(&key).and_then(|slot| slot.due().map(|due| (slot, due)))
-            else {
+            let Some(slot) = self.slots.get_mut(&key) else {
                 self.dirty.remove(&key);
                 continue;
             };
             // Five bytes for the tag and the length of each.
-            match (due, &slot.want) {
-                (Due::Upsert, Some(order)) => {
+            match slot.due() {
+                Some(Due::Upsert(order)) => {
                     let upsert = wire::upsert_message(order);
                     bytes += upsert.encoded_len() + 5;
                     if !sent.is_empty() && bytes > FRAME_BYTES {
@@ -187,17 +185,19 @@ impl Board {
                     sent.insert(key.clone(), Sent::Upsert(Version::of(order)));
                     delta.upserts.push(upsert);
                 }
-                (Due::Upsert, None) => {}
-                (Due::Removal(at), _) => {
-                    let removal = &slot.removals[at];
-                    let agent = AgentRef { key: key.clone(), incarnation: removal.incarnation.clone() };
-                    let message = wire::removal_message(&agent, removal.traceparent.as_deref());
+                Some(Due::Removal(Removal { incarnation, traceparent, .. })) => {
+                    let agent = AgentRef { key: key.clone(), incarnation: incarnation.clone() };
+                    let message = wire::removal_message(&agent, traceparent.as_deref());
                     bytes += message.encoded_len() + 5;
                     if !sent.is_empty() && bytes > FRAME_BYTES {
                         break;
                     }
                     sent.insert(key.clone(), Sent::Removal(agent.incarnation));
                     delta.removals.push(message);
+                }
+                None => {
+                    self.dirty.remove(&key);
+                    continue;
                 }
             }
             slot.in_flight = true;

@@ -64,11 +64,10 @@ pub(super) enum Sent {
 }
 
 /// What is to be sent next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Due {
-    Upsert,
-    /// By its place in `removals`.
-    Removal(usize),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due<'a> {
+    Upsert(&'a Order),
+    Removal(&'a Removal),
 }
 
 /// One agent's name in one session. Two incarnations of a name never run beside each other in a cluster, so a removal
@@ -87,7 +86,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub fn due(&self) -> Option<Due> {
+    pub fn due(&self) -> Option<Due<'_>> {
         if self.in_flight {
             return None;
         }
@@ -95,9 +94,9 @@ impl Slot {
             && !self.is_rejected(want)
         {
             let answered = self.waiting.as_ref().is_some_and(|version| version.is(want));
-            return (!answered && !self.holds(want)).then_some(Due::Upsert);
+            return (!answered && !self.holds(want)).then_some(Due::Upsert(want));
         }
-        self.removals.iter().position(|removal| !removal.in_hand).map(Due::Removal)
+        self.removals.iter().find(|removal| !removal.in_hand).map(Due::Removal)
     }
 
     fn is_rejected(&self, want: &Order) -> bool {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use parallax_crds::link::Held;
+use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, Incarnation};
 use prost::Message;
 
-use super::orders::{Open, Orders};
+use super::open_order::OpenOrder;
 use crate::digest::{Entry, SetDigest};
 use crate::session::limits::FRAME_BYTES;
 use crate::{v1, wire};
@@ -42,10 +43,10 @@ impl Holdings {
         self.held.get(key).filter(|held| held.agent.incarnation == *incarnation)
     }
 
-    /// The digest of what an inventory would have.
-    pub fn digest(&self, orders: &Orders) -> SetDigest {
+    /// The digest of what an inventory would have while these orders are `open`.
+    pub fn digest<'a>(&self, open: impl Iterator<Item = (&'a AgentRef, &'a OpenOrder)>) -> SetDigest {
         let mut digest = self.digest;
-        for (key, to_be) in self.changing(orders) {
+        for (key, to_be) in changing(open) {
             match (self.held.get(key), to_be) {
                 (Some(held), _) => {
                     digest.remove(&entry(held));
@@ -58,26 +59,14 @@ impl Holdings {
         digest
     }
 
-    /// What orders still change, and what they would make of it.
-    fn changing<'a>(&self, orders: &'a Orders) -> BTreeMap<&'a AgentKey, Option<Held>> {
-        let mut changing: BTreeMap<&AgentKey, Option<Held>> = BTreeMap::new();
-        for (agent, open) in orders.changing() {
-            let to_be = match open {
-                Open::Upsert { hash, scale } => {
-                    Some(Held { agent: agent.clone(), hash: *hash, scale: *scale, removing: false })
-                }
-                Open::Removal => None,
-            };
-            let known = changing.entry(&agent.key).or_default();
-            *known = to_be.or(known.take());
-        }
-        changing
-    }
-
     /// The part of the inventory after `after`; and where the next part begins, unless this is the last.
-    pub fn inventory(&self, after: Option<&AgentKey>, orders: &Orders) -> (v1::Inventory, Option<AgentKey>) {
+    pub fn inventory<'a>(
+        &self,
+        after: Option<&AgentKey>,
+        open: impl Iterator<Item = (&'a AgentRef, &'a OpenOrder)>,
+    ) -> (v1::Inventory, Option<AgentKey>) {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let changing = self.changing(orders);
+        let changing = changing(open);
         let mut keys: Vec<&AgentKey> = Vec::new();
         let mut coming = changing.range::<AgentKey, _>((from, Bound::Unbounded)).peekable();
         let mut part = v1::Inventory::default();
@@ -106,6 +95,18 @@ impl Holdings {
         part.last = true;
         (part, None)
     }
+}
+
+/// What open orders still change, and what they would make of it.
+fn changing<'a>(
+    open: impl Iterator<Item = (&'a AgentRef, &'a OpenOrder)>,
+) -> BTreeMap<&'a AgentKey, Option<Held>> {
+    let mut changing: BTreeMap<&AgentKey, Option<Held>> = BTreeMap::new();
+    for (agent, order) in open {
+        let known = changing.entry(&agent.key).or_default();
+        *known = order.to_be(agent).or(known.take());
+    }
+    changing
 }
 
 fn entry(held: &Held) -> Entry<'_> {

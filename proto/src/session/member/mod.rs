@@ -4,6 +4,7 @@ mod action;
 mod holdings;
 mod keys;
 mod notices;
+mod open_order;
 mod orders;
 mod reports;
 
@@ -362,7 +363,7 @@ impl MemberLink {
             return Some(Frame::Ack(ack));
         }
         if let Inventory::After(after) = &open.inventory {
-            let (part, last) = self.holdings.inventory(after.as_ref(), &self.orders);
+            let (part, last) = self.holdings.inventory(after.as_ref(), self.orders.open());
             open.inventory = match last {
                 Some(last) => Inventory::After(Some(last)),
                 None => {
@@ -374,7 +375,7 @@ impl MemberLink {
             return Some(Frame::Inventory(part));
         }
         if std::mem::take(&mut open.beat_due) {
-            let digest = self.holdings.digest(&self.orders);
+            let digest = self.holdings.digest(self.orders.open());
             let set_hash = digest.bytes().to_vec().into();
             return Some(Frame::Heartbeat(v1::Heartbeat { count: digest.count(), set_hash }));
         }
@@ -383,7 +384,7 @@ impl MemberLink {
     }
 
     fn hello(&self) -> Frame {
-        let digest = self.holdings.digest(&self.orders);
+        let digest = self.holdings.digest(self.orders.open());
         Frame::Hello(v1::Hello {
             versions: VERSIONS.to_vec(),
             features: FEATURES.iter().map(|&feature| feature.to_owned()).collect(),

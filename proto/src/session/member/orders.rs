@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use parallax_crds::SpecHash;
-use parallax_crds::link::{Held, OrderResult, Outcome, Scale};
+use parallax_crds::link::{Held, OrderResult, Outcome};
 use parallax_crds::names::AgentRef;
 use prost::Message;
 
 use super::action::Batch;
 use super::holdings::Holdings;
+use super::open_order::OpenOrder;
 use crate::outbox::Outbox;
 use crate::session::limits::{DELTAS_IN_FLIGHT, FRAME_BYTES};
 use crate::{v1, wire};
@@ -17,27 +17,11 @@ use crate::{v1, wire};
 /// bound on unacknowledged deltas, there.
 const BATCHES: usize = 4 * DELTAS_IN_FLIGHT;
 
-/// An order that has no result yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Open {
-    Upsert { hash: SpecHash, scale: Scale },
-    Removal,
-}
-
-impl Open {
-    pub fn hash(&self) -> Option<SpecHash> {
-        match self {
-            Self::Upsert { hash, .. } => Some(*hash),
-            Self::Removal => None,
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Ticket {
     /// The delta's nonce; none when its session has ended, and nobody waits for its acknowledgement.
     delta: Option<u64>,
-    open: BTreeMap<AgentRef, Open>,
+    open: BTreeMap<AgentRef, OpenOrder>,
     results: Vec<OrderResult>,
     /// Not yet handed out.
     batch: Option<Batch>,
@@ -50,7 +34,7 @@ pub(super) struct Orders {
     last_delta: u64,
     tickets: BTreeMap<u64, Ticket>,
     /// Orders that were answered by Waiting: they may come to be held at any time, in any session.
-    waiting: BTreeMap<AgentRef, Open>,
+    waiting: BTreeMap<AgentRef, OpenOrder>,
     acks: VecDeque<v1::Ack>,
     late: Outbox<AgentRef, OrderResult>,
 }
@@ -76,7 +60,7 @@ impl Orders {
         let mut keys = BTreeSet::new();
         for upsert in delta.upserts {
             let order = wire::upsert(upsert).map_err(|error| error.to_string())?;
-            let open = Open::Upsert { hash: order.hash, scale: order.scale };
+            let open = OpenOrder::Upsert { hash: order.hash, scale: order.scale };
             if !keys.insert(order.agent.key.clone()) {
                 return Err(format!("a delta has {} twice", order.agent.key));
             }
@@ -88,9 +72,9 @@ impl Orders {
             if !keys.insert(agent.key.clone()) {
                 return Err(format!("a delta has {} twice", agent.key));
             }
-            let coming = self.changing().any(|(other, _)| other.key == agent.key);
+            let coming = self.open().any(|(other, _)| other.key == agent.key);
             if coming || holdings.has(&agent.key, &agent.incarnation) {
-                ticket.open.insert(agent.clone(), Open::Removal);
+                ticket.open.insert(agent.clone(), OpenOrder::Removal);
                 batch.removals.push((agent, traceparent));
             } else {
                 let (reason, message) = (String::new(), String::new());
@@ -120,7 +104,7 @@ impl Orders {
     }
 
     /// Orders without a final result, of any session: what is held may change by them at any time.
-    pub fn changing(&self) -> impl Iterator<Item = (&AgentRef, &Open)> {
+    pub fn open(&self) -> impl Iterator<Item = (&AgentRef, &OpenOrder)> {
         self.waiting.iter().chain(self.tickets.values().flat_map(|ticket| &ticket.open))
     }
 
@@ -138,14 +122,14 @@ impl Orders {
         let AgentRef { key, incarnation } = &result.agent;
         // A newer order for the same name replaces what waited; a removal ends only its own incarnation.
         match open {
-            Open::Upsert { .. } => self.waiting.retain(|agent, _| agent.key != *key),
-            Open::Removal => drop(self.waiting.remove(&result.agent)),
+            OpenOrder::Upsert { .. } => self.waiting.retain(|agent, _| agent.key != *key),
+            OpenOrder::Removal => drop(self.waiting.remove(&result.agent)),
         }
         match (result.outcome, &open) {
-            (Outcome::Waiting, Open::Upsert { .. }) => {
+            (Outcome::Waiting, OpenOrder::Upsert { .. }) => {
                 self.waiting.insert(result.agent.clone(), open.clone());
             }
-            (Outcome::Persisted, Open::Upsert { hash, scale }) => holdings.hold(Held {
+            (Outcome::Persisted, OpenOrder::Upsert { hash, scale }) => holdings.hold(Held {
                 agent: result.agent.clone(),
                 hash: *hash,
                 scale: *scale,
