@@ -1,11 +1,9 @@
 //! What the hub counts. No label holds a name of an object.
 
-use std::fmt;
 use std::sync::Arc;
 
 use parallax_platform::Stages;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -43,27 +41,6 @@ struct PhaseLabel {
     phase: &'static str,
 }
 
-/// What waits in all outboxes, counted when somebody asks.
-#[derive(Clone)]
-struct OutboxDepth(Arc<Registry>);
-
-impl fmt::Debug for OutboxDepth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OutboxDepth")
-    }
-}
-
-impl EncodeMetric for OutboxDepth {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let depth = self.0.outbox_depth();
-        encoder.encode_gauge(&i64::try_from(depth).unwrap_or(i64::MAX))
-    }
-
-    fn metric_type(&self) -> MetricType {
-        MetricType::Gauge
-    }
-}
-
 /// Every metric of the hub's own. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
@@ -81,10 +58,16 @@ pub struct Metrics {
 impl Metrics {
     /// The metrics, registered in the process's.
     pub fn register(process: &parallax_platform::Metrics, sessions: &Arc<Registry>) -> Self {
-        process.register(
+        let (waiting, dropping) = (Arc::clone(sessions), Arc::clone(sessions));
+        process.reads_gauge(
             "parallax_hub_outbox_entries",
             "Orders and removals that wait to be sent, over all sessions",
-            OutboxDepth(sessions.clone()),
+            move || waiting.outbox_depth() as u64,
+        );
+        process.reads_counter(
+            "parallax_hub_dropped_reports",
+            "Reports of members that came too late, or about agents that they were never given",
+            move || dropping.dropped_reports(),
         );
         Self {
             stages: Stages::register(process),

@@ -68,10 +68,11 @@ impl Carrier for Courier {
     }
 
     fn connected(&self, welcome: &Welcomed) {
-        let Welcomed { hub_uid, epoch, session, cluster, not_after_unix: _, previous_hub } = welcome;
+        let Welcomed { hub_uid, epoch, session, cluster, not_after_unix, previous_hub } = welcome;
         self.said.lock().clear();
         self.metrics.connected.set(1);
         self.metrics.epoch.set(i64::try_from(*epoch).unwrap_or(i64::MAX));
+        self.metrics.certificate_ends.set(*not_after_unix);
         if let Some(previous) = previous_hub {
             tracing::warn!(%cluster, hub = hub_uid, previous, "another hub than before; what it doesn't know stays");
         }

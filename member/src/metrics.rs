@@ -28,6 +28,8 @@ pub struct Metrics {
     pub connected: Gauge,
     /// The epoch of the hub that is obeyed.
     pub epoch: Gauge,
+    /// When the member's certificate ends, in unix seconds.
+    pub certificate_ends: Gauge,
     orders: Family<OrderOutcome, Counter>,
 }
 
@@ -42,6 +44,10 @@ impl Metrics {
             connected: process
                 .gauge("parallax_member_session_connected", "1 while a session with the hub is up"),
             epoch: process.gauge("parallax_member_hub_epoch", "The epoch of the hub that is obeyed"),
+            certificate_ends: process.gauge(
+                "parallax_member_certificate_expiry_seconds",
+                "When the member's certificate ends, since the epoch; 0 before the first session",
+            ),
             orders: process.counters("parallax_member_orders", "Orders of the hub by what became of them"),
         }
     }

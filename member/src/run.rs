@@ -79,7 +79,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
             tracing::error!("the admin port failed: {error}");
         }
     });
-    let start = start(&settings, client, token, Metrics::new(&process));
+    let start = start(&settings, client, token, &process);
     let started = tokio::select! {
         started = start => started?,
         () = shutdown.cancelled() => return Ok(()),
@@ -109,7 +109,7 @@ async fn start(
     settings: &Settings,
     client: Client,
     token: Option<JoinToken>,
-    metrics: Metrics,
+    process: &parallax_platform::Metrics,
 ) -> Result<Started, MemberError> {
     let api = |what| move |e: Failure| MemberError::Api { what, why: e.to_string() };
     let version =
@@ -141,6 +141,13 @@ async fn start(
         seed: rand::random(),
     };
     let link = Arc::new(Mutex::new(MemberLink::new(config, clock.now())));
+    let outbox = Arc::clone(&link);
+    process.reads_gauge(
+        "parallax_member_outbox_entries",
+        "Results and changed reports that wait to be sent to the hub",
+        move || outbox.lock().outbox_depth() as u64,
+    );
+    let metrics = Metrics::new(process);
     let uplink = Uplink { link, wake: Arc::new(Notify::new()) };
     let about = ClusterReport {
         kubernetes_version: version.git_version,

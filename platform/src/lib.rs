@@ -12,6 +12,7 @@ pub mod logging;
 pub mod metrics;
 mod process;
 pub mod readiness;
+mod reading;
 pub mod run;
 pub mod stage;
 pub mod watch;

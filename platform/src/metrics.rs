@@ -15,6 +15,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
 use crate::process::Process;
+use crate::reading::{Course, Reading};
 
 /// From a millisecond to a minute: an API call, a pod's start.
 const SECONDS: [f64; 14] =
@@ -68,6 +69,16 @@ impl Metrics {
     #[must_use]
     pub fn gauges<L: Label>(&self, name: &str, help: &str) -> Family<L, Gauge> {
         self.register(name, help, Family::default())
+    }
+
+    /// A gauge of a figure that somebody else keeps.
+    pub fn reads_gauge(&self, name: &str, help: &str, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.register(name, help, Reading::new(Course::Varies, read));
+    }
+
+    /// A counter of a figure that somebody else keeps; shown as `<name>_total`.
+    pub fn reads_counter(&self, name: &str, help: &str, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.register(name, help, Reading::new(Course::Grows, read));
     }
 
     /// New histograms of seconds by labels, from 1 ms to 60 s. By convention `name` ends in `_seconds`.

@@ -41,6 +41,8 @@ impl Handle {
 pub struct Registry {
     open: Mutex<HashMap<SessionId, Handle>>,
     numbers: AtomicU64,
+    /// Reports that sessions which are over have dropped.
+    dropped: AtomicU64,
 }
 
 impl Registry {
@@ -58,7 +60,10 @@ impl Registry {
 
     /// Takes a session out: it is over.
     pub fn leave(&self, id: &SessionId) {
-        self.open.lock().remove(id);
+        let mut open = self.open.lock();
+        if let Some(handle) = open.remove(id) {
+            self.dropped.fetch_add(handle.session.lock().dropped_reports(), Ordering::Relaxed);
+        }
     }
 
     /// The session, while it is open.
@@ -69,6 +74,13 @@ impl Registry {
     /// Orders and removals that wait to be sent, over all sessions.
     pub fn outbox_depth(&self) -> usize {
         self.all().iter().map(|handle| handle.session.lock().outbox_depth()).sum()
+    }
+
+    /// Reports that were dropped, by the sessions that are open and those that are over. It only ever grows.
+    pub fn dropped_reports(&self) -> u64 {
+        let open = self.open.lock();
+        let of_open: u64 = open.values().map(|handle| handle.session.lock().dropped_reports()).sum();
+        self.dropped.load(Ordering::Relaxed) + of_open
     }
 
     /// Every open session.
@@ -82,6 +94,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::time::Duration;
+
+    use parallax_proto::session::HubSessionConfig;
+    use parallax_proto::v1;
+    use parallax_proto::v1::from_member::Frame;
 
     use super::*;
 
@@ -107,5 +123,56 @@ mod tests {
         registry.leave(&first);
         let next = registry.enter(&noisy, handle(&noisy)).unwrap();
         assert!(next.number > first.number, "numbers are never used twice");
+    }
+
+    /// A session that has dropped one report: the member was never given its agent.
+    fn dropping(cluster: &ClusterName) -> Handle {
+        let handle = handle(cluster);
+        let hello = v1::Hello {
+            versions: vec![1],
+            cluster_uid: "uid".to_owned(),
+            boot_id: "boot".to_owned(),
+            set_hash: vec![0; 16].into(),
+            ..v1::Hello::default()
+        };
+        let config = HubSessionConfig {
+            hub_uid: "hub".to_owned(),
+            epoch: 1,
+            session: "s".to_owned(),
+            heartbeat: Duration::from_secs(10),
+            silence: Duration::from_secs(45),
+            not_after_unix: 0,
+            lifetime: Duration::from_secs(3600),
+        };
+        let status = v1::Status {
+            key: Some(v1::AgentKey { namespace: "demo".to_owned(), name: "unknown".to_owned() }),
+            incarnation: "uid".to_owned(),
+            boot_id: "boot".to_owned(),
+            seq: 1,
+            payload: Some(v1::StatusPayload {
+                phase: v1::Phase::Running.into(),
+                ..v1::StatusPayload::default()
+            }),
+            ..v1::Status::default()
+        };
+        handle.with(|session| {
+            let said = |frame| v1::FromMember { frame: Some(frame) };
+            session.on_frame(said(Frame::Hello(hello)), Duration::ZERO);
+            session.admit(config, Vec::new(), Vec::new(), Duration::ZERO);
+            session.on_frame(said(Frame::Status(status)), Duration::ZERO);
+        });
+        handle
+    }
+
+    #[test]
+    fn dropped_reports_stay_counted_when_their_session_is_over() {
+        let registry = Registry::default();
+        let [over, open] = ["over", "open"].map(|name| ClusterName::new(name).unwrap());
+        let id = registry.enter(&over, dropping(&over)).unwrap();
+        registry.enter(&open, dropping(&open)).unwrap();
+        assert_eq!(registry.dropped_reports(), 2);
+        registry.leave(&id);
+        registry.leave(&id);
+        assert_eq!(registry.dropped_reports(), 2);
     }
 }

@@ -22,11 +22,10 @@ const MAX_STREAMS: u32 = 64;
 /// The largest set of headers that a caller may send, in bytes.
 const MAX_HEADERS: u32 = 16 * 1024;
 
-/// The hub's identity and whom it trusts; both can be replaced while the listener runs.
+/// The hub's identity, which can be replaced while the listener runs, and whom it trusts.
 #[derive(Debug)]
 pub struct HubTls {
     current: Arc<Current>,
-    members: Arc<MemberVerifier>,
     config: Arc<ServerConfig>,
 }
 
@@ -64,16 +63,15 @@ impl HubTls {
         ca: &[CertificateDer<'_>],
     ) -> Result<Self, TlsError> {
         let current = Arc::new(Current(ArcSwap::from_pointee(Shown::new(identity)?)));
-        let members = Arc::new(MemberVerifier::new(trust_domain, ca)?);
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(TlsError::Setup)?
-            .with_client_cert_verifier(Arc::clone(&members) as _)
+            .with_client_cert_verifier(Arc::new(MemberVerifier::new(trust_domain, ca)?))
             .with_cert_resolver(Arc::clone(&current) as _);
         config.alpn_protocols = vec![ALPN_H2.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self { current, members, config: Arc::new(config) })
+        Ok(Self { current, config: Arc::new(config) })
     }
 
     /// Shows another identity from the next handshake on.
@@ -83,14 +81,6 @@ impl HubTls {
     pub fn replace_identity(&self, identity: HubIdentity) -> Result<(), TlsError> {
         self.current.0.store(Arc::new(Shown::new(identity)?));
         Ok(())
-    }
-
-    /// Trusts these CAs, and only these, from the next handshake on.
-    ///
-    /// # Errors
-    /// When one is not usable; the old ones stay.
-    pub fn replace_ca(&self, ca: &[CertificateDer<'_>]) -> Result<(), TlsError> {
-        self.members.trust(ca)
     }
 
     /// Until when the identity that is shown now is valid.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
@@ -35,32 +34,17 @@ fn refused(why: impl std::error::Error + Send + Sync + 'static) -> Error {
 #[derive(Debug)]
 pub(super) struct MemberVerifier {
     trust_domain: TrustDomain,
-    chain: ArcSwap<Chain>,
+    chain: Arc<dyn ClientCertVerifier>,
 }
-
-#[derive(Debug)]
-struct Chain(Arc<dyn ClientCertVerifier>);
 
 impl MemberVerifier {
     pub(super) fn new(trust_domain: TrustDomain, ca: &[CertificateDer<'_>]) -> Result<Self, TlsError> {
-        Ok(Self { trust_domain, chain: ArcSwap::from_pointee(Chain::new(ca)?) })
-    }
-
-    /// Trusts these CAs from the next handshake on.
-    pub(super) fn trust(&self, ca: &[CertificateDer<'_>]) -> Result<(), TlsError> {
-        self.chain.store(Arc::new(Chain::new(ca)?));
-        Ok(())
-    }
-}
-
-impl Chain {
-    fn new(ca: &[CertificateDer<'_>]) -> Result<Self, TlsError> {
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
+        let chain = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
             .clear_root_hint_subjects()
             .allow_unauthenticated()
             .build()
             .map_err(|error| TlsError::Setup(Error::General(error.to_string())))?;
-        Ok(Self(verifier))
+        Ok(Self { trust_domain, chain })
     }
 }
 
@@ -79,7 +63,7 @@ impl ClientCertVerifier for MemberVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.chain.load().0.verify_client_cert(end_entity, intermediates, now)?;
+        let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
         let leaf = Leaf::from_der(end_entity).map_err(refused)?;
         match leaf.id.role {
             Role::Member(_) if leaf.id.trust_domain == self.trust_domain => Ok(verified),
