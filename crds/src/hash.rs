@@ -13,7 +13,7 @@ pub struct SpecHash([u8; 16]);
 
 /// Text or bytes that are not a [`SpecHash`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a spec hash: 16 bytes, or 32 lower-case hexadecimal digits, are expected")]
+#[error("not a spec hash: use 16 bytes, or 32 lower-case hexadecimal digits")]
 pub struct InvalidHash;
 
 impl SpecHash {

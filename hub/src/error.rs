@@ -15,7 +15,10 @@ pub enum HubError {
     #[error(transparent)]
     Tls(#[from] parallax_proto::tls::TlsError),
     /// A call on an object failed.
-    #[error("{what}: {}", explain(source))]
+    #[error(
+        "{what}: {}; check that the API server is well, and that the hub may do this (deploy/hub)",
+        explain(source)
+    )]
     Kube {
         /// The object, or what was tried.
         what: String,
@@ -23,7 +26,9 @@ pub enum HubError {
         source: Box<kube::Error>,
     },
     /// A call on an object took too long.
-    #[error("{what}: the API server did not answer within {seconds} s")]
+    #[error(
+        "{what}: the API server did not answer within {seconds} s; check that it is up, and the network to it"
+    )]
     TimedOut {
         /// The object, or what was tried.
         what: String,
@@ -37,12 +42,22 @@ pub enum HubError {
         what: String,
     },
     /// One of our own objects doesn't say what it must.
-    #[error("{what}: {problem}")]
+    #[error("{what}: {problem}; restore it from a backup, or delete it {consequence}")]
     Malformed {
         /// The object.
         what: String,
-        /// What is wrong, and what to do.
+        /// What is wrong.
         problem: String,
+        /// What the hub does without it: "to begin anew" and the like.
+        consequence: &'static str,
+    },
+    /// A value of ours that has no JSON form.
+    #[error("{what} can't be written as JSON ({source}): report it, it is a defect of the hub")]
+    Json {
+        /// The value.
+        what: String,
+        /// Why.
+        source: serde_json::Error,
     },
     /// A part that must live as long as the process has ended before it: a panic, which the log has.
     #[error("{part} has ended, which is a defect of the hub: report the log; the hub can be started again")]

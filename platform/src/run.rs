@@ -38,7 +38,7 @@ where
         let signals = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
             (Ok(terminate), Ok(interrupt)) => Signals { terminate, interrupt },
             (Err(error), _) | (_, Err(error)) => {
-                return report(&format!("can't listen for signals: {error}"));
+                return report(&format!("can't listen for signals: {error}; raise the limit of open files"));
             }
         };
         tokio::select! {

@@ -42,7 +42,9 @@ pub enum ResolveError {
         agent_type: String,
     },
     /// The template has no JSON form.
-    #[error("the spec can't be written as JSON, so it can't be sent: {0}")]
+    #[error(
+        "the spec can't be written as JSON, so it can't be sent ({0}): report it, it is a defect of the hub"
+    )]
     Json(#[from] serde_json::Error),
 }
 

@@ -42,7 +42,8 @@ fn parse(secret: &Secret, trust_domain: &TrustDomain) -> Result<FleetCa, HubErro
             .and_then(|bytes| std::str::from_utf8(&bytes.0).ok())
             .ok_or_else(|| HubError::Malformed {
                 what: format!("Secret {NAME}"),
-                problem: format!("`{key}` is missing or not PEM; restore it from a backup (a new CA means that every member must enroll again)"),
+                problem: format!("`{key}` is missing or not PEM"),
+                consequence: "for a new CA, with which every member must enroll again",
             })
     };
     Ok(FleetCa::from_pem(field(CERTIFICATE)?, field(KEY)?, trust_domain.clone())?)

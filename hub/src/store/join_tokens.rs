@@ -126,7 +126,7 @@ fn entry(secret: &Secret, cluster: &ClusterName) -> Option<StoredToken> {
 fn encode(stored: &StoredToken) -> Result<ByteString, HubError> {
     serde_json::to_vec(stored)
         .map(ByteString)
-        .map_err(|error| HubError::Malformed { what: "join token".to_owned(), problem: error.to_string() })
+        .map_err(|source| HubError::Json { what: "the join token".to_owned(), source })
 }
 
 #[cfg(test)]

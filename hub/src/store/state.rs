@@ -44,13 +44,11 @@ fn parse(object: &ConfigMap) -> Result<HubState, HubError> {
     let malformed = |problem: &str| HubError::Malformed {
         what: format!("ConfigMap {NAME}"),
         problem: problem.to_owned(),
+        consequence: "to begin as a new hub",
     };
-    let uid = field("uid").filter(|uid| !uid.is_empty()).ok_or_else(|| {
-        malformed("it has no `uid`; restore it from a backup, or delete it to begin as a new hub")
-    })?;
+    let uid = field("uid").filter(|uid| !uid.is_empty()).ok_or_else(|| malformed("it has no `uid`"))?;
     let epoch = field("epoch").unwrap_or_default();
-    let epoch =
-        epoch.parse().map_err(|_| malformed("its `epoch` is not a number; restore it from a backup"))?;
+    let epoch = epoch.parse().map_err(|_| malformed("its `epoch` is not a number"))?;
     Ok(HubState { uid, epoch, holder: field("holder").unwrap_or_default() })
 }
 

@@ -119,9 +119,9 @@ fn changes(store: &[Tombstone], drop: &[Tombstone]) -> Result<BTreeMap<u8, Chang
     }
     for tombstone in store {
         let (shard, key) = place(tombstone);
-        let value = serde_json::to_string(&Stored::from(tombstone)).map_err(|error| HubError::Malformed {
+        let value = serde_json::to_string(&Stored::from(tombstone)).map_err(|source| HubError::Json {
             what: format!("the tombstone of {}", tombstone.agent.key),
-            problem: error.to_string(),
+            source,
         })?;
         changes.entry(shard).or_default().insert(key, Some(value));
     }

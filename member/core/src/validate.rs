@@ -122,10 +122,12 @@ pub fn assignment<'a>(assignment: &'a AgentAssignment, own_namespace: &str) -> R
         key: AgentKey::new(&spec.agent.namespace, &spec.agent.name),
         incarnation: Incarnation::new(&spec.agent.incarnation),
     };
-    let hash: SpecHash = spec
-        .hash
-        .parse()
-        .map_err(|e| Rejection::new("HashMismatch", format!("spec.hash of the assignment: {e}")))?;
+    let hash: SpecHash = spec.hash.parse().map_err(|e| {
+        Rejection::new(
+            "HashMismatch",
+            format!("spec.hash of the assignment is {e}; undo the edit of the assignment"),
+        )
+    })?;
     if hash_of(&spec.template)? != hash {
         return Err(Rejection::new(
             "HashMismatch",
@@ -148,8 +150,9 @@ pub fn assignment<'a>(assignment: &'a AgentAssignment, own_namespace: &str) -> R
 }
 
 fn hash_of<T: serde::Serialize>(value: &T) -> Result<SpecHash, Rejection> {
-    SpecHash::of(value)
-        .map_err(|e| Rejection::new("InvalidTemplate", format!("the template has no JSON form ({e})")))
+    SpecHash::of(value).map_err(|e| {
+        Rejection::new("InvalidTemplate", format!("the template has no JSON form ({e}); upgrade the hub"))
+    })
 }
 
 fn check(
@@ -195,7 +198,10 @@ fn check(
     if !is_label_value(&runtime.agent_type) || runtime.agent_type.is_empty() {
         return Err(Rejection::new(
             "InvalidType",
-            format!("type {:?} can't be a label's value", runtime.agent_type),
+            format!(
+                "type {:?} can't be a label's value: use at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+                runtime.agent_type
+            ),
         ));
     }
     if image.trim().is_empty() {
@@ -209,11 +215,14 @@ fn check(
         if secret_ref.is_some() == external_secret_ref.is_some() {
             return Err(Rejection::new(
                 "InvalidCredentials",
-                "credentials: exactly one of secretRef and externalSecretRef is needed",
+                "credentials: secretRef and externalSecretRef exclude each other, and one is needed; set exactly one",
             ));
         }
         if *source == Some(CredentialsSource::Hub) && secret_ref.is_none() {
-            return Err(Rejection::new("InvalidCredentials", "credentials: source: Hub needs secretRef"));
+            return Err(Rejection::new(
+                "InvalidCredentials",
+                "credentials: source: Hub knows Secrets only; set secretRef",
+            ));
         }
         if let Some(name) = env_name {
             variable(name)?;
@@ -225,7 +234,10 @@ fn check(
 
 fn variable(name: &str) -> Result<(), Rejection> {
     if name.is_empty() || name.contains('=') {
-        return Err(Rejection::new("InvalidEnv", format!("{name:?} can't name a variable")));
+        return Err(Rejection::new(
+            "InvalidEnv",
+            format!("{name:?} can't name a variable: use a name without '='"),
+        ));
     }
     if name.starts_with("AGENT_") || name.starts_with("PARALLAX_") {
         return Err(Rejection::new(
@@ -295,7 +307,10 @@ fn pod(runtime: &AgentRuntime) -> Result<(), Rejection> {
 
 fn namespace(namespace: &str, own: &str) -> Result<(), Rejection> {
     if !names::is_dns_label(namespace) {
-        return Err(Rejection::new("InvalidNamespace", format!("{namespace:?} can't name a namespace")));
+        return Err(Rejection::new(
+            "InvalidNamespace",
+            format!("{namespace:?} can't name a namespace; create the agent in one that exists"),
+        ));
     }
     if namespace == own || namespace.starts_with("kube-") {
         return Err(Rejection::new(

@@ -191,7 +191,10 @@ fn pump(link: &Mutex<MemberLink>, clock: &Clock, connection: &Connection) -> boo
 async fn dial(dialler: &impl Dial) -> Result<Channel, DialError> {
     match tokio::time::timeout(DIAL, dialler.dial()).await {
         Ok(dialled) => dialled,
-        Err(_) => Err(DialError(format!("the hub didn't answer within {} s", DIAL.as_secs()))),
+        Err(_) => Err(DialError(format!(
+            "the hub didn't answer within {} s; check --hub and the network between",
+            DIAL.as_secs()
+        ))),
     }
 }
 

@@ -14,7 +14,7 @@ pub enum IdentityError {
     TrustDomain(String),
     /// Not an id of a hub or a member.
     #[error(
-        "{0:?} is not an identity of a fleet: expected spiffe://TRUST-DOMAIN/hub or spiffe://TRUST-DOMAIN/cluster/NAME"
+        "{0:?} is not an identity of a fleet: use spiffe://TRUST-DOMAIN/hub or spiffe://TRUST-DOMAIN/cluster/NAME"
     )]
     SpiffeId(String),
     /// The bytes are not a certificate that we can read.
@@ -26,7 +26,7 @@ pub enum IdentityError {
     )]
     Names(String),
     /// A CA certificate where a hub's or member's belongs.
-    #[error("this is a CA's certificate, not a hub's or member's")]
+    #[error("this is a CA's certificate, not a hub's or member's: use one that the CA has issued")]
     IsCa,
     /// A certificate of another kind where a CA's belongs.
     #[error(
@@ -34,7 +34,9 @@ pub enum IdentityError {
     )]
     NotACa,
     /// A PEM text without what was looked for.
-    #[error("can't read the {what} as PEM: {why}")]
+    #[error(
+        "can't read the {what} as PEM: {why}; restore it from where it was issued, or let it be issued again"
+    )]
     Pem {
         /// What was looked for.
         what: &'static str,
@@ -47,7 +49,9 @@ pub enum IdentityError {
     )]
     KeyMismatch,
     /// A signing request that can't be honoured.
-    #[error("the certificate signing request is refused: {0}")]
+    #[error(
+        "the certificate signing request is refused: {0}; let a parallax-member of the hub's version make it"
+    )]
     Csr(String),
     /// Not a join token. Never says what was given, since it may be a secret with a slip in it.
     #[error(
@@ -55,9 +59,7 @@ pub enum IdentityError {
     )]
     Token(&'static str),
     /// Not a fingerprint.
-    #[error(
-        "not a CA fingerprint: expected the SHA-256 of its certificate as 64 lower-case hexadecimal digits"
-    )]
+    #[error("not a CA fingerprint: use the SHA-256 of its certificate, as 64 lower-case hexadecimal digits")]
     Fingerprint,
     /// The CA can't issue any more.
     #[error(
@@ -88,9 +90,13 @@ pub enum IdentityError {
     #[error("certificates can't state the time {0}: check the clock and the validity asked for")]
     Time(Timestamp),
     /// The operating system gave no randomness.
-    #[error("no randomness from the operating system")]
+    #[error(
+        "no randomness from the operating system: check that getrandom(2) works for this process, which a seccomp profile can forbid"
+    )]
     Entropy,
     /// Making a key or signing failed.
-    #[error("can't make a key or sign a certificate: {0}")]
+    #[error(
+        "can't make a key or sign a certificate: {0}; check that the keys are ECDSA P-256 in PKCS #8, and let what is not be made again"
+    )]
     Signing(#[from] rcgen::Error),
 }

@@ -21,7 +21,7 @@ pub enum TlsError {
     #[error("certificate and key can't be used together ({0}): let them be issued again")]
     Identity(rustls::Error),
     /// The protocol's settings were refused.
-    #[error("TLS can't be set up: {0}")]
+    #[error("TLS can't be set up: {0}; report it, it is a defect of this build")]
     Setup(rustls::Error),
 }
 
@@ -80,7 +80,9 @@ pub enum DialError {
         source: io::Error,
     },
     /// The connection ended before the hub said anything.
-    #[error("the hub at {address} closed the connection at once; it may be stopping or too busy")]
+    #[error(
+        "the hub at {address} closed the connection at once: it may be stopping or too busy; it is tried again"
+    )]
     Closed {
         /// What was dialled.
         address: String,
@@ -89,7 +91,7 @@ pub enum DialError {
     #[error(transparent)]
     Setup(#[from] TlsError),
     /// HTTP/2 can't be set up.
-    #[error("no HTTP/2 with the hub: {0}")]
+    #[error("no HTTP/2 with the hub: {0}; check that the address is a hub's session port")]
     Transport(#[from] tonic::transport::Error),
 }
 
@@ -140,7 +142,7 @@ pub enum HubCertificateError {
     #[error("{0}")]
     Unreadable(String),
     /// Anything else that the verification found.
-    #[error("its certificate is not valid: {0}")]
+    #[error("its certificate is not valid: {0}; restart the hub, which then issues itself another")]
     Invalid(rustls::Error),
 }
 

@@ -13,7 +13,7 @@ use crate::v1;
 /// A field of a frame is not what the protocol says. The other end has a bug, or isn't what it says it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the field {field} is malformed: {problem}. Both ends must run versions of Parallax that are at most one apart"
+    "the field {field} is malformed: {problem}; run versions of Parallax at both ends that are at most one apart"
 )]
 pub struct Malformed {
     /// Which field, as in `fleet.proto`.

@@ -107,7 +107,7 @@ pub enum Missing {
         why: String,
     },
     /// It can't be looked for now.
-    #[error("{what} can't be read: {why}")]
+    #[error("{what} can't be read: {why}; it is tried again")]
     Unreadable {
         /// The object.
         what: String,
