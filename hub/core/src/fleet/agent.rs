@@ -325,11 +325,14 @@ impl Agent {
             .to_string()
     }
 
-    /// Whoever may hold it: with a share, about to lose it, or heard to.
+    /// Whoever may hold it: with a share, about to lose it, heard to, or waited for to let go of it.
     pub fn holders(&self) -> BTreeSet<ClusterName> {
         let mut all: BTreeSet<_> = self.decision.targets.keys().cloned().collect();
         all.extend(self.decision.withdrawing.iter().cloned());
         all.extend(self.elsewhere.iter().cloned());
+        if let Life::Deleting { waits, .. } = &self.life {
+            all.extend(waits.keys().cloned());
+        }
         all
     }
 }
@@ -337,12 +340,16 @@ impl Agent {
 impl Decision {
     fn stored(stored: &PlacementDecision) -> Self {
         let names = |name: &String| ClusterName::new(name).ok();
+        let targets: BTreeMap<_, _> =
+            stored.targets.iter().filter_map(|t| Some((names(&t.cluster)?, t.replicas))).collect();
+        // Nobody but a hand writes both of a cluster; the share is what is safe to believe.
+        let withdrawing = stored.withdrawing.iter().filter_map(names);
         Self {
             generation: Some(stored.generation),
-            targets: stored.targets.iter().filter_map(|t| Some((names(&t.cluster)?, t.replicas))).collect(),
+            withdrawing: withdrawing.filter(|name| !targets.contains_key(name)).collect(),
+            targets,
             bounds: BTreeMap::new(),
             all_matching: stored.all_matching,
-            withdrawing: stored.withdrawing.iter().filter_map(names).collect(),
             open: true,
             issued: true,
         }

@@ -8,6 +8,7 @@ use parallax_crds::{AgentKey, ParallaxAgent};
 
 use super::agent::{Agent, Life, Record, has_finalizer, identity, version};
 use super::settling::replace;
+use super::standing::Standing;
 use super::{Effect, Fleet, Now, StatusOf, Timer};
 use crate::tombstones::Tombstone;
 use crate::writes::Urgency;
@@ -23,11 +24,11 @@ impl Fleet {
         }
         let agent = Agent::new(object, uid, &self.config.defaults, now.mono);
         for cluster in agent.decision.targets.keys() {
-            self.index.entry(cluster.clone()).or_default().assigned.insert(key.clone());
+            self.standings.assign(cluster, &key);
             self.count_cluster(cluster, now);
         }
         for cluster in &agent.decision.withdrawing {
-            self.index.entry(cluster.clone()).or_default().withdrawing.insert(key.clone());
+            self.standings.withdraw(cluster, &key);
             self.ask_guard(cluster, agent.record, agent.reference(&key));
         }
         let deleted = agent.object.metadata.deletion_timestamp.is_some();
@@ -112,12 +113,7 @@ impl Fleet {
         replace(&mut self.timers, &mut agent.timer, None, || Timer::Agent(key.clone()));
         let reference = agent.reference(key);
         for cluster in agent.holders() {
-            if let Some(index) = self.index.get_mut(&cluster) {
-                index.assigned.remove(key);
-                index.withdrawing.remove(key);
-                index.passed.remove(key);
-                index.deleting.remove(key);
-            }
+            self.standings.end(&cluster, key);
             if let Some(guard) = self.guards.get_mut(&cluster) {
                 guard.clear(key);
             }
@@ -153,8 +149,7 @@ impl Fleet {
             let Some(session) = self.clusters.get(&cluster).and_then(|c| c.session.as_ref()) else {
                 continue;
             };
-            let removing = self.index.get(&cluster).is_some_and(|i| i.deleting.contains(key));
-            if !removing {
+            if self.standings.of(&cluster, key) != Some(Standing::Deleting) {
                 self.effects.push_back(Effect::Forget { session: session.id.clone(), agent: key.clone() });
             }
         }

@@ -1,6 +1,6 @@
 //! What the fleet knows of one member cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,19 +72,6 @@ pub(super) struct Joining {
     pub takeover: Option<Duration>,
     /// `spec.clusterUID` is being written; after this it is tried again.
     pub pinning: Option<Duration>,
-}
-
-/// The agents that have to do with a cluster, whether its MemberCluster is known yet or not.
-#[derive(Debug, Default)]
-pub(super) struct Index {
-    /// With a share there.
-    pub assigned: BTreeSet<AgentKey>,
-    /// That are to leave it by a decision.
-    pub withdrawing: BTreeSet<AgentKey>,
-    /// Of these, the ones that the prune guard has let go.
-    pub passed: BTreeSet<AgentKey>,
-    /// Whose deletion waits for it.
-    pub deleting: BTreeSet<AgentKey>,
 }
 
 impl Cluster {

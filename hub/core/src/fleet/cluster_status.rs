@@ -108,16 +108,16 @@ impl Fleet {
 
     /// Of the cluster's agents, ready are those with every replica that they are to have there, by its last word.
     fn agent_counts(&self, name: &ClusterName) -> AgentCounts {
-        let Some(index) = self.index.get(name) else { return AgentCounts::default() };
         let is_ready = |key: &&parallax_crds::AgentKey| {
             self.agents
                 .get(*key)
                 .is_some_and(|agent| agent.ready_in(name).is_some_and(|ready| ready >= agent.wanted_in(name)))
         };
         let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        let assigned = self.standings.assigned(name);
         AgentCounts {
-            assigned: count(index.assigned.len()),
-            ready: count(index.assigned.iter().filter(is_ready).count()),
+            assigned: count(assigned.clone().count()),
+            ready: count(assigned.filter(is_ready).count()),
         }
     }
 

@@ -97,17 +97,18 @@ impl Fleet {
         for agent in self.tombstones.of(name).cloned().collect::<Vec<_>>() {
             self.tombstones.lift(&Tombstone { cluster: name.clone(), agent });
         }
-        let Some(index) = self.index.remove(name) else { return self.facts_changed(false) };
-        for key in &index.withdrawing {
-            if let Some(agent) = self.agents.get_mut(key) {
+        for key in self.standings.withdrawing(name).cloned().collect::<Vec<_>>() {
+            if let Some(agent) = self.agents.get_mut(&key) {
                 agent.decision.withdrawing.remove(name);
                 agent.rows.remove(name);
             }
-            self.touch(key);
+            self.standings.end(name, &key);
+            self.touch(&key);
         }
-        for key in &index.deleting {
-            self.no_longer_waits(key, name, now);
+        for key in self.standings.deleting(name).cloned().collect::<Vec<_>>() {
+            self.no_longer_waits(&key, name, now);
         }
+        // Those with a share keep it until they are placed anew: the cluster may be made again before.
         self.facts_changed(false);
     }
 
@@ -120,12 +121,10 @@ impl Fleet {
 
     /// Suspended no longer: what was held back is sent.
     fn resume(&mut self, name: &ClusterName, now: Now) {
-        let Some(index) = self.index.get(name) else { return };
-        let (assigned, passed) = (index.assigned.clone(), index.passed.clone());
-        for key in assigned {
+        for key in self.standings.assigned(name).cloned().collect::<Vec<_>>() {
             self.dispatch(&key, name, now);
         }
-        for key in passed {
+        for key in self.standings.passed(name).cloned().collect::<Vec<_>>() {
             self.remove_by_decision(name, &key);
         }
     }

@@ -54,10 +54,7 @@ impl Fleet {
 
         agent.decision.issued &= gained.is_empty();
         for cluster in &gained {
-            let index = self.index.entry(cluster.clone()).or_default();
-            index.assigned.insert(key.clone());
-            index.withdrawing.remove(key);
-            index.passed.remove(key);
+            self.standings.assign(cluster, key);
         }
         for cluster in &lost {
             self.withdraw(key, cluster, now);

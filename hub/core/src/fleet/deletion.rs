@@ -6,6 +6,7 @@ use std::time::Duration;
 use parallax_crds::{AgentKey, ClusterName};
 
 use super::agent::{Life, Wait, version};
+use super::standing::Standing;
 use super::{CrdState, Effect, Fleet, Now, Subject, Timer, WriteOutcome};
 use crate::tombstones::Tombstone;
 use crate::writes::Urgency;
@@ -52,15 +53,12 @@ impl Fleet {
             .into_iter()
             .partition(|cluster| !self.clusters.contains_key(cluster) || untouched(cluster));
         for cluster in never_sent.iter().chain(&holders) {
-            let index = self.index.entry(cluster.clone()).or_default();
-            index.assigned.remove(key);
-            index.withdrawing.remove(key);
-            index.passed.remove(key);
+            self.standings.end(cluster, key);
             self.count_cluster(cluster, now);
         }
         // All of them wait before the first is asked, or it would let the finalizer go alone.
         for cluster in &holders {
-            self.index.entry(cluster.clone()).or_default().deleting.insert(key.clone());
+            self.standings.delete(cluster, key);
             self.wait(key, cluster, Wait::Held);
         }
         for cluster in holders {
@@ -98,8 +96,8 @@ impl Fleet {
 
     /// The cluster was just told to remove everything whose deletion waits for it: its word is waited for.
     pub(super) fn deletions_now_ordered(&mut self, cluster: &ClusterName) {
-        for key in self.index.get(cluster).map(|i| i.deleting.clone()).unwrap_or_default() {
-            if let Some(Life::Deleting { waits, .. }) = self.agents.get_mut(&key).map(|a| &mut a.life) {
+        for key in self.standings.deleting(cluster) {
+            if let Some(Life::Deleting { waits, .. }) = self.agents.get_mut(key).map(|a| &mut a.life) {
                 waits.entry(cluster.clone()).and_modify(|wait| {
                     if *wait == Wait::Tombstone {
                         *wait = Wait::Gone;
@@ -120,8 +118,8 @@ impl Fleet {
         if let Some(Life::Deleting { waits, .. }) = self.agents.get_mut(key).map(|a| &mut a.life) {
             waits.remove(cluster);
         }
-        if let Some(index) = self.index.get_mut(cluster) {
-            index.deleting.remove(key);
+        if self.standings.of(cluster, key) == Some(Standing::Deleting) {
+            self.standings.end(cluster, key);
         }
         self.release_if_free(key, now);
     }

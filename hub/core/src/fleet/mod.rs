@@ -1,7 +1,7 @@
 //! The fleet as one state machine: agents, clusters and sessions in, orders and writes out.
 //!
 //! Each file is one concern of the same [`Fleet`]: [`agents`] what the hub's API server says of agents, [`deciding`]
-//! placement and orders, [`sessions`] members that come, [`refusals`] why they aren't let in, [`session_events`] what they say, [`withdrawal`] removals and the prune
+//! placement and orders, [`standing`] how agents stand with clusters by that, [`sessions`] members that come, [`refusals`] why they aren't let in, [`session_events`] what they say, [`withdrawal`] removals and the prune
 //! guard, [`keys`] who gets an API key from the hub, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were lost, [`clusters`] what the API server says of MemberClusters,
 //! [`agent_status`] and [`cluster_status`] what is written back, [`settling`] the order in which all of that is done.
 
@@ -32,14 +32,16 @@ mod refusals;
 mod session_events;
 mod sessions;
 mod settling;
+mod standing;
 mod tellers;
 mod withdrawal;
 
 use agent::Agent;
-use cluster::{Cluster, Index, Joining};
+use cluster::{Cluster, Joining};
 pub use effect::{Effect, Subject};
 pub use input::{CrdState, Hello, Input, Now, SessionEvent, SessionId, Write, WriteOutcome};
 pub use refusals::{Closing, Refusal};
+use standing::Standings;
 
 /// How long a lost session may take to come back before its cluster is called unreachable; also how long rows keep
 /// their last freshness after the hub's start.
@@ -74,7 +76,7 @@ pub struct Fleet {
     lists: Lists,
     agents: BTreeMap<AgentKey, Agent>,
     clusters: BTreeMap<ClusterName, Cluster>,
-    index: BTreeMap<ClusterName, Index>,
+    standings: Standings,
     guards: BTreeMap<ClusterName, PruneGuard>,
     tombstones: Tombstones,
     joining: BTreeMap<ClusterName, Joining>,
@@ -166,7 +168,7 @@ impl Fleet {
             lists: Lists::default(),
             agents: BTreeMap::new(),
             clusters: BTreeMap::new(),
-            index: BTreeMap::new(),
+            standings: Standings::default(),
             guards: BTreeMap::new(),
             tombstones: Tombstones::default(),
             joining: BTreeMap::new(),

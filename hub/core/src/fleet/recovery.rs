@@ -10,6 +10,7 @@ use parallax_crds::link::Scale;
 use parallax_crds::{AgentKey, ClusterName, SpecHash};
 
 use super::agent::{Persisted, Record};
+use super::standing::Standing;
 use super::{Fleet, Now};
 
 impl Fleet {
@@ -26,7 +27,7 @@ impl Fleet {
                 self.unrecorded.remove(key);
                 // What had to stay so far is judged like any other removal.
                 for cluster in &agent.decision.withdrawing {
-                    if self.index.get(cluster).is_none_or(|index| !index.passed.contains(key)) {
+                    if self.standings.of(cluster, key) != Some(Standing::Passed) {
                         self.guards.entry(cluster.clone()).or_default().ask(agent.reference(key));
                         self.asked.insert(cluster.clone());
                     }
@@ -75,10 +76,7 @@ impl Fleet {
         if let Some(hash) = hash {
             row.persisted = Persisted::Order(hash, scale);
         }
-        let index = self.index.entry(cluster.clone()).or_default();
-        index.assigned.insert(key.clone());
-        index.withdrawing.remove(key);
-        index.passed.remove(key);
+        self.standings.assign(cluster, key);
         self.replan.insert(key.clone());
         self.count_cluster(cluster, now);
     }

@@ -72,7 +72,7 @@ impl Fleet {
             Life::Deleting { waits, .. } => {
                 if waits.get(name) != Some(&Wait::Held) {
                     agent.elsewhere.insert(name.clone());
-                    self.index.entry(name.clone()).or_default().deleting.insert(key.clone());
+                    self.standings.delete(name, key);
                     self.demand(key, name, now);
                 }
             }
@@ -95,7 +95,7 @@ impl Fleet {
 
     /// The member holds what it was ordered when it was admitted.
     fn synced(&mut self, name: &ClusterName, now: Now) {
-        for key in self.index.get(name).map(|i| i.assigned.clone()).unwrap_or_default() {
+        for key in self.standings.assigned(name).cloned().collect::<Vec<_>>() {
             let Some(agent) = self.agents.get_mut(&key) else { continue };
             let Some(row) = agent.rows.get_mut(name) else { continue };
             // No word on it in this session: it was there already, whatever an earlier session has heard last.
@@ -210,14 +210,13 @@ impl Fleet {
             // Nothing moves for it; new shares go elsewhere.
             facts.connected = false;
         }
-        let Some(index) = self.index.get(name) else { return };
-        let (assigned, withdrawing) = (index.assigned.iter(), index.withdrawing.iter());
-        for key in assigned.chain(withdrawing).chain(&index.deleting) {
+        let (assigned, withdrawing) = (self.standings.assigned(name), self.standings.withdrawing(name));
+        for key in assigned.chain(withdrawing).chain(self.standings.deleting(name)) {
             if let Some(row) = self.agents.get_mut(key).and_then(|a| a.rows.get_mut(name)) {
                 row.session_lost();
             }
         }
-        for key in index.deleting.clone() {
+        for key in self.standings.deleting(name).cloned().collect::<Vec<_>>() {
             if !self.is_held(&key, name) {
                 self.demand(&key, name, now);
             }
@@ -270,10 +269,8 @@ impl Fleet {
     }
 
     pub(super) fn touch_agents_of(&mut self, name: &ClusterName) {
-        if let Some(index) = self.index.get(name) {
-            for key in index.assigned.iter().chain(&index.withdrawing) {
-                self.dirty.entry(key.clone()).or_insert(false);
-            }
+        for key in self.standings.assigned(name).chain(self.standings.withdrawing(name)) {
+            self.dirty.entry(key.clone()).or_insert(false);
         }
     }
 }

@@ -246,8 +246,7 @@ impl Fleet {
     /// before it is told what to remove, or a copy that is wanted would be removed and made anew.
     fn reconsider(&mut self, name: &ClusterName, now: Now) {
         let open = |key: &&AgentKey| self.agents.get(*key).is_some_and(|agent| agent.decision.open);
-        let withdrawing = self.index.get(name).map(|index| &index.withdrawing);
-        let open: Vec<_> = withdrawing.into_iter().flatten().filter(open).cloned().collect();
+        let open: Vec<_> = self.standings.withdrawing(name).filter(open).cloned().collect();
         for facts in self.facts.iter_mut().filter(|facts| facts.name == *name && !open.is_empty()) {
             facts.connected = true;
         }
@@ -261,8 +260,7 @@ impl Fleet {
         if self.clusters.get(name).is_none_or(super::Cluster::is_suspended) {
             return Vec::new();
         }
-        let assigned: Vec<AgentKey> =
-            self.index.get(name).map(|i| i.assigned.iter().cloned().collect()).unwrap_or_default();
+        let assigned: Vec<AgentKey> = self.standings.assigned(name).cloned().collect();
         let mut orders = Vec::with_capacity(assigned.len());
         for key in assigned {
             let Some(agent) = self.agents.get_mut(&key).filter(|a| a.is_orderable()) else { continue };
@@ -283,9 +281,8 @@ impl Fleet {
     fn removals_for(&self, name: &ClusterName) -> Vec<parallax_crds::AgentRef> {
         let suspended = self.clusters.get(name).is_none_or(super::Cluster::is_suspended);
         let mut removals: std::collections::BTreeSet<_> = self.tombstones.of(name).cloned().collect();
-        let Some(index) = self.index.get(name) else { return removals.into_iter().collect() };
-        let demanded = index.deleting.iter().filter(|key| !self.is_held(key, name));
-        let passed = index.passed.iter().filter(|_| !suspended);
+        let demanded = self.standings.deleting(name).filter(|key| !self.is_held(key, name));
+        let passed = self.standings.passed(name).filter(|_| !suspended);
         for key in demanded.chain(passed) {
             if let Some(agent) = self.agents.get(key) {
                 removals.insert(agent.reference(key));

@@ -3,6 +3,7 @@
 use parallax_crds::{AgentKey, AgentRef, ClusterName};
 
 use super::agent::{Life, Record, Wait};
+use super::standing::Standing;
 use super::{Effect, Fleet, Now};
 use crate::tombstones::Tombstone;
 
@@ -10,16 +11,13 @@ impl Fleet {
     /// The agent is no longer to run in the cluster. The guard judges the removal together with the others of this round.
     pub(super) fn withdraw(&mut self, key: &AgentKey, cluster: &ClusterName, now: Now) {
         let Some(agent) = self.agents.get_mut(key) else { return };
-        let index = self.index.entry(cluster.clone()).or_default();
-        index.assigned.remove(key);
         let touched =
             agent.elsewhere.remove(cluster) || agent.rows.get(cluster).is_some_and(|row| row.touched);
         // What was never sent needs no removal, and a detached cluster keeps what it has.
         if !touched || !self.clusters.contains_key(cluster) {
             agent.rows.remove(cluster);
             agent.decision.withdrawing.remove(cluster);
-            index.withdrawing.remove(key);
-            index.passed.remove(key);
+            self.standings.end(cluster, key);
             return;
         }
         let row = agent.rows.entry(cluster.clone()).or_default();
@@ -27,13 +25,13 @@ impl Fleet {
         row.sent = None;
         row.admitted = None;
         row.result = None;
-        let new = agent.decision.withdrawing.insert(cluster.clone());
-        index.withdrawing.insert(key.clone());
+        agent.decision.withdrawing.insert(cluster.clone());
+        let passed = self.standings.withdraw(cluster, key);
         if let Some(session) = self.clusters.get(cluster).and_then(|c| c.session.as_ref()) {
             // Neither ordered nor removed until the guard has judged.
             self.effects.push_back(Effect::Forget { session: session.id.clone(), agent: key.clone() });
         }
-        if new || !index.passed.contains(key) {
+        if !passed {
             let (record, reference) = (agent.record, agent.reference(key));
             self.ask_guard(cluster, record, reference);
             self.touch_cluster(cluster, now);
@@ -55,9 +53,7 @@ impl Fleet {
 
     /// Lets the guard judge everything that was asked of one cluster.
     pub(super) fn judge(&mut self, cluster: &ClusterName, now: Now) {
-        let index = self.index.entry(cluster.clone()).or_default();
-        let agents =
-            index.assigned.len() + index.withdrawing.difference(&index.passed).count() + index.deleting.len();
+        let agents = self.standings.count(cluster);
         let Some(guard) = self.guards.get_mut(cluster).filter(|guard| guard.is_asked()) else { return };
         let before = guard.blocked();
         let passed = guard.judge(agents, now.mono);
@@ -80,9 +76,7 @@ impl Fleet {
         if let Life::Deleting { .. } = agent.life {
             return self.demand(&reference.key, cluster, now);
         }
-        let index = self.index.entry(cluster.clone()).or_default();
-        if index.withdrawing.contains(&reference.key) {
-            index.passed.insert(reference.key.clone());
+        if self.standings.pass(cluster, &reference.key) {
             self.remove_by_decision(cluster, &reference.key);
         }
     }
@@ -125,7 +119,7 @@ impl Fleet {
             Life::Deleting { waits, .. } if waits.get(cluster) == Some(&Wait::Gone) => {
                 self.demand(key, cluster, now);
             }
-            Life::Living if self.index.get(cluster).is_some_and(|i| i.passed.contains(key)) => {
+            Life::Living if self.standings.of(cluster, key) == Some(Standing::Passed) => {
                 self.remove_by_decision(cluster, key);
             }
             _ => {}
@@ -151,10 +145,7 @@ impl Fleet {
             }
             // As a tombstone the approval outlives this process and this session.
             self.tombstones.plant(Tombstone { cluster: cluster.clone(), agent: reference.clone() });
-            let index = self.index.entry(cluster.clone()).or_default();
-            if index.withdrawing.contains(&key) {
-                index.passed.insert(key);
-            }
+            self.standings.pass(cluster, &key);
             if let Some(session) = self.clusters.get(cluster).and_then(|c| c.session.as_ref()) {
                 let remove =
                     Effect::Remove { session: session.id.clone(), agent: reference, traceparent: None };
@@ -189,7 +180,7 @@ impl Fleet {
         if let Life::Deleting { waits, .. } = &mut agent.life {
             if waits.get(cluster).is_some_and(|wait| *wait != Wait::Held) {
                 waits.remove(cluster);
-                self.index.entry(cluster.clone()).or_default().deleting.remove(key);
+                self.standings.end(cluster, key);
             }
             agent.rows.remove(cluster);
             self.touch(key);
@@ -197,9 +188,7 @@ impl Fleet {
         }
         if agent.decision.withdrawing.remove(cluster) {
             agent.rows.remove(cluster);
-            let index = self.index.entry(cluster.clone()).or_default();
-            index.withdrawing.remove(key);
-            index.passed.remove(key);
+            self.standings.end(cluster, key);
             if let Some(guard) = self.guards.get_mut(cluster) {
                 guard.clear(key);
             }

@@ -222,6 +222,25 @@ fn a_member_that_comes_back_takes_over_its_old_session() {
 }
 
 #[test]
+fn a_cluster_that_is_made_again_between_two_looks_is_ordered_what_it_still_has_a_share_of() {
+    let mut world = World::with(&["a"]);
+    world.apply("x", |_| {});
+    world.pass(5);
+    world.replace_cluster("a");
+    world.settle();
+    world.connect("a");
+    world.pass(5);
+    assert_eq!(world.clusters[&cluster("a")].status.as_ref().unwrap().agent_summary.as_deref(), Some("1/1"));
+    world.cut("a");
+    world.settle();
+    world.apply("x", |spec| spec.replicas = 3);
+    world.settle();
+    world.connect("a");
+    world.pass(5);
+    assert_eq!(world.held("a", "x"), Some(3), "it comes back to the order that it missed");
+}
+
+#[test]
 fn a_member_that_obeyed_a_higher_epoch_raises_the_hubs() {
     let mut world = running();
     world.cut("b");

@@ -181,6 +181,7 @@ impl World {
     pub fn feed(&mut self, input: Input) {
         let now = self.now();
         self.fleet.handle(input, now);
+        self.check_standings();
         while let Some(effect) = self.fleet.poll_effect() {
             self.carry_out(effect);
         }

@@ -1,12 +1,43 @@
 //! What holds at all times.
 
+use std::collections::BTreeSet;
+
 use parallax_crds::link::Order;
-use parallax_crds::{AgentKey, AgentRef};
+use parallax_crds::{AgentKey, AgentRef, ClusterName};
 
 use super::{World, reference};
+use crate::fleet::agent::Life;
+use crate::fleet::standing::Standing;
 use crate::tombstones::Tombstone;
 
 impl World {
+    /// How agents stand with clusters is what has been decided of each of them.
+    pub(super) fn check_standings(&self) {
+        let mut decided = BTreeSet::new();
+        for (key, agent) in &self.fleet.agents {
+            let mut stands =
+                |cluster: &ClusterName, standing| decided.insert((cluster.clone(), key.clone(), standing));
+            match &agent.life {
+                Life::Deleting { confirmed: true, waits } => {
+                    waits.keys().for_each(|cluster| assert!(stands(cluster, Standing::Deleting)));
+                }
+                Life::Released { kept: false } => {}
+                Life::Living | Life::Deleting { confirmed: false, .. } | Life::Released { kept: true } => {
+                    agent
+                        .decision
+                        .targets
+                        .keys()
+                        .for_each(|cluster| assert!(stands(cluster, Standing::Assigned)));
+                    for cluster in &agent.decision.withdrawing {
+                        let passed = self.fleet.standings.of(cluster, key) == Some(Standing::Passed);
+                        stands(cluster, if passed { Standing::Passed } else { Standing::Withdrawing });
+                    }
+                }
+            }
+        }
+        assert_eq!(self.fleet.standings.all(), decided);
+    }
+
     pub(super) fn check_order(&self, order: &Order) {
         if let Some(object) = self.agents.get(&order.agent.key)
             && reference(&order.agent.key, object) == order.agent

@@ -108,6 +108,12 @@ impl World {
         }
     }
 
+    /// Deletes a MemberCluster, if it is there, and makes it again between two looks of the hub.
+    pub fn replace_cluster(&mut self, name: &str) {
+        self.clusters.remove(&cluster(name));
+        self.make_cluster(name, &[]);
+    }
+
     pub fn approve(&mut self, name: &str) {
         let blocked = self.condition_of(name, "PruneBlocked").unwrap();
         let digest = blocked.message.rsplit_once('=').unwrap().1.to_owned();
