@@ -2,6 +2,7 @@
 
 mod credentials;
 mod health;
+mod metrics;
 mod network;
 mod placement;
 mod runtime;
@@ -16,6 +17,7 @@ use crate::{budget, schema};
 
 pub use credentials::{Credentials, CredentialsSource, KeyReference, Rotation, native_variable};
 pub use health::HealthCheck;
+pub use metrics::Metrics;
 pub use network::{IpBlock, Network, NetworkPeer, NetworkPort, NetworkProtocol};
 pub use placement::{ClusterWeight, Division, DivisionMode, Placement, Strategy};
 pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PodIds, PullPolicy, Resources};

@@ -20,6 +20,8 @@ const TEMPLATES: [&str; 2] = [
     include_str!("../../member/core/src/build/tests/full_template.yaml"),
     "{type: claude, image: 'ghcr.io/parallax/agent-claude:0.1.0'}",
 ];
+/// A kind that Kubernetes doesn't have by itself.
+const POD_MONITORS: &str = include_str!("fixtures/pod-monitors.yaml");
 /// What the pods name.
 const NEEDED: &str = "
 apiVersion: v1
@@ -106,19 +108,23 @@ fn built(template: &str) -> Desired {
         cluster: &cluster,
         control_plane_namespaces: &["parallax".to_owned()],
         system_namespace: "parallax-system",
+        scraper_namespaces: &["monitoring".to_owned()],
+        pod_monitors: true,
     };
     let key = template.runtime.credentials.as_ref().map(|credentials| Binding {
         secret: "keys".into(),
         key: credentials.reference().unwrap().key.clone(),
         stamp: Some("5eal".into()),
     });
-    build(&assignment, site, key.as_ref()).unwrap()
+    build(&assignment, site, key.as_ref(), None).unwrap()
 }
 
 async fn prepared() -> Client {
     let fleet = shared_fleet(FleetOptions::new(env!("CARGO_BIN_EXE_fleet")).of_one().control_planes_only());
     let client = fleet.client("hub").await.unwrap();
-    let objects: Vec<DynamicObject> = manifests::parse(NEEDED).unwrap();
-    manifests::apply(&client, &objects).await.unwrap();
+    for needed in [NEEDED, POD_MONITORS] {
+        let objects: Vec<DynamicObject> = manifests::parse(needed).unwrap();
+        manifests::apply(&client, &objects).await.unwrap();
+    }
     client
 }

@@ -43,6 +43,15 @@ pub struct Args {
         value_parser = namespace
     )]
     control_plane_namespaces: Vec<String>,
+    /// Namespaces whose pods may read the metrics of every agent that has any: Prometheus, say
+    #[arg(
+        long,
+        env = "PARALLAX_SCRAPER_NAMESPACES",
+        value_name = "NAMESPACE,...",
+        value_delimiter = ',',
+        value_parser = namespace
+    )]
+    scraper_namespaces: Vec<String>,
     /// Namespace of the member's own objects
     #[arg(long, env = "PARALLAX_SYSTEM_NAMESPACE", default_value = SYSTEM_NAMESPACE, value_name = "NAMESPACE")]
     system_namespace: String,
@@ -69,6 +78,7 @@ impl Args {
             join_token,
             create_namespaces,
             control_plane_namespaces,
+            scraper_namespaces,
             system_namespace,
             listen,
             kube,
@@ -89,6 +99,7 @@ impl Args {
             join_token,
             create_namespaces,
             control_plane_namespaces,
+            scraper_namespaces,
             namespace: system_namespace,
             bind,
             metrics_port,

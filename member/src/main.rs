@@ -5,6 +5,7 @@ mod activator;
 mod agents;
 mod args;
 mod credentials;
+mod definition;
 mod enroll;
 mod error;
 mod failure;

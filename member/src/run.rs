@@ -47,6 +47,8 @@ pub struct Settings {
     pub create_namespaces: bool,
     /// Namespaces whose control-plane pods may reach every agent.
     pub control_plane_namespaces: Vec<String>,
+    /// Namespaces whose pods may read every agent's metrics.
+    pub scraper_namespaces: Vec<String>,
     /// The member's own namespace.
     pub namespace: String,
     /// The address to listen on.
@@ -158,6 +160,7 @@ async fn start(
         own_namespace: settings.namespace.clone(),
         create_namespaces: settings.create_namespaces,
         control_plane_namespaces: settings.control_plane_namespaces.clone(),
+        scraper_namespaces: settings.scraper_namespaces.clone(),
     };
     let agents = Agents::new(client.clone(), rules, about, uplink, metrics.clone());
     Ok(Started { client, cluster_uid, identities, identity, token, state, agents, clock, metrics })

@@ -8,7 +8,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, HealthCheck, Network, Workspace};
+use super::{Credentials, HealthCheck, Metrics, Network, Workspace};
 use crate::schema;
 
 /// The fields that a user writes and that reach the clusters as they are. They stand in the spec of a
@@ -116,9 +116,20 @@ pub struct AgentRuntime {
     /// Who else may reach the agent, and whom it may reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// The agent's own metrics; absent: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
     /// A volume for what the agent keeps; absent: it keeps nothing but what it sends elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<Workspace>,
+}
+
+impl AgentRuntime {
+    /// The port of the agent's own metrics; none when it has none.
+    #[must_use]
+    pub fn metrics_port(&self) -> Option<i32> {
+        self.metrics.as_ref().and_then(Metrics::served_on)
+    }
 }
 
 /// The numbers of a pod's user and groups. Everything else of its security is Parallax's: the Pod Security Standard

@@ -18,6 +18,7 @@ mod lifecycle;
 mod log;
 mod lost_status;
 mod membership;
+mod metrics;
 mod namespaces;
 mod one_cluster;
 mod phases;

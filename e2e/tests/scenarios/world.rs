@@ -28,6 +28,9 @@ pub const LIMIT: Duration = Duration::from_secs(120);
 /// The namespace whose agents may get their API key from the hub.
 pub const HANDED_OVER: &str = "handed-over";
 
+/// The namespace whose pods may read the agents' metrics.
+pub const SCRAPERS: &str = "monitoring";
+
 /// Calm tests run beside each other; one that kills or changes what all share runs alone.
 static GATE: RwLock<()> = RwLock::const_new(());
 
@@ -118,6 +121,7 @@ impl World {
     async fn new(turn: Turn, test: &str) -> Result<Self> {
         let mut options = FleetOptions::new(env!("CARGO_BIN_EXE_fleet"));
         options.hub_args = vec![format!("--credentials-from={HANDED_OVER}")];
+        options.member_args = vec![format!("--scraper-namespaces={SCRAPERS}")];
         let fleet = testing::shared_fleet(options);
         let namespace = TestNamespace::create(fleet, test).await?;
         let members = vec![fleet.client("member-1").await?, fleet.client("member-2").await?];

@@ -215,6 +215,7 @@ mod tests {
             ("podSecurityContext", json!({ "runAsUser": 1000 })),
             ("podLabels", json!({ "team": "writers" })),
             ("podAnnotations", json!({ "owner": "Ada" })),
+            ("metrics", json!({ "enabled": true })),
             ("workspace", json!({ "size": "1Gi" })),
             ("network", json!({ "ingress": [{ "podSelector": {} }] })),
         ] {

@@ -39,6 +39,8 @@ pub struct Settings {
     pub create_namespaces: bool,
     /// Namespaces whose control-plane pods may reach every agent.
     pub control_plane_namespaces: Vec<String>,
+    /// Namespaces whose pods may read every agent's metrics.
+    pub scraper_namespaces: Vec<String>,
 }
 
 /// The link to the hub, and what wakes its driver.

@@ -162,6 +162,22 @@ impl Agents {
         keys.iter().for_each(|key| self.queue.add(key));
     }
 
+    /// Whether the cluster has PodMonitors now. Where it has none, there are none of agents.
+    pub fn pod_monitors_served(&self, served: bool) {
+        let mut index = self.index.lock();
+        if !served {
+            index.list_children(ChildKind::PodMonitor);
+            index.sweep_children(ChildKind::PodMonitor);
+        }
+        if std::mem::replace(&mut index.pod_monitors, served) == served {
+            return;
+        }
+        let measured = |a: &&Arc<Assignment>| a.object.spec.template.runtime.metrics_port().is_some();
+        let keys: Vec<_> = index.assigned().filter(measured).map(|a| a.agent.key.clone()).collect();
+        drop(index);
+        keys.iter().for_each(|key| self.queue.add(key));
+    }
+
     /// A namespace, as it is now: who waited for it is looked at again.
     pub fn namespace_seen(&self, name: &str, state: Namespace) {
         if !self.index.lock().namespaces.put(name, state) || state == Namespace::Terminating {

@@ -3,14 +3,13 @@
 //! A watch of metadata, per namespace that has agents with credentials, tells that a Secret changed; only Secrets that an
 //! agent names are then read, each value for as long as it takes to make a stamp of it.
 
-mod definition;
 mod from_hub;
 mod looks;
 mod stamps;
 mod watches;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use kube::Client;
 use parallax_crds::AgentKey;
@@ -20,12 +19,13 @@ use parallax_member_core::credentials::{
     ExternalSecretFacts, Found, Missing, References, SecretFacts, in_secret,
 };
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
-use self::definition::Definition;
 use self::from_hub::Said;
 use self::stamps::Stamps;
 use crate::agents::Uplink;
+use crate::definition::{self, Definition, EXTERNAL_SECRETS};
 use crate::queue::Queue;
 
 /// What would let the member read what agents name.
@@ -130,7 +130,9 @@ impl Keys {
         if state.externals.is_empty() {
             state.definition = None;
         } else if state.definition.is_none() {
-            state.definition = Some(Definition::watch(self));
+            let definition = Definition::watch(self.client.clone(), EXTERNAL_SECRETS);
+            tokio::spawn(follow(definition.changes(), Arc::downgrade(self)));
+            state.definition = Some(definition);
         }
         let installed = state.definition.as_ref().is_some_and(|d| d.resource().is_some());
         let needed = installed && state.externals.in_use(agent.namespace());
@@ -149,7 +151,25 @@ impl Keys {
         }
     }
 
+    /// ExternalSecrets have come, gone, or come in another version: what is known of them is of before.
+    fn definition_changed(&self) {
+        let agents = {
+            let mut state = self.state.lock();
+            state.watched.retain(|(kind, _), _| *kind != Kind::ExternalSecret);
+            state.externals.forget_all()
+        };
+        self.wake(&agents);
+    }
+
     fn wake(&self, agents: &[AgentKey]) {
         agents.iter().for_each(|agent| self.queue.add(agent));
+    }
+}
+
+/// Has all agents that name an ExternalSecret looked at again whenever the answer is another.
+async fn follow(mut changes: watch::Receiver<definition::Said>, keys: Weak<Keys>) {
+    while changes.changed().await.is_ok() {
+        let Some(keys) = keys.upgrade() else { return };
+        keys.definition_changed();
     }
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::kept::Versioned;
 use super::objects::identity;
+use crate::definition::POD_MONITORS;
 
 /// How the API server is asked for objects of a kind.
 pub fn resource(kind: ChildKind) -> ApiResource {
@@ -25,6 +26,7 @@ pub fn resource(kind: ChildKind) -> ApiResource {
         ChildKind::Service => ApiResource::erase::<Service>(&()),
         ChildKind::Autoscaler => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
         ChildKind::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
+        ChildKind::PodMonitor => POD_MONITORS.in_version("v1"),
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Index {
     pub nodes: Listed<bool>,
     /// The activators, by the slice of their Service: where each is, and whether it takes requests.
     pub activators: Listed<Vec<(IpAddr, bool)>>,
+    /// It has PodMonitors, and those of agents are known.
+    pub pod_monitors: bool,
 }
 
 impl Index {

@@ -6,6 +6,7 @@ mod index;
 mod kept;
 mod listed;
 mod objects;
+mod pod_monitors;
 mod slice;
 mod slot;
 pub mod watch;

@@ -38,7 +38,12 @@ pub async fn start(
 ) -> Result<(), oneshot::error::RecvError> {
     let ours = || config().labels(&format!("{MANAGED_BY}={MANAGED_BY_PARALLAX}"));
     let mut lists = vec![assignments(client, agents, tasks)];
-    lists.extend(ChildKind::ALL.map(|kind| children(kind, client, agents, ours(), tasks)));
+    for kind in ChildKind::ALL {
+        lists.push(match kind {
+            ChildKind::PodMonitor => super::pod_monitors::follow(client, agents, ours(), tasks),
+            _ => children(kind, client, agents, ours(), tasks),
+        });
+    }
     lists.push(pods(client, agents, ours(), tasks));
     lists.push(slices(client, agents, ours(), tasks));
     lists.push(activators(client, agents, tasks));
@@ -87,7 +92,8 @@ fn assignment(agents: &Agents, event: Event<DeserializeGuard<AgentAssignment>>) 
     }
 }
 
-fn children(
+/// The watch of a kind that agents consist of.
+pub(super) fn children(
     kind: ChildKind,
     client: &Client,
     agents: &Arc<Agents>,
@@ -305,6 +311,7 @@ mod tests {
             own_namespace: "parallax-system".to_owned(),
             create_namespaces: false,
             control_plane_namespaces: Vec::new(),
+            scraper_namespaces: Vec::new(),
         };
         let metrics = Metrics::new(&parallax_platform::Metrics::new("member", "1"));
         let uplink = Uplink { link, wake: Arc::new(Notify::new()) };

@@ -8,7 +8,7 @@ use parallax_crds::ClusterName;
 use parallax_crds::agent::AgentRuntime;
 use parallax_crds::assignment::AgentTemplate;
 
-use super::{PORT, map, probes, some, workspace};
+use super::{METRICS, PORT, map, probes, some, workspace};
 use crate::credentials::Binding;
 use crate::validate::Valid;
 
@@ -19,7 +19,6 @@ pub(super) fn agent(
     key: Option<&Binding>,
 ) -> Result<Container, serde_json::Error> {
     let AgentTemplate { runtime, image, scaling: _, sleep: _ } = assignment.template;
-    let (port, name) = PORT;
     let container = Container {
         name: "agent".into(),
         image: Some(image.clone()),
@@ -27,12 +26,7 @@ pub(super) fn agent(
         command: some(runtime.command.clone()),
         args: some(runtime.args.clone()),
         env: Some(env(assignment, cluster, key)?),
-        ports: Some(vec![ContainerPort {
-            name: Some(name.into()),
-            container_port: port,
-            protocol: Some("TCP".into()),
-            ..ContainerPort::default()
-        }]),
+        ports: Some(ports(runtime)),
         resources: resources(runtime),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -44,6 +38,20 @@ pub(super) fn agent(
         ..Container::default()
     };
     Ok(probes::probed(container, runtime.health_check.as_ref()))
+}
+
+fn ports(runtime: &AgentRuntime) -> Vec<ContainerPort> {
+    let (port, name) = PORT;
+    let of = |name: &str, port| ContainerPort {
+        name: Some(name.into()),
+        container_port: port,
+        protocol: Some("TCP".into()),
+        ..ContainerPort::default()
+    };
+    [Some(of(name, port)), runtime.metrics_port().map(|port| of(METRICS, port))]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn mounts(runtime: &AgentRuntime) -> Vec<VolumeMount> {

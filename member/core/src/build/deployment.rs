@@ -4,20 +4,29 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use parallax_crds::ClusterName;
 use serde_json::{Value, json};
 
 use super::metadata::metadata;
-use super::{ChildKind, SPEC_HASH, labels, pod};
+use super::{ChildKind, SPEC_HASH, Site, labels, pod, scraping};
 use crate::credentials::Binding;
 use crate::validate::Valid;
 
 /// The Deployment of a valid assignment, as JSON.
 pub(super) fn deployment(
     assignment: &Valid<'_>,
-    cluster: &ClusterName,
+    site: Site<'_>,
     key: Option<&Binding>,
+    live: Option<&Value>,
 ) -> Result<Value, serde_json::Error> {
+    let runtime = &assignment.template.runtime;
+    let mut template = pod::template(assignment, site.cluster, key)?;
+    let said = scraping::annotations(runtime);
+    if !said.is_empty() && scraping::is_said(&serde_json::to_value(&template)?, live, site, runtime) {
+        let annotations = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
+        for (name, value) in said {
+            annotations.entry(name).or_insert(value);
+        }
+    }
     let deployment = Deployment {
         metadata: ObjectMeta {
             annotations: Some(BTreeMap::from([(SPEC_HASH.into(), assignment.hash.to_string())])),
@@ -29,14 +38,14 @@ pub(super) fn deployment(
                 match_labels: Some(labels::selector(&assignment.agent)),
                 ..LabelSelector::default()
             },
-            template: pod::template(assignment, cluster, key)?,
+            template,
             ..DeploymentSpec::default()
         }),
         status: None,
     };
     let mut json = serde_json::to_value(deployment)?;
     // The new pod could wait forever on another node for the volume that the old one has.
-    let recreate = assignment.template.runtime.workspace.is_some();
+    let recreate = runtime.workspace.is_some();
     json["spec"]["strategy"] = if recreate {
         json!({"type": "Recreate", "rollingUpdate": null})
     } else {

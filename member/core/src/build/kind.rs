@@ -15,17 +15,20 @@ pub enum ChildKind {
     Autoscaler,
     /// policy/v1.
     PodDisruptionBudget,
+    /// monitoring.coreos.com/v1, which not every cluster has.
+    PodMonitor,
 }
 
 impl ChildKind {
     /// All of them, in their order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::PersistentVolumeClaim,
         Self::Deployment,
         Self::NetworkPolicy,
         Self::Service,
         Self::Autoscaler,
         Self::PodDisruptionBudget,
+        Self::PodMonitor,
     ];
 
     /// The kind's name.
@@ -38,6 +41,7 @@ impl ChildKind {
             Self::Service => "Service",
             Self::Autoscaler => "HorizontalPodAutoscaler",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::PodMonitor => "PodMonitor",
         }
     }
 
@@ -45,7 +49,11 @@ impl ChildKind {
     fn suffix(self) -> &'static str {
         match self {
             Self::PersistentVolumeClaim => "-workspace",
-            Self::Deployment | Self::NetworkPolicy | Self::Service | Self::PodDisruptionBudget => "",
+            Self::Deployment
+            | Self::NetworkPolicy
+            | Self::Service
+            | Self::PodDisruptionBudget
+            | Self::PodMonitor => "",
             Self::Autoscaler => "-hpa",
         }
     }

@@ -10,7 +10,9 @@ mod labels;
 mod metadata;
 mod network_policy;
 mod pod;
+mod pod_monitor;
 mod probes;
+mod scraping;
 mod service;
 mod slices;
 mod workspace;
@@ -42,6 +44,11 @@ pub const RETAINED: &str = "parallax.io/retained";
 /// The port that an agent listens on, and its name.
 pub const PORT: (i32, &str) = (8080, "http");
 
+/// The name of the port that an agent serves its metrics on.
+const METRICS: &str = "metrics";
+/// Where it serves them there.
+const METRICS_PATH: &str = "/metrics";
+
 /// Everything that should exist for one assignment, as bodies of server-side applies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
@@ -57,13 +64,23 @@ pub struct Desired {
     pub autoscaler: Option<Value>,
     /// A policy/v1 PodDisruptionBudget.
     pub disruption_budget: Option<Value>,
+    /// A monitoring.coreos.com/v1 PodMonitor, where the cluster has that kind.
+    pub pod_monitor: Option<Value>,
 }
 
 impl Desired {
     /// The object of each kind, in the order in which they are made; none where there should be none.
     #[must_use]
     pub fn children(self) -> [(ChildKind, Option<Value>); ChildKind::ALL.len()] {
-        let Self { workspace, deployment, network_policy, service, autoscaler, disruption_budget } = self;
+        let Self {
+            workspace,
+            deployment,
+            network_policy,
+            service,
+            autoscaler,
+            disruption_budget,
+            pod_monitor,
+        } = self;
         [
             (ChildKind::PersistentVolumeClaim, workspace),
             (ChildKind::Deployment, Some(deployment)),
@@ -71,6 +88,7 @@ impl Desired {
             (ChildKind::Service, Some(service)),
             (ChildKind::Autoscaler, autoscaler),
             (ChildKind::PodDisruptionBudget, disruption_budget),
+            (ChildKind::PodMonitor, pod_monitor),
         ]
     }
 }
@@ -84,9 +102,14 @@ pub struct Site<'a> {
     pub control_plane_namespaces: &'a [String],
     /// The namespace of the member and of the activators.
     pub system_namespace: &'a str,
+    /// Namespaces whose pods may read every agent's metrics.
+    pub scraper_namespaces: &'a [String],
+    /// The cluster has PodMonitors, and so somebody who reads them.
+    pub pod_monitors: bool,
 }
 
-/// What should exist for a valid assignment at a site, whose pods get their API key so.
+/// What should exist for a valid assignment at a site, whose pods get their API key so. `live` is the Deployment that
+/// there is.
 ///
 /// # Errors
 /// When an object has no JSON form; no value of the types can bring that about.
@@ -94,16 +117,18 @@ pub fn build(
     assignment: &Valid<'_>,
     site: Site<'_>,
     key: Option<&Binding>,
+    live: Option<&Value>,
 ) -> Result<Desired, serde_json::Error> {
     Ok(Desired {
         workspace: workspace::claim(assignment).map(serde_json::to_value).transpose()?,
-        deployment: deployment::deployment(assignment, site.cluster, key)?,
+        deployment: deployment::deployment(assignment, site, key, live)?,
         network_policy: serde_json::to_value(network_policy::network_policy(assignment, site))?,
         service: serde_json::to_value(service::service(assignment))?,
         autoscaler: autoscaler::autoscaler(assignment).map(serde_json::to_value).transpose()?,
         disruption_budget: disruption_budget::disruption_budget(assignment)
             .map(serde_json::to_value)
             .transpose()?,
+        pod_monitor: pod_monitor::pod_monitor(assignment, site)?,
     })
 }
 

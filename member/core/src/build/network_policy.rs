@@ -20,7 +20,8 @@ const ACTIVATOR: [(&str, &str); 2] =
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 const DNS_PORT: i32 = 53;
 
-/// Only the control plane, the activators and the peers of `network` reach the agent. The agent reaches everybody, unless `network`
+/// Only the control plane, the activators, scrapers on the port of the metrics, and the peers of `network` reach the agent.
+/// The agent reaches everybody, unless `network`
 /// says whom.
 pub(super) fn network_policy(assignment: &Valid<'_>, site: Site<'_>) -> NetworkPolicy {
     let network = assignment.template.runtime.network.as_ref();
@@ -34,6 +35,7 @@ pub(super) fn network_policy(assignment: &Valid<'_>, site: Site<'_>) -> NetworkP
             .flat_map(|n| &n.ingress)
             .map(|of| NetworkPolicyIngressRule { from: Some(vec![peer(of)]), ports: ports(&of.ports) }),
     );
+    ingress.extend(scrapers(assignment, site));
     let egress: Vec<_> = network
         .iter()
         .flat_map(|n| &n.egress)
@@ -62,12 +64,7 @@ fn control_plane(site: Site<'_>) -> Vec<NetworkPolicyPeer> {
     };
     let mut peers = vec![here.clone()];
     if !site.control_plane_namespaces.is_empty() {
-        let named = LabelSelectorRequirement {
-            key: NAMESPACE_NAME.into(),
-            operator: "In".into(),
-            values: Some(site.control_plane_namespaces.to_vec()),
-        };
-        let namespaces = LabelSelector { match_expressions: Some(vec![named]), match_labels: None };
+        let namespaces = named(site.control_plane_namespaces);
         peers.push(NetworkPolicyPeer { namespace_selector: Some(namespaces), ..here });
     }
     peers
@@ -81,6 +78,26 @@ fn activators(site: Site<'_>) -> NetworkPolicyPeer {
         namespace_selector: Some(selector([own((NAMESPACE_NAME, site.system_namespace))].into())),
         ..NetworkPolicyPeer::default()
     }
+}
+
+/// All pods of the namespaces of scrapers, on the port of the metrics alone.
+fn scrapers(assignment: &Valid<'_>, site: Site<'_>) -> Option<NetworkPolicyIngressRule> {
+    let metrics = assignment.template.runtime.metrics_port()?;
+    let namespaces = Some(site.scraper_namespaces).filter(|namespaces| !namespaces.is_empty())?;
+    let from =
+        NetworkPolicyPeer { namespace_selector: Some(named(namespaces)), ..NetworkPolicyPeer::default() };
+    let metrics = NetworkPort { port: metrics, end_port: None, protocol: Some(NetworkProtocol::TCP) };
+    Some(NetworkPolicyIngressRule { from: Some(vec![from]), ports: Some(vec![port(&metrics)]) })
+}
+
+/// The namespaces of these names.
+fn named(namespaces: &[String]) -> LabelSelector {
+    let named = LabelSelectorRequirement {
+        key: NAMESPACE_NAME.into(),
+        operator: "In".into(),
+        values: Some(namespaces.to_vec()),
+    };
+    LabelSelector { match_expressions: Some(vec![named]), match_labels: None }
 }
 
 /// Names are to be looked up wherever the agent may go, and who answers differs: a pod, or an address of the node.

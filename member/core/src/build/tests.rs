@@ -23,8 +23,11 @@ fn built_of(valid: &Valid<'_>) -> Desired {
             cluster: &cluster,
             control_plane_namespaces: &namespaces,
             system_namespace: "parallax-system",
+            scraper_namespaces: &["monitoring".to_owned()],
+            pod_monitors: true,
         },
         key.as_ref(),
+        None,
     )
     .unwrap()
 }
@@ -74,6 +77,7 @@ fn every_field_of_a_template_is_rendered() {
     insta::assert_yaml_snapshot!("full_deployment", desired.deployment);
     insta::assert_yaml_snapshot!("full_workspace", desired.workspace);
     insta::assert_yaml_snapshot!("full_network_policy", desired.network_policy);
+    insta::assert_yaml_snapshot!("full_pod_monitor", desired.pod_monitor);
 }
 
 /// As the schema has them.
@@ -146,6 +150,67 @@ fn a_workspace_goes_with_its_agent_unless_it_is_retained() {
     assert_eq!(built(&smallest(), 1).workspace, None);
 }
 
+/// Of an agent with metrics, at a site that has PodMonitors or not, beside a Deployment that there is.
+fn measured(annotations: &[(&str, &str)], pod_monitors: bool, live: Option<&Value>) -> Desired {
+    let runtime = AgentRuntime {
+        metrics: serde_json::from_value(serde_json::json!({"enabled": true})).unwrap(),
+        pod_annotations: annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        ..AgentRuntime::default()
+    };
+    let template = with(runtime);
+    let cluster = ClusterName::new("member-1").unwrap();
+    let site = Site {
+        cluster: &cluster,
+        control_plane_namespaces: &[],
+        system_namespace: "parallax-system",
+        scraper_namespaces: &[],
+        pod_monitors,
+    };
+    build(&valid(&template, 1), site, None, live).unwrap()
+}
+
+fn scrape_port(built: &Desired) -> Option<&str> {
+    built.deployment["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"].as_str()
+}
+
+#[test]
+fn metrics_have_a_port_of_their_own_and_are_told_of_by_annotations_where_nothing_else_does() {
+    let built = measured(&[("prometheus.io/path", "/stats")], false, None);
+    let pods = &built.deployment["spec"]["template"];
+    assert_eq!(pods["spec"]["containers"][0]["ports"][1]["containerPort"], 9090);
+    assert_eq!(scrape_port(&built), Some("9090"));
+    assert_eq!(pods["metadata"]["annotations"]["prometheus.io/path"], "/stats", "the user's own");
+    assert_eq!(built.pod_monitor, None);
+
+    let built = measured(&[], true, None);
+    assert_eq!(scrape_port(&built), None);
+    let spec = &built.pod_monitor.as_ref().unwrap()["spec"];
+    assert_eq!(spec["podMetricsEndpoints"][0]["port"], "metrics");
+    assert_eq!(spec["selector"], built.deployment["spec"]["selector"]);
+}
+
+#[test]
+fn an_agent_whose_metrics_are_off_is_one_without() {
+    let off = AgentRuntime {
+        metrics: serde_json::from_value(serde_json::json!({"enabled": false})).unwrap(),
+        ..AgentRuntime::default()
+    };
+    let built_of = |template: &AgentTemplate| built(template, 1);
+    let (off, none) = (built_of(&with(off)), built_of(&smallest()));
+    assert_eq!(off.deployment["spec"]["template"], none.deployment["spec"]["template"]);
+    assert_eq!(off.pod_monitor, None);
+}
+
+#[test]
+fn pods_that_run_are_not_replaced_because_the_cluster_gets_or_loses_podmonitors() {
+    for (before, after) in [(false, true), (true, false)] {
+        let live = measured(&[], before, None).deployment;
+        assert_eq!(measured(&[], after, Some(&live)).deployment, live, "PodMonitors: {before}, then {after}");
+        let changed = measured(&[("team", "writers")], after, Some(&live));
+        assert_eq!(scrape_port(&changed).is_none(), after, "pods that are replaced anyway");
+    }
+}
+
 #[test]
 fn the_old_pod_lets_go_of_the_workspace_before_the_new_one_takes_it() {
     let deployment = built(&with(keeping(false)), 1).deployment;
@@ -162,7 +227,8 @@ fn the_old_pod_lets_go_of_the_workspace_before_the_new_one_takes_it() {
 #[test]
 fn every_object_has_its_kinds_name() {
     let targets = ScalingTargets { target_cpu_utilization: Some(70), ..ScalingTargets::default() };
-    let template = AgentTemplate { scaling: targets, ..with(keeping(false)) };
+    let metrics = serde_json::from_value(serde_json::json!({"enabled": true})).unwrap();
+    let template = AgentTemplate { scaling: targets, ..with(AgentRuntime { metrics, ..keeping(false) }) };
     let bounds = Some(Bounds { min: 1, max: 4, start: 2 });
     for (kind, object) in built_of(&Valid { bounds, ..valid(&template, 2) }).children() {
         let object = object.unwrap();

@@ -79,9 +79,14 @@ impl Agents {
         let site = Site {
             cluster,
             control_plane_namespaces: &self.settings.control_plane_namespaces,
+            scraper_namespaces: &self.settings.scraper_namespaces,
             system_namespace: &self.settings.own_namespace,
+            pod_monitors: self.index.lock().pod_monitors,
         };
-        let desired = match build(&valid, site, binding.as_ref()) {
+        // Only then does it matter, and reading it costs time.
+        let measured = valid.template.runtime.metrics_port().is_some();
+        let live = measured.then(|| self.own_deployment(&valid)).flatten().map(|live| live.json());
+        let desired = match build(&valid, site, binding.as_ref(), live.as_ref()) {
             Ok(desired) => desired,
             Err(error) => return blocked(Cause::InvalidTemplate, error.to_string()),
         };

@@ -131,11 +131,13 @@ fn drops_selector(kind: ChildKind, valid: &Valid<'_>, live: &Child) -> bool {
 fn selects_by_incarnation(kind: ChildKind) -> bool {
     match kind {
         ChildKind::Deployment | ChildKind::NetworkPolicy => true,
-        // A Service or budget of another's may have no selector at all; an autoscaler has none, and a claim not ours.
+        // A Service or budget of another's may have no selector at all; an autoscaler has none, a claim not ours, and a
+        // PodMonitor's would be mixed with ours.
         ChildKind::PersistentVolumeClaim
         | ChildKind::Service
         | ChildKind::Autoscaler
-        | ChildKind::PodDisruptionBudget => false,
+        | ChildKind::PodDisruptionBudget
+        | ChildKind::PodMonitor => false,
     }
 }
 

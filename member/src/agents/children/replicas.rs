@@ -79,7 +79,7 @@ impl Agents {
     }
 
     /// The Deployment, unless it is another's, or on its way out.
-    fn own_deployment(&self, valid: &Valid<'_>) -> Option<Arc<Child>> {
+    pub(super) fn own_deployment(&self, valid: &Valid<'_>) -> Option<Arc<Child>> {
         let live = self.index.lock().child(&valid.agent.key, ChildKind::Deployment)?;
         let same = live.incarnation() == Some(&valid.agent.incarnation);
         (same && live.is_ours(valid.owner_uid) && !live.terminating).then_some(live)

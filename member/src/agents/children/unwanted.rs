@@ -33,6 +33,7 @@ pub(super) fn is_to_go(kind: ChildKind, live: &Child, valid: &Valid<'_>) -> bool
         | ChildKind::NetworkPolicy
         | ChildKind::Service
         | ChildKind::Autoscaler
-        | ChildKind::PodDisruptionBudget => live.is_ours(valid.owner_uid),
+        | ChildKind::PodDisruptionBudget
+        | ChildKind::PodMonitor => live.is_ours(valid.owner_uid),
     }
 }

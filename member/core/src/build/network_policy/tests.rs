@@ -14,12 +14,13 @@ const CONTROL_PLANES: &[&str] = &["parallax", "ops"];
 
 /// The policy of team/writer with this `network`, as the API server would read it.
 fn policy(network: &Value, control_planes: &[&str]) -> NetworkPolicy {
+    let network = serde_json::from_value(network.clone()).unwrap();
+    policy_of(AgentRuntime { network, ..AgentRuntime::default() }, control_planes, &[])
+}
+
+fn policy_of(runtime: AgentRuntime, control_planes: &[&str], scrapers: &[&str]) -> NetworkPolicy {
     let template = AgentTemplate {
-        runtime: AgentRuntime {
-            agent_type: "claude".into(),
-            network: serde_json::from_value(network.clone()).unwrap(),
-            ..Default::default()
-        },
+        runtime: AgentRuntime { agent_type: "claude".into(), ..runtime },
         image: "example/agent:1".into(),
         ..AgentTemplate::default()
     };
@@ -33,11 +34,14 @@ fn policy(network: &Value, control_planes: &[&str]) -> NetworkPolicy {
         led: false,
         template: &template,
     };
-    let namespaces: Vec<String> = control_planes.iter().map(|&name| name.to_owned()).collect();
+    let [planes, scrapers] =
+        [control_planes, scrapers].map(|names| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
     let cluster = ClusterName::new("member-1").unwrap();
     let site = Site {
         cluster: &cluster,
-        control_plane_namespaces: &namespaces,
+        control_plane_namespaces: &planes,
+        scraper_namespaces: &scrapers,
+        pod_monitors: false,
         system_namespace: "parallax-system",
     };
     serde_json::from_value(serde_json::to_value(network_policy(&valid, site)).unwrap()).unwrap()
@@ -100,6 +104,33 @@ fn only_the_control_plane_and_activators_reach_an_agent_that_says_nothing() {
             assert_eq!(admits_from(&configured, &from, port, "TCP"), with_namespaces, "{from:?} on {port}");
         }
     }
+}
+
+#[test]
+fn scrapers_reach_the_metrics_of_an_agent_that_has_any_and_nothing_else() {
+    let of = |metrics: Value, scrapers: &[&str]| {
+        let metrics = serde_json::from_value(metrics).unwrap();
+        policy_of(AgentRuntime { metrics, ..AgentRuntime::default() }, &[], scrapers)
+    };
+    let measured = of(json!({"enabled": true, "port": 9100}), &["monitoring"]);
+    for (from, port, admitted) in [
+        (pod("monitoring", ANY), 9100, true),
+        (pod("monitoring", ANY), 8080, false),
+        (pod("monitoring", ANY), 9090, false),
+        (pod("team", ANY), 9100, false),
+        (address("10.0.0.1"), 9100, false),
+        (pod("team", PLANE), 9100, true),
+    ] {
+        assert_eq!(admits_from(&measured, &from, port, "TCP"), admitted, "{from:?} on {port}");
+    }
+    let monitoring = pod("monitoring", ANY);
+    for closed in [of(json!({"enabled": false}), &["monitoring"]), of(json!({"enabled": true}), &[])] {
+        assert!(!admits_from(&closed, &monitoring, 9090, "TCP"));
+    }
+    assert!(
+        admits_from(&of(json!({"enabled": true}), &["monitoring"]), &monitoring, 9090, "TCP"),
+        "by default"
+    );
 }
 
 #[test]

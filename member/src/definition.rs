@@ -1,10 +1,11 @@
-//! Whether this cluster has ExternalSecrets, and in which version: a watch of that one definition.
+//! Whether this cluster has a kind that others define, and in which version: a watch of that one definition.
 
 use std::pin::pin;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use futures::StreamExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Client;
 use kube::api::{Api, ApiResource};
 use kube::core::{GroupVersionKind, Object};
 use kube::runtime::watcher::{Config, Event};
@@ -14,22 +15,34 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Keys, Kind};
 use crate::failure::TIMEOUT;
 
-const GROUP: &str = "external-secrets.io";
-const NAME: &str = "externalsecrets.external-secrets.io";
+/// A kind that others define.
+#[derive(Debug, Clone, Copy)]
+pub struct Foreign {
+    group: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+}
+
+/// Of <https://external-secrets.io>.
+pub const EXTERNAL_SECRETS: Foreign =
+    Foreign { group: "external-secrets.io", kind: "ExternalSecret", plural: "externalsecrets" };
+/// Of the Prometheus operator.
+pub const POD_MONITORS: Foreign =
+    Foreign { group: "monitoring.coreos.com", kind: "PodMonitor", plural: "podmonitors" };
 
 /// See the module. Copies are of one watch, which ends with the last.
 #[derive(Clone)]
-pub(super) struct Definition {
+pub struct Definition {
     said: watch::Receiver<Said>,
     _watch: Arc<DropGuard>,
 }
 
 /// What the watch has said.
 #[derive(Debug, Clone, PartialEq)]
-enum Said {
+pub enum Said {
+    /// Nothing yet.
     Nothing,
     /// What could not be done.
     Trouble(String),
@@ -61,18 +74,22 @@ struct Status {
 }
 
 impl Definition {
-    /// Begins the watch; when the answer changes, all agents that name an ExternalSecret are looked at again.
-    pub(super) fn watch(keys: &Arc<Keys>) -> Self {
+    /// Begins the watch.
+    pub fn watch(client: Client, of: Foreign) -> Self {
         let ended = CancellationToken::new();
         let (say, said) = watch::channel(Said::Nothing);
-        let resource = ApiResource::erase::<CustomResourceDefinition>(&());
-        let api = Api::<Slim>::all_with(keys.client.clone(), &resource);
-        tokio::spawn(follow(api, say, Arc::downgrade(keys), ended.clone()));
+        let api = Api::<Slim>::all_with(client, &ApiResource::erase::<CustomResourceDefinition>(&()));
+        tokio::spawn(follow(api, of, say, ended.clone()));
         Self { said, _watch: Arc::new(ended.drop_guard()) }
     }
 
+    /// Tells of each change of the answer, until the last copy is dropped.
+    pub fn changes(&self) -> watch::Receiver<Said> {
+        self.said.clone()
+    }
+
     /// The kind, as far as is known now.
-    pub(super) fn resource(&self) -> Option<ApiResource> {
+    pub fn resource(&self) -> Option<ApiResource> {
         match &*self.said.borrow() {
             Said::Served(resource) => resource.clone(),
             Said::Nothing | Said::Trouble(_) => None,
@@ -83,7 +100,7 @@ impl Definition {
     ///
     /// # Errors
     /// Why that can't be known, as a sentence.
-    pub(super) async fn known(&self) -> Result<Option<ApiResource>, String> {
+    pub async fn known(&self) -> Result<Option<ApiResource>, String> {
         let mut said = self.said.clone();
         let first = said.wait_for(|said| *said != Said::Nothing);
         match tokio::time::timeout(TIMEOUT, first).await {
@@ -98,8 +115,9 @@ impl Definition {
     }
 }
 
-async fn follow(api: Api<Slim>, say: watch::Sender<Said>, keys: Weak<Keys>, ended: CancellationToken) {
-    let config = Config::default().fields(&format!("metadata.name={NAME}"));
+async fn follow(api: Api<Slim>, of: Foreign, say: watch::Sender<Said>, ended: CancellationToken) {
+    let name = of.definition();
+    let config = Config::default().fields(&format!("metadata.name={name}"));
     let mut events = pin!(watcher(api, config).default_backoff());
     let (mut listed, mut troubled) = (None, false);
     loop {
@@ -116,16 +134,16 @@ async fn follow(api: Api<Slim>, say: watch::Sender<Said>, keys: Weak<Keys>, ende
                 continue;
             }
             Some(Ok(Event::InitApply(object))) => {
-                listed = served(&object);
+                listed = of.served(&object);
                 continue;
             }
             Some(Ok(Event::InitDone)) => Said::Served(listed.take()),
-            Some(Ok(Event::Apply(object))) => Said::Served(served(&object)),
+            Some(Ok(Event::Apply(object))) => Said::Served(of.served(&object)),
             Some(Ok(Event::Delete(_))) => Said::Served(None),
             Some(Err(error)) => {
                 let why = explain_watch(&error);
                 if !std::mem::replace(&mut troubled, true) {
-                    tracing::warn!("watching the definition {NAME}: {why}; trying again");
+                    tracing::warn!("watching the definition {name}: {why}; trying again");
                 }
                 // What was known before is still the best that is known.
                 if *say.borrow() != Said::Nothing {
@@ -134,38 +152,37 @@ async fn follow(api: Api<Slim>, say: watch::Sender<Said>, keys: Weak<Keys>, ende
                 Said::Trouble(why)
             }
         };
-        let changed = say.send_if_modified(|said| {
+        say.send_if_modified(|said| {
             let changed = *said != now;
             *said = now;
             changed
         });
-        if changed {
-            let Some(keys) = keys.upgrade() else { return };
-            keys.definition_changed();
-        }
     }
 }
 
-/// The kind as a definition says that it is served: in the version that is stored, where that is served, or else in the
-/// first that is.
-fn served(definition: &Slim) -> Option<ApiResource> {
-    let conditions = definition.status.iter().flat_map(|status| &status.conditions);
-    conditions.filter(|c| c.type_ == "Established").find(|c| c.status == "True")?;
-    let versions = || definition.spec.versions.iter().filter(|version| version.served);
-    let version = versions().find(|version| version.storage).or_else(|| versions().next())?;
-    let kind = GroupVersionKind::gvk(GROUP, &version.name, "ExternalSecret");
-    Some(ApiResource::from_gvk_with_plural(&kind, "externalsecrets"))
-}
+impl Foreign {
+    /// The name of its definition.
+    fn definition(self) -> String {
+        format!("{}.{}", self.plural, self.group)
+    }
 
-impl Keys {
-    /// ExternalSecrets have come, gone, or come in another version: what is known of them is of before.
-    fn definition_changed(&self) {
-        let agents = {
-            let mut state = self.state.lock();
-            state.watched.retain(|(kind, _), _| *kind != Kind::ExternalSecret);
-            state.externals.forget_all()
-        };
-        self.wake(&agents);
+    /// The kind as its definition says that it is served: in the version that is stored, where that is served, or else
+    /// in the first that is. A definition that is being deleted takes no objects any more.
+    fn served(self, definition: &Slim) -> Option<ApiResource> {
+        if definition.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let conditions = definition.status.iter().flat_map(|status| &status.conditions);
+        conditions.filter(|c| c.type_ == "Established").find(|c| c.status == "True")?;
+        let versions = || definition.spec.versions.iter().filter(|version| version.served);
+        let version = versions().find(|version| version.storage).or_else(|| versions().next())?;
+        Some(self.in_version(&version.name))
+    }
+
+    /// How it is asked for in a version.
+    pub fn in_version(self, version: &str) -> ApiResource {
+        let kind = GroupVersionKind::gvk(self.group, version, self.kind);
+        ApiResource::from_gvk_with_plural(&kind, self.plural)
     }
 }
 
@@ -179,13 +196,28 @@ mod tests {
     fn version_of(versions: &Value, established: &str) -> Option<String> {
         let definition = json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": NAME},
-            "spec": {"group": GROUP, "versions": versions},
+            "metadata": {"name": EXTERNAL_SECRETS.definition()},
+            "spec": {"group": EXTERNAL_SECRETS.group, "versions": versions},
             "status": {"conditions": [
                 {"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": established},
             ]},
         });
-        served(&serde_json::from_value(definition).unwrap()).map(|resource| resource.api_version)
+        EXTERNAL_SECRETS.served(&serde_json::from_value(definition).unwrap()).map(|kind| kind.api_version)
+    }
+
+    #[test]
+    fn a_definition_that_is_being_deleted_serves_nothing() {
+        let definition = |deleted: Option<&str>| {
+            let definition = json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": POD_MONITORS.definition(), "deletionTimestamp": deleted},
+                "spec": {"versions": [{"name": "v1", "served": true, "storage": true}]},
+                "status": {"conditions": [{"type": "Established", "status": "True"}]},
+            });
+            POD_MONITORS.served(&serde_json::from_value(definition).unwrap())
+        };
+        assert_eq!(definition(None).unwrap().api_version, "monitoring.coreos.com/v1");
+        assert_eq!(definition(Some("2026-11-23T05:00:00Z")), None);
     }
 
     #[test]
