@@ -60,7 +60,7 @@ pub struct ActivatorWord {
     /// Where it listens for the agent.
     #[schemars(range(min = 1, max = 65535))]
     pub port: i32,
-    /// It has requests for the agent, or had one within the time that it may be quiet.
+    /// It has requests for the agent, or had one within the time that it may be quiet, or the pods say that they work.
     pub wanted: bool,
     /// When it had one last, as of when it stopped wanting; its own start when it had none.
     #[schemars(schema_with = "schema::time")]

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Where a metrics server of an agent listens unless it says so.
 const PORT: i32 = 9090;
 
-/// The agent's own metrics, in the format of Prometheus, at `/metrics`.
+/// The agent's own metrics, in the format of Prometheus, at `/metrics`. While a gauge `parallax_agent_busy` of them is
+/// above 0, an idle agent is not put to sleep.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[x_kube(
     validation = Rule::new("!has(self.port) || self.port != 8080")
@@ -14,7 +15,7 @@ const PORT: i32 = 9090;
         .field_path(".port")
 )]
 pub struct Metrics {
-    /// Whether the agent has any.
+    /// Whether the agent serves any.
     pub enabled: bool,
     /// Where it serves them; absent: 9090.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@
 mod admission;
 mod answer;
 mod args;
+mod busy;
 mod clock;
 mod listen;
 mod metrics;

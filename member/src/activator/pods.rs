@@ -46,7 +46,8 @@ pub struct Pods {
     /// Who calls.
     pub sources: Sources,
     known: HashMap<String, Known>,
-    ready: HashMap<AgentRef, Vec<Backend>>,
+    /// The pods of agents that are to stay, and whether each takes requests.
+    staying: HashMap<AgentRef, Vec<(Backend, bool)>>,
     /// The listing that the watch is in, and what it has brought so far.
     listing: Option<Vec<String>>,
 }
@@ -54,13 +55,20 @@ pub struct Pods {
 #[derive(Debug, PartialEq)]
 struct Known {
     address: Option<IpAddr>,
-    backend: Option<(AgentRef, Backend)>,
+    /// Whose it is while it is to stay, and whether it takes requests.
+    backend: Option<(AgentRef, Backend, bool)>,
 }
 
 impl Pods {
     /// The pods of an agent that take requests.
     pub fn ready(&self, agent: &AgentRef) -> Vec<Backend> {
-        self.ready.get(agent).cloned().unwrap_or_default()
+        let staying = self.staying.get(agent).into_iter().flatten();
+        staying.filter(|(_, ready)| *ready).map(|(pod, _)| pod.clone()).collect()
+    }
+
+    /// The addresses of the pods of an agent that are not told to go.
+    pub fn staying(&self, agent: &AgentRef) -> Vec<IpAddr> {
+        self.staying.get(agent).into_iter().flatten().map(|(pod, _)| pod.address.ip()).collect()
     }
 
     /// A listing begins.
@@ -91,8 +99,8 @@ impl Pods {
             let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
             self.sources.put(address, &uid, namespace, pod.metadata.labels.as_ref());
         }
-        let now = new.backend.as_ref().map(|(agent, backend)| {
-            self.ready.entry(agent.clone()).or_default().push(backend.clone());
+        let now = new.backend.as_ref().map(|(agent, backend, ready)| {
+            self.staying.entry(agent.clone()).or_default().push((backend.clone(), *ready));
             agent.clone()
         });
         self.known.insert(uid, new);
@@ -109,11 +117,11 @@ impl Pods {
         if let Some(address) = known.address {
             self.sources.remove(address, uid);
         }
-        let (agent, backend) = known.backend?;
-        if let Some(ready) = self.ready.get_mut(&agent) {
-            ready.retain(|other| *other != backend);
-            if ready.is_empty() {
-                self.ready.remove(&agent);
+        let (agent, backend, _) = known.backend?;
+        if let Some(staying) = self.staying.get_mut(&agent) {
+            staying.retain(|(other, _)| *other != backend);
+            if staying.is_empty() {
+                self.staying.remove(&agent);
             }
         }
         Some(agent)
@@ -129,15 +137,15 @@ fn known(pod: &WatchedPod, uid: &str) -> Known {
     let ready = status.is_some_and(|status| {
         status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
     });
-    let takes_requests = ready && !ended && pod.metadata.deletion_timestamp.is_none();
+    let stays = !ended && pod.metadata.deletion_timestamp.is_none();
     let agent = || {
         let labels = pod.metadata.labels.as_ref()?;
         let key = AgentKey::new(pod.metadata.namespace.as_deref()?, labels.get(AGENT)?);
         Some(AgentRef { key, incarnation: Incarnation::new(labels.get(INCARNATION)?) })
     };
     let port = u16::try_from(PORT.0).unwrap_or_default();
-    let backend = address.filter(|_| takes_requests).zip(agent()).map(|(address, agent)| {
-        (agent, Backend { uid: uid.into(), address: SocketAddr::new(address, port) })
+    let backend = address.filter(|_| stays).zip(agent()).map(|(address, agent)| {
+        (agent, Backend { uid: uid.into(), address: SocketAddr::new(address, port) }, ready)
     });
     Known { address, backend }
 }
@@ -174,12 +182,14 @@ mod tests {
     #[test]
     fn only_a_ready_pod_that_stays_takes_requests() {
         let mut pods = Pods::default();
-        assert_eq!(pods.put(&pod("a", "10.0.0.1", "False", false)), []);
+        assert_eq!(pods.put(&pod("a", "10.0.0.1", "False", false)), [writer()]);
         assert_eq!(ready(&pods), Vec::<String>::new());
-        assert_eq!(pods.put(&pod("a", "10.0.0.1", "True", false)), [writer()]);
+        assert_eq!(pods.staying(&writer()).len(), 1, "it may be at work");
+        assert_eq!(pods.put(&pod("a", "10.0.0.1", "True", false)), [writer(), writer()]);
         assert_eq!(ready(&pods), ["10.0.0.1:8080"]);
         assert_eq!(pods.put(&pod("a", "10.0.0.1", "True", true)), [writer()]);
         assert_eq!(ready(&pods), Vec::<String>::new());
+        assert!(pods.staying(&writer()).is_empty());
     }
 
     #[test]

@@ -18,7 +18,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::visit::House;
+use super::busy;
+use super::visit::{Asking, House};
 use crate::failure::{Failure, within};
 
 /// The first pause after a write that failed, and the longest.
@@ -66,9 +67,19 @@ impl Speaker {
 pub async fn speak(speaker: Arc<Speaker>, house: Arc<House>, closing: CancellationToken) {
     let mut pause = PAUSES.0;
     loop {
-        let (word, again) = house.word();
+        let (word, mut again) = match house.word() {
+            Ok(word) => word,
+            Err(Asking { question, of }) => {
+                tokio::select! {
+                    busy = busy::any(&house.key, &of, busy::ANSWER) => house.answered(question, busy),
+                    // There is something else to say, or to ask.
+                    () = house.news() => {}
+                    () = closing.cancelled() => return,
+                }
+                continue;
+            }
+        };
         let word = form(word, speaker.port);
-        let mut again = again;
         if speaker.said.lock().as_ref().is_none_or(|said| differs(said, &word)) {
             match speaker.write(json!(word)).await {
                 Ok(()) => {

@@ -1,6 +1,7 @@
 //! The proxy over real TCP, between clients and pods that the tests play.
 #![allow(clippy::unwrap_used)]
 
+mod busy;
 mod pod;
 mod requests;
 mod streams;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_crds::AgentKey;
-use parallax_member_core::activation::{Backend, Limits, Order};
+use parallax_member_core::activation::{Backend, Limits, Order, Word};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,7 @@ use super::visit::House;
 
 const OPEN: Order = Order { open: true, serial: 1, slept: 0 };
 const LIMITS: Limits =
-    Limits { hold: Duration::from_secs(60), pending: 100, quiet: Duration::from_secs(300) };
+    Limits { hold: Duration::from_secs(60), pending: 100, quiet: Duration::from_secs(300), asked: false };
 
 /// One agent behind an activator, and where it listens.
 struct Front {
@@ -60,19 +61,25 @@ impl Front {
     /// With an open gate and these pods.
     async fn before(pods: &[SocketAddr]) -> Self {
         let front = Self::start(LIMITS).await;
-        front.house.ordered(LIMITS, OPEN);
+        front.house.ordered(LIMITS, OPEN, None);
         front.populate(pods);
         front
     }
 
     fn populate(&self, pods: &[SocketAddr]) {
         let backend = |address: &SocketAddr| Backend { uid: address.to_string().into(), address: *address };
-        self.house.populated(pods.iter().map(backend).collect());
+        let staying = pods.iter().map(SocketAddr::ip).collect();
+        self.house.populated(pods.iter().map(backend).collect(), staying);
+    }
+
+    /// What is said of the agent.
+    fn word(&self) -> Word {
+        self.house.word().unwrap_or_else(|asking| panic!("{:?} is to be asked", asking.of)).0
     }
 
     /// Waits until what is said of the agent is as it should be.
-    async fn says(&self, holds: impl Fn(&parallax_member_core::activation::Word) -> bool) {
-        while !holds(&self.house.word().0) {
+    async fn says(&self, holds: impl Fn(&Word) -> bool) {
+        while !holds(&self.word()) {
             self.house.news().await;
         }
     }

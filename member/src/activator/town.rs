@@ -107,7 +107,9 @@ impl Town {
         let Some(activation) = activation else { return };
         let agent =
             AgentRef { key: key.clone(), incarnation: Incarnation::new(&object.spec.agent.incarnation) };
-        let limits = limits(object.spec.template.sleep.as_ref());
+        let template = &object.spec.template;
+        let metrics = template.runtime.metrics_port().and_then(|port| u16::try_from(port).ok());
+        let limits = limits(template.sleep.as_ref(), metrics.is_some());
         let order =
             Order { open: activation.stage == Stage::Up, serial: activation.serial, slept: activation.slept };
         let status = object.status.as_ref();
@@ -115,13 +117,13 @@ impl Town {
         if !homes.contains_key(&key) {
             let before = heard.and_then(|word| u16::try_from(word.port).ok());
             let Some(home) = self.settle(&agent, uid, limits, before) else { return };
-            home.house.populated(pods.ready(&agent));
+            home.house.populated(pods.ready(&agent), pods.staying(&agent));
             homes.insert(key.clone(), home);
             self.metrics.agents.set(i64::try_from(homes.len()).unwrap_or(i64::MAX));
         }
         if let Some(home) = homes.get_mut(&key) {
             home.listing = listing;
-            home.house.ordered(limits, order);
+            home.house.ordered(limits, order, metrics);
             home.speaker.heard(heard);
         }
     }
@@ -146,7 +148,7 @@ impl Town {
         let homes = self.homes.lock();
         for agent in changed {
             if let Some(home) = homes.get(&agent.key).filter(|home| home.agent == agent) {
-                home.house.populated(pods.ready(&agent));
+                home.house.populated(pods.ready(&agent), pods.staying(&agent));
             }
         }
     }
@@ -224,7 +226,7 @@ fn bind(address: IpAddr, before: Option<u16>) -> std::io::Result<TcpListener> {
     before.map_or_else(|| listen(0), |port| listen(port).or_else(|_| listen(0)))
 }
 
-fn limits(sleep: Option<&Sleep>) -> Limits {
+fn limits(sleep: Option<&Sleep>, asked: bool) -> Limits {
     let seconds = |seconds: i32| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
     // Without one, the agent is about to be taken from behind the activator.
     let sleep = sleep.copied().unwrap_or(Sleep { delay_seconds: 300, hold_seconds: 30, max_pending: 100 });
@@ -232,5 +234,6 @@ fn limits(sleep: Option<&Sleep>) -> Limits {
         hold: seconds(sleep.hold_seconds),
         pending: u32::try_from(sleep.max_pending).unwrap_or_default(),
         quiet: seconds(sleep.delay_seconds),
+        asked,
     }
 }

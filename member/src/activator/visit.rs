@@ -1,11 +1,11 @@
 //! One agent behind the activator: its door, its pods' connections, and the requests that are on their way.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_crds::AgentKey;
-use parallax_member_core::activation::{Admission, Backend, Door, Entry, Limits, Order, Word};
+use parallax_member_core::activation::{Admission, Backend, Door, Entry, Limits, Order, Question, Word};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -20,6 +20,18 @@ struct Entrance {
     door: Door,
     /// While requests come and may go on, one more changes nothing that is said.
     attentive: bool,
+    /// Where pods serve metrics; none when the agent has none.
+    metrics: Option<u16>,
+    /// The pods that would be told to go.
+    staying: Vec<IpAddr>,
+}
+
+/// What is to come before there is something to say of an agent.
+pub struct Asking {
+    /// What is asked.
+    pub question: Question,
+    /// Where the metrics of its pods are.
+    pub of: Vec<SocketAddr>,
 }
 
 /// An agent that may go to zero.
@@ -42,38 +54,65 @@ pub struct House {
 impl House {
     /// A house whose gate is closed.
     pub fn new(key: AgentKey, limits: Limits, clock: Clock, metrics: Metrics) -> Arc<Self> {
-        let entrance = Mutex::new(Entrance { door: Door::new(limits, clock.now()), attentive: true });
+        let entrance = Mutex::new(Entrance {
+            door: Door::new(limits, clock.now()),
+            attentive: true,
+            metrics: None,
+            staying: Vec::new(),
+        });
         let (changed, _) = watch::channel(());
         let (upstreams, news) = (Upstreams::default(), Notify::new());
         Arc::new(Self { key, upstreams, metrics, clock, entrance, changed, news })
     }
 
     /// What the assignment says now.
-    pub fn ordered(&self, limits: Limits, order: Order) {
+    pub fn ordered(&self, limits: Limits, order: Order, metrics: Option<u16>) {
         {
-            let Entrance { door, attentive } = &mut *self.entrance.lock();
-            door.limit(limits);
-            door.obey(order);
-            *attentive = true;
+            let entrance = &mut *self.entrance.lock();
+            entrance.door.limit(limits);
+            entrance.door.obey(order);
+            entrance.attentive = true;
+            entrance.metrics = metrics;
         }
         self.changed.send_replace(());
         self.news.notify_one();
     }
 
-    /// The pods that take requests now.
-    pub fn populated(&self, ready: Vec<Backend>) {
+    /// The pods that take requests now, and all that are to stay.
+    pub fn populated(&self, ready: Vec<Backend>, staying: Vec<IpAddr>) {
         let pods: Vec<SocketAddr> = ready.iter().map(|pod| pod.address).collect();
-        self.entrance.lock().door.set_ready(ready);
+        {
+            let entrance = &mut *self.entrance.lock();
+            entrance.door.set_ready(ready);
+            entrance.staying = staying;
+        }
         self.upstreams.retain(&pods);
         self.changed.send_replace(());
     }
 
     /// What is to be said of the agent, and when to look again though nothing happens.
-    pub fn word(&self) -> (Word, Option<tokio::time::Instant>) {
-        let Entrance { door, attentive } = &mut *self.entrance.lock();
-        let (word, again) = door.word(self.clock.now());
-        *attentive = !word.wanted || !door.gate_is_open();
-        (word, again.map(|at| self.clock.instant(at)))
+    ///
+    /// # Errors
+    /// Whom to ask before.
+    pub fn word(&self) -> Result<(Word, Option<tokio::time::Instant>), Asking> {
+        let Entrance { door, attentive, metrics, staying } = &mut *self.entrance.lock();
+        match door.word(self.clock.now()) {
+            Ok((word, again)) => {
+                *attentive = !word.wanted || !door.gate_is_open();
+                Ok((word, again.map(|at| self.clock.instant(at))))
+            }
+            Err(question) => {
+                *attentive = true;
+                let port = metrics.iter();
+                let of = port.flat_map(|port| staying.iter().map(|pod| SocketAddr::new(*pod, *port)));
+                Err(Asking { question, of: of.collect() })
+            }
+        }
+    }
+
+    /// What the pods said of themselves.
+    pub fn answered(&self, question: Question, busy: bool) {
+        self.entrance.lock().door.answered(question, busy, self.clock.now());
     }
 
     /// Returns when there may be something new to say.
@@ -85,7 +124,7 @@ impl House {
     pub async fn visit(self: &Arc<Self>) -> Result<Visit, Refusal> {
         let now = self.clock.now();
         let (entry, attentive) = {
-            let Entrance { door, attentive } = &mut *self.entrance.lock();
+            let Entrance { door, attentive, .. } = &mut *self.entrance.lock();
             (door.arrive(now), *attentive)
         };
         if attentive {
@@ -187,7 +226,7 @@ impl Drop for Visit {
             return;
         }
         let attentive = {
-            let Entrance { door, attentive } = &mut *self.house.entrance.lock();
+            let Entrance { door, attentive, .. } = &mut *self.house.entrance.lock();
             door.leave(self.house.clock.now());
             *attentive
         };

@@ -40,7 +40,6 @@ impl Agents {
                 delay: valid.sleep_delay(),
                 activators: &activators,
                 ways: ways(slot),
-                busy: false,
                 pods: slot.pods().any(|pod| pod.staying && pod.incarnation == valid.agent.incarnation),
             };
             (standing(&known, now), stale(assignment, &activators))

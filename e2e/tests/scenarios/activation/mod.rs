@@ -181,3 +181,26 @@ async fn no_request_is_lost_or_sent_twice_over_the_changes_to_zero_and_back() ->
     second.stop(Duration::from_secs(15)).await;
     world.finish().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_says_it_works_is_spared_until_it_is_done() -> Result<()> {
+    let world = World::calm("working").await?;
+    let pods = Pods::play(world.pods(0), "worker");
+    pods.work(true);
+    let mut spec = sleeper(1);
+    spec["metrics"] = json!({"enabled": true});
+    world.apply("worker", spec).await?;
+    let address = world.led_to("worker", 1).await?[0];
+    // Before its first pod is there, nobody says that it works, and it may have gone to zero.
+    Kept::open(address).await?.call("/begin").await?;
+    let before = world.activation("worker").await?.context("it is behind the activators")?;
+    assert_eq!(before.stage, Stage::Up);
+    let asked = pods.asked();
+    world.eventually("it was asked time and again", || async { Ok(pods.asked() >= asked + 3) }).await?;
+    let after = world.activation("worker").await?.context("it is behind the activators")?;
+    assert_eq!((after.stage, after.slept), (Stage::Up, before.slept));
+
+    pods.work(false);
+    world.asleep("worker").await?;
+    world.finish().await
+}

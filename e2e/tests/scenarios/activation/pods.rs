@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 use futures::TryStreamExt as _;
@@ -27,27 +27,59 @@ use tokio::task::{JoinHandle, JoinSet};
 pub const IMAGE: &str = "fleet.test/played:1";
 /// Where agents listen.
 const PORT: u16 = 8080;
+/// Where they serve metrics.
+const METRICS_PORT: u16 = 9090;
 
-/// How often each request has arrived, by its path.
-type Arrived = Arc<Mutex<HashMap<String, u32>>>;
+/// What goes on in the pods of one agent.
+#[derive(Default)]
+struct Life {
+    /// How often each request has arrived, by its path.
+    arrived: Mutex<HashMap<String, u32>>,
+    /// What they say of themselves.
+    works: AtomicBool,
+    /// How often they were asked.
+    asked: AtomicU32,
+}
+
+impl Life {
+    fn answer(&self, path: String) -> String {
+        *self.arrived.lock().entry(path.clone()).or_default() += 1;
+        path
+    }
+
+    fn metrics(&self) -> String {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        format!("parallax_agent_busy {}\n", u8::from(self.works.load(Ordering::SeqCst)))
+    }
+}
 
 /// The pods of one agent.
 pub struct Pods {
-    arrived: Arrived,
+    life: Arc<Life>,
     playing: JoinHandle<Result<()>>,
 }
 
 impl Pods {
     /// Plays the pods of that agent from now on.
     pub fn play(api: Api<Pod>, agent: &str) -> Self {
-        let arrived = Arrived::default();
-        let playing = tokio::spawn(play(api, format!("{AGENT}={agent}"), Arc::clone(&arrived)));
-        Self { arrived, playing }
+        let life = Arc::<Life>::default();
+        let playing = tokio::spawn(play(api, format!("{AGENT}={agent}"), Arc::clone(&life)));
+        Self { life, playing }
+    }
+
+    /// Whether they say from now on that they work.
+    pub fn work(&self, works: bool) {
+        self.life.works.store(works, Ordering::SeqCst);
+    }
+
+    /// How often they were asked whether they do.
+    pub fn asked(&self) -> u32 {
+        self.life.asked.load(Ordering::SeqCst)
     }
 
     /// Every request that has arrived, and how often.
     pub fn arrived(&self) -> HashMap<String, u32> {
-        self.arrived.lock().clone()
+        self.life.arrived.lock().clone()
     }
 }
 
@@ -57,7 +89,7 @@ impl Drop for Pods {
     }
 }
 
-async fn play(api: Api<Pod>, selector: String, arrived: Arrived) -> Result<()> {
+async fn play(api: Api<Pod>, selector: String, life: Arc<Life>) -> Result<()> {
     let mut running: HashMap<String, JoinHandle<()>> = HashMap::new();
     let mut events = std::pin::pin!(watcher(api.clone(), Config::default().labels(&selector)));
     while let Some(event) = events.try_next().await? {
@@ -68,7 +100,7 @@ async fn play(api: Api<Pod>, selector: String, arrived: Arrived) -> Result<()> {
                 if pod.metadata.deletion_timestamp.is_some() {
                     end(running.remove(&name)).await;
                 } else if scheduled && !running.contains_key(&name) {
-                    let (address, serving) = start(Arc::clone(&arrived)).await?;
+                    let (address, serving) = start(Arc::clone(&life)).await?;
                     running.insert(name.clone(), serving);
                     say_ready(&api, &name, address).await?;
                 }
@@ -88,31 +120,36 @@ async fn end(serving: Option<JoinHandle<()>>) {
 }
 
 /// On an address that nothing else has: 127.0.0.0/8 is the machine's own.
-async fn start(arrived: Arrived) -> Result<(SocketAddr, JoinHandle<()>)> {
+async fn start(life: Arc<Life>) -> Result<(SocketAddr, JoinHandle<()>)> {
     static NEXT: AtomicU16 = AtomicU16::new(1);
-    let listener = loop {
+    let (listener, metrics) = loop {
         let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        if let Ok(listener) = TcpListener::bind(SocketAddr::from(([127, 95, high, low], PORT))).await {
-            break listener;
+        let bind = |port| TcpListener::bind(SocketAddr::from(([127, 95, high, low], port)));
+        if let (Ok(listener), Ok(metrics)) = (bind(PORT).await, bind(METRICS_PORT).await) {
+            break (listener, metrics);
         }
     };
     let address = listener.local_addr()?;
+    let told = Arc::clone(&life);
     let serving = tokio::spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((stream, _)) = listener.accept().await {
-            let arrived = Arc::clone(&arrived);
-            connections.spawn(async move {
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let path = request.uri().path().to_owned();
-                    *arrived.lock().entry(path.clone()).or_default() += 1;
-                    async move { Ok::<_, Infallible>(Response::new(path)) }
-                });
-                let builder = auto::Builder::new(TokioExecutor::new());
-                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
+        tokio::join!(serve(listener, move |path| life.answer(path)), serve(metrics, move |_| told.metrics()));
     });
     Ok((address, serving))
+}
+
+async fn serve(listener: TcpListener, answer: impl Fn(String) -> String + Clone + Send + Sync + 'static) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let answer = answer.clone();
+        connections.spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let body = answer(request.uri().path().to_owned());
+                async move { Ok::<_, Infallible>(Response::new(body)) }
+            });
+            let builder = auto::Builder::new(TokioExecutor::new());
+            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
 }
 
 async fn say_ready(api: &Api<Pod>, name: &str, address: SocketAddr) -> Result<()> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// How long a pod that refused a connection gets no other, unless it is the only one and the time is over.
 const SHUNNED: Duration = Duration::from_millis(500);
+/// How long an agent that says it works isn't asked again, however short its quiet time.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// What an agent's spec says of held requests, and of its sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct Limits {
     pub pending: u32,
     /// How long nothing may come before the agent counts as idle.
     pub quiet: Duration,
+    /// Its pods can say themselves that they work, and are asked before they are told to go.
+    pub asked: bool,
 }
 
 /// A pod that takes requests.
@@ -62,12 +66,19 @@ pub struct Order {
 /// What an activator says of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word {
-    /// There are requests, or there were within the quiet time.
+    /// There are requests, or there were within the quiet time, or the pods say that they work.
     pub wanted: bool,
     /// When there was one last; the activator's start when it has seen none.
     pub since: Duration,
     /// The gate that is closed here, with nothing on its way to a pod.
     pub closed: Option<i64>,
+}
+
+/// The pods are to be asked whether they work; [`Door::answered`] must follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    serial: i64,
+    since: Duration,
 }
 
 /// See the module.
@@ -90,6 +101,10 @@ pub struct Door {
     since: Duration,
     /// Nothing has come since the start.
     untouched: bool,
+    /// What the pods were asked last when they said that they don't work.
+    idle: Option<Question>,
+    /// The pods work at least until then.
+    busy: Option<Duration>,
 }
 
 impl Door {
@@ -108,6 +123,8 @@ impl Door {
             held: 0,
             since: now,
             untouched: true,
+            idle: None,
+            busy: None,
         }
     }
 
@@ -196,10 +213,18 @@ impl Door {
     }
 
     /// What is to be said of the agent, and when to ask again though nothing happens.
-    pub fn word(&mut self, now: Duration) -> (Word, Option<Duration>) {
+    ///
+    /// # Errors
+    /// What the pods are to be asked before.
+    pub fn word(&mut self, now: Duration) -> Result<(Word, Option<Duration>), Question> {
         let open = self.going + self.held > 0;
-        let quiet_at = self.since + self.limits.quiet;
+        let quiet_at = self.busy.unwrap_or_default().max(self.since + self.limits.quiet);
         let recent = !self.untouched && now < quiet_at;
+        // Once when nothing has come for long enough, and once more when nothing can come any more.
+        let question = Question { serial: self.order.serial, since: self.since };
+        if self.limits.asked && !open && !recent && self.idle != Some(question) {
+            return Err(question);
+        }
         let ordered = !self.order.open && self.order.serial > 0;
         let closed = (ordered && self.going == 0).then_some(self.order.serial);
         if let Some(serial) = closed
@@ -209,7 +234,17 @@ impl Door {
         }
         let word = Word { wanted: open || recent, since: self.since, closed };
         let again = if open { now + self.limits.quiet } else { quiet_at };
-        (word, word.wanted.then_some(again))
+        Ok((word, word.wanted.then_some(again)))
+    }
+
+    /// What the pods said to the question.
+    pub fn answered(&mut self, question: Question, busy: bool, now: Duration) {
+        if busy {
+            self.touch(now);
+            self.busy = Some(now + BUSY);
+        } else {
+            self.idle = Some(question);
+        }
     }
 
     /// The pod whose turn it is, or when there may be one though nothing changes.

@@ -49,8 +49,6 @@ pub struct Signs<'a> {
     pub delay: Duration,
     /// Its spec lets it go to zero, and no other way leads to its pods.
     pub may_sleep: bool,
-    /// It says itself that it works.
-    pub busy: bool,
     /// A pod of it is there that is not ending.
     pub pods: bool,
 }
@@ -72,7 +70,7 @@ impl Gate {
     #[must_use]
     pub fn next(self, signs: &Signs<'_>, now: Duration) -> (Self, Option<Duration>) {
         let to = |stage| Self { stage, serial: self.serial + 1, since: now, ..self };
-        let wanted = !signs.may_sleep || signs.busy || signs.activators.iter().any(Heard::wants);
+        let wanted = !signs.may_sleep || signs.activators.iter().any(Heard::wants);
         match self.stage {
             Stage::Up => match self.quiet_at(signs) {
                 Some(at) if !wanted && at <= now => (to(Stage::Closing), Some(now + CLOSING)),

@@ -42,8 +42,6 @@ pub struct Known<'a> {
     pub activators: &'a [Listed],
     /// How its pods are reached.
     pub ways: Ways,
-    /// It says itself that it works.
-    pub busy: bool,
     /// A pod of it is there that is not ending.
     pub pods: bool,
 }
@@ -74,7 +72,7 @@ impl Standing {
 /// Where the agent stands.
 #[must_use]
 pub fn standing(known: &Known<'_>, now: Duration) -> Standing {
-    let Known { gate, delay, activators, ways, busy, pods } = *known;
+    let Known { gate, delay, activators, ways, pods } = *known;
     let wanted = delay.is_some() && !activators.is_empty();
     let Some(gate) = gate else {
         // The activators begin to listen when they are told of the agent, and say where.
@@ -93,7 +91,6 @@ pub fn standing(known: &Known<'_>, now: Duration) -> Standing {
         activators: &heard,
         delay: delay.unwrap_or_default(),
         may_sleep: !routes.is_empty() && (alone || gate.stage == Stage::Zero),
-        busy,
         pods,
     };
     let (next, again) = gate.next(&signs, now);

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-const LIMITS: Limits = Limits { hold: Duration::from_secs(30), pending: 2, quiet: Duration::from_secs(300) };
+const LIMITS: Limits =
+    Limits { hold: Duration::from_secs(30), pending: 2, quiet: Duration::from_secs(300), asked: false };
 
 fn at(seconds: u64) -> Duration {
     Duration::from_secs(1_800_000_000 + seconds)
@@ -86,16 +87,16 @@ fn a_closed_gate_is_confirmed_only_when_nothing_is_on_its_way() {
     let mut door = awake();
     door.arrive(at(1));
     door.obey(closed(2));
-    assert_eq!(door.word(at(2)).0.closed, None);
+    assert_eq!(door.word(at(2)).unwrap().0.closed, None);
     door.leave(at(3));
-    assert_eq!(door.word(at(3)).0.closed, Some(2));
+    assert_eq!(door.word(at(3)).unwrap().0.closed, Some(2));
 }
 
 #[test]
 fn pods_of_before_the_sleep_get_nothing_after_it_however_ready_they_look() {
     let mut door = awake();
     door.obey(closed(2));
-    door.word(at(1));
+    door.word(at(1)).unwrap();
     door.obey(open(3, 2));
     assert!(matches!(door.arrive(at(2)), Entry::Wait(_)));
     door.set_ready(vec![pod(1), pod(2)]);
@@ -107,7 +108,7 @@ fn pods_of_before_the_sleep_get_nothing_after_it_however_ready_they_look() {
 fn a_gate_that_opens_again_without_a_sleep_leads_to_the_same_pods() {
     let mut door = awake();
     door.obey(closed(2));
-    door.word(at(1));
+    door.word(at(1)).unwrap();
     door.obey(open(3, 0));
     assert_eq!(door.arrive(at(2)), Entry::Go(address(1)));
 }
@@ -115,13 +116,80 @@ fn a_gate_that_opens_again_without_a_sleep_leads_to_the_same_pods() {
 #[test]
 fn an_agent_is_wanted_for_the_quiet_time_after_its_last_request_and_not_by_a_mere_start() {
     let mut door = awake();
-    assert_eq!(door.word(at(1)), (Word { wanted: false, since: at(0), closed: None }, None));
+    assert_eq!(door.word(at(1)).unwrap(), (Word { wanted: false, since: at(0), closed: None }, None));
     door.arrive(at(10));
-    assert!(door.word(at(1000)).0.wanted, "it is still open");
+    assert!(door.word(at(1000)).unwrap().0.wanted, "it is still open");
     door.leave(at(1000));
-    let (word, again) = door.word(at(1001));
+    let (word, again) = door.word(at(1001)).unwrap();
     assert_eq!((word.wanted, word.since, again), (true, at(1000), Some(at(1300))));
-    assert!(!door.word(at(1300)).0.wanted);
+    assert!(!door.word(at(1300)).unwrap().0.wanted);
+}
+
+/// A door of an agent that can say that it works, after a request at 10.
+fn asked() -> Door {
+    let mut door = awake();
+    door.limit(Limits { asked: true, ..LIMITS });
+    door.arrive(at(10));
+    door.leave(at(10));
+    door
+}
+
+#[test]
+fn pods_are_asked_once_nothing_has_come_for_long_enough_and_spare_themselves_by_their_word() {
+    let mut door = asked();
+    assert!(door.word(at(309)).unwrap().0.wanted);
+    let question = door.word(at(310)).unwrap_err();
+    door.answered(question, true, at(311));
+    let (word, again) = door.word(at(311)).unwrap();
+    assert_eq!((word.wanted, word.since, again), (true, at(311), Some(at(611))));
+    let question = door.word(at(611)).unwrap_err();
+    door.answered(question, false, at(611));
+    let (word, again) = door.word(at(612)).unwrap();
+    assert_eq!((word.wanted, word.since, again), (false, at(311), None));
+}
+
+#[test]
+fn pods_are_asked_again_behind_the_closed_gate_before_it_is_confirmed() {
+    let mut door = asked();
+    let question = door.word(at(310)).unwrap_err();
+    door.answered(question, false, at(310));
+    door.obey(closed(2));
+    let question = door.word(at(311)).unwrap_err();
+    door.answered(question, true, at(311));
+    let word = door.word(at(311)).unwrap().0;
+    assert!(word.wanted);
+    let (gate, _) = Gate { stage: Stage::Closing, serial: 2, since: at(310), slept: 0 }
+        .next(&signs(&[Heard::Word(word)]), at(312));
+    assert_eq!(gate.stage, Stage::Up);
+
+    let mut idle = asked();
+    idle.obey(closed(2));
+    let question = idle.word(at(311)).unwrap_err();
+    idle.answered(question, false, at(311));
+    assert_eq!(idle.word(at(311)).unwrap().0.closed, Some(2));
+    assert_eq!(idle.word(at(400)).unwrap().0.closed, Some(2), "what is confirmed stays so");
+}
+
+#[test]
+fn an_answer_from_before_a_request_counts_for_nothing_after_it() {
+    let mut door = asked();
+    let question = door.word(at(310)).unwrap_err();
+    door.arrive(at(311));
+    door.leave(at(312));
+    door.answered(question, false, at(313));
+    assert!(door.word(at(314)).unwrap().0.wanted);
+    assert!(door.word(at(612)).is_err());
+}
+
+#[test]
+fn an_agent_that_works_is_not_asked_without_a_pause_however_short_its_quiet_time() {
+    let mut door = asked();
+    door.limit(Limits { asked: true, quiet: Duration::ZERO, ..LIMITS });
+    let question = door.word(at(11)).unwrap_err();
+    door.answered(question, true, at(11));
+    let (word, again) = door.word(at(11)).unwrap();
+    assert!(word.wanted && again.unwrap() > at(13));
+    assert!(door.word(again.unwrap()).is_err());
 }
 
 fn quiet(since: u64) -> Heard {
@@ -137,7 +205,7 @@ fn wanting() -> Heard {
 }
 
 fn signs(activators: &[Heard]) -> Signs<'_> {
-    Signs { activators, delay: LIMITS.quiet, may_sleep: true, busy: false, pods: true }
+    Signs { activators, delay: LIMITS.quiet, may_sleep: true, pods: true }
 }
 
 fn at_zero() -> Gate {
@@ -182,12 +250,11 @@ fn the_gate_opens_only_once_the_old_pods_have_been_told_to_go() {
 }
 
 #[test]
-fn an_agent_that_says_it_works_or_may_not_sleep_stays_and_wakes() {
+fn an_agent_that_may_not_sleep_stays_and_wakes() {
     let idle = [quiet(0)];
-    for sign in [Signs { busy: true, ..signs(&idle) }, Signs { may_sleep: false, ..signs(&idle) }] {
-        assert_eq!(Gate::new(at(0)).next(&sign, at(1000)), (Gate::new(at(0)), None));
-        assert_eq!(at_zero().next(&Signs { pods: false, ..sign }, at(1000)).0.stage, Stage::Up);
-    }
+    let sign = Signs { may_sleep: false, ..signs(&idle) };
+    assert_eq!(Gate::new(at(0)).next(&sign, at(1000)), (Gate::new(at(0)), None));
+    assert_eq!(at_zero().next(&Signs { pods: false, ..sign }, at(1000)).0.stage, Stage::Up);
 }
 
 #[test]
@@ -208,14 +275,7 @@ fn through() -> Ways {
 }
 
 fn known(activators: &[Listed]) -> Known<'_> {
-    Known {
-        gate: Some(Gate::new(at(0))),
-        delay: Some(LIMITS.quiet),
-        activators,
-        ways: through(),
-        busy: false,
-        pods: true,
-    }
+    Known { gate: Some(Gate::new(at(0))), delay: Some(LIMITS.quiet), activators, ways: through(), pods: true }
 }
 
 #[test]
@@ -278,6 +338,8 @@ enum Happens {
     Order(usize),
     /// That activator's word reaches the member.
     Word(usize),
+    /// The pods say to that activator whether they work.
+    Answer(usize, bool),
     /// That activator sees the pods.
     Pods(usize),
     /// The deletion or the start of a pod comes about.
@@ -291,6 +353,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         4 => (0..2_usize).prop_map(Happens::Done),
         4 => (0..2_usize).prop_map(Happens::Order),
         4 => (0..2_usize).prop_map(Happens::Word),
+        2 => (0..2_usize, any::<bool>()).prop_map(|(i, busy)| Happens::Answer(i, busy)),
         4 => (0..2_usize).prop_map(Happens::Pods),
         4 => Just(Happens::Controller),
         3 => (0..400_u16).prop_map(Happens::Passes),
@@ -309,13 +372,17 @@ proptest! {
     /// Whatever the order in which words, orders and watches arrive: while a request is on its way to a pod that the
     /// activator's door let it go to, that pod isn't told to go by a sleep; and no request is forgotten.
     #[test]
-    fn no_sleep_takes_a_pod_from_under_a_request(story in prop::collection::vec(happens(), 1..200)) {
+    fn no_sleep_takes_a_pod_from_under_a_request(
+        story in prop::collection::vec(happens(), 1..200),
+        asked: bool,
+    ) {
+        let limits = Limits { asked, ..LIMITS };
         let mut now = at(0);
         let mut gate = Gate::new(now);
         let mut pods = vec![pod(1)];
         let mut next_pod = 2;
         let mut activators: Vec<_> = (0..2)
-            .map(|_| Activator { door: Door::new(LIMITS, now), going: vec![], held: 0, heard: Heard::Nothing })
+            .map(|_| Activator { door: Door::new(limits, now), going: vec![], held: 0, heard: Heard::Nothing })
             .collect();
         for event in story {
             match event {
@@ -339,8 +406,14 @@ proptest! {
                 }
                 Happens::Pods(i) => activators[i].door.set_ready(pods.clone()),
                 Happens::Word(i) => {
-                    let word = activators[i].door.word(now).0;
-                    activators[i].heard = Heard::Word(word);
+                    if let Ok((word, _)) = activators[i].door.word(now) {
+                        activators[i].heard = Heard::Word(word);
+                    }
+                }
+                Happens::Answer(i, busy) => {
+                    if let Err(question) = activators[i].door.word(now) {
+                        activators[i].door.answered(question, busy, now);
+                    }
                 }
                 Happens::Controller => match (gate.stage, pods.is_empty()) {
                     (Stage::Zero, false) => {
@@ -381,7 +454,10 @@ proptest! {
                     a.held -= 1;
                     a.going.push(to);
                 }
-                a.heard = Heard::Word(a.door.word(now).0);
+                if let Err(question) = a.door.word(now) {
+                    a.door.answered(question, false, now);
+                }
+                a.heard = Heard::Word(a.door.word(now).unwrap().0);
             }
             let heard: Vec<_> = activators.iter().map(|a| a.heard).collect();
             gate = gate.next(&Signs { pods: !pods.is_empty(), ..signs(&heard) }, now).0;

@@ -52,7 +52,7 @@ async fn connections_are_kept_on_both_sides() {
 async fn a_source_that_is_not_admitted_gets_nothing() {
     let pod = Pod::start().await;
     let front = Front::start_admitting(super::LIMITS, |_| false).await;
-    front.house.ordered(super::LIMITS, super::OPEN);
+    front.house.ordered(super::LIMITS, super::OPEN, None);
     front.populate(&[pod.address]);
     assert_eq!(get(front.address, "/").await, "");
     assert_eq!(pod.requests(), 0);
@@ -101,6 +101,6 @@ async fn a_client_that_leaves_half_way_leaves_nothing_open() {
     stream.read_exact(&mut first).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
     drop(stream);
-    front.house.ordered(super::LIMITS, super::Order { open: false, serial: 2, slept: 0 });
+    front.house.ordered(super::LIMITS, super::Order { open: false, serial: 2, slept: 0 }, None);
     front.says(|word| word.closed == Some(2)).await;
 }

@@ -78,8 +78,8 @@ async fn an_upgraded_connection_passes_bytes_both_ways_and_counts_as_open() {
         stream.read_exact(&mut echo).await.unwrap();
         assert_eq!(&echo, word.as_bytes());
     }
-    front.house.ordered(super::LIMITS, super::Order { open: false, serial: 2, slept: 0 });
-    assert_eq!(front.house.word().0.closed, None, "it is still open");
+    front.house.ordered(super::LIMITS, super::Order { open: false, serial: 2, slept: 0 }, None);
+    assert_eq!(front.word().closed, None, "it is still open");
     drop(stream);
     front.says(|word| word.closed == Some(2)).await;
 }
