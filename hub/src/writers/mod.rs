@@ -120,7 +120,7 @@ impl Writers {
     /// Pins a cluster's UID, in the version of the object that was looked at.
     pub fn pin_cluster(&self, cluster: ClusterName, resource_version: &str, cluster_uid: &str) {
         let client = self.client.clone();
-        let write = Write::PinCluster(cluster.clone());
+        let write = Write::PinCluster(cluster.clone(), cluster_uid.to_owned());
         let patch = json!({
             "metadata": {"resourceVersion": resource_version},
             "spec": {"clusterUID": cluster_uid},

@@ -70,8 +70,8 @@ pub(super) struct Joining {
     pub hello: Hello,
     /// An old session of the same cluster was told to close; after this it isn't waited for.
     pub takeover: Option<Duration>,
-    /// `spec.clusterUID` is being written; after this it is tried again.
-    pub pinning: Option<Duration>,
+    /// `spec.clusterUID` could not be written; after this it is tried again.
+    pub pin_again: Option<Duration>,
 }
 
 impl Cluster {

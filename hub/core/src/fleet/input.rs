@@ -144,8 +144,8 @@ pub enum Write {
     AgentStatus(AgentKey, String),
     /// `WriteClusterStatus`.
     ClusterStatus(ClusterName),
-    /// `PinCluster`.
-    PinCluster(ClusterName),
+    /// `PinCluster`, to this UID; there is one of each cluster at a time.
+    PinCluster(ClusterName, String),
     /// `ClearPruneApproval`.
     PruneApproval(ClusterName),
     /// `WriteTombstones`; there is one at a time.

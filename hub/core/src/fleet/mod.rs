@@ -80,6 +80,8 @@ pub struct Fleet {
     guards: BTreeMap<ClusterName, PruneGuard>,
     tombstones: Tombstones,
     joining: BTreeMap<ClusterName, Joining>,
+    /// Clusters whose `spec.clusterUID` is being written.
+    pinning: BTreeSet<ClusterName>,
     /// The epoch that is being stored.
     raising: Option<u64>,
     crd: CrdCheck,
@@ -172,6 +174,7 @@ impl Fleet {
             guards: BTreeMap::new(),
             tombstones: Tombstones::default(),
             joining: BTreeMap::new(),
+            pinning: BTreeSet::new(),
             raising: None,
             crd: CrdCheck::default(),
             facts: Vec::new(),

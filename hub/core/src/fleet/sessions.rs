@@ -27,7 +27,7 @@ const COPY_QUIET: Duration = Duration::from_mins(5);
 impl Fleet {
     pub(super) fn hello(&mut self, session: SessionId, hello: Hello, now: Now) {
         let cluster = session.cluster.clone();
-        let joining = Joining { session, hello, takeover: None, pinning: None };
+        let joining = Joining { session, hello, takeover: None, pin_again: None };
         if let Some(older) = self.joining.insert(cluster.clone(), joining) {
             // The member gave that stream up, or it would not have begun another.
             self.effects.push_back(Effect::Close { session: older.session, why: Closing::Superseded });
@@ -92,15 +92,13 @@ impl Fleet {
             return self.meet_epoch(name, seen, now);
         }
         if pinned.is_none() {
-            if joining.pinning.is_none_or(|until| until <= now.mono) {
-                joining.pinning = Some(now.mono + PIN_AGAIN);
+            if joining.pin_again.is_none_or(|at| at <= now.mono) && self.pinning.insert(name.clone()) {
                 let pin = Effect::PinCluster {
                     cluster: name.clone(),
                     resource_version: cluster.object.metadata.resource_version.clone().unwrap_or_default(),
                     cluster_uid: hello.cluster_uid.clone(),
                 };
                 self.effects.push_back(pin);
-                self.at(now.mono + PIN_AGAIN, Timer::Joining(name.clone()));
             }
             return;
         }
@@ -187,7 +185,14 @@ impl Fleet {
         self.cluster_event(&name, true, "HubRolledBack", message);
     }
 
-    pub(super) fn cluster_pinned(&mut self, name: &ClusterName, outcome: &WriteOutcome, now: Now) {
+    pub(super) fn cluster_pinned(
+        &mut self,
+        name: &ClusterName,
+        cluster_uid: String,
+        outcome: &WriteOutcome,
+        now: Now,
+    ) {
+        self.pinning.remove(name);
         if let WriteOutcome::Invalid(why) = outcome {
             let message = format!(
                 "the API server refuses to store the cluster's kube-system UID in the spec.clusterUID of MemberCluster \
@@ -195,12 +200,19 @@ impl Fleet {
             );
             return self.refuse(name, Refusal::ClusterUidRefused, message, now);
         }
-        let WriteOutcome::Ok(stored) = outcome else { return };
-        let (Some(cluster), Some(joining)) = (self.clusters.get_mut(name), self.joining.get(name)) else {
+        let WriteOutcome::Ok(stored) = outcome else {
+            if let Some(joining) = self.joining.get_mut(name) {
+                joining.pin_again = Some(now.mono + PIN_AGAIN);
+                self.at(now.mono + PIN_AGAIN, Timer::Joining(name.clone()));
+            }
             return;
         };
-        cluster.version = cluster.version.max(version(Some(stored)));
-        cluster.pinned = Some(joining.hello.cluster_uid.clone());
+        let stored = version(Some(stored));
+        // A newer object may have been seen meanwhile, or another of that name; it says what is stored.
+        if let Some(cluster) = self.clusters.get_mut(name).filter(|cluster| stored >= cluster.version) {
+            cluster.version = stored;
+            cluster.pinned = Some(cluster_uid);
+        }
         self.hellos.insert(name.clone());
     }
 

@@ -53,7 +53,7 @@ impl Fleet {
             Write::ReleaseFinalizer(key, uid) => self.finalizer_released(&key, &uid, outcome, now),
             Write::AgentStatus(key, uid) => self.agent_status_written(&key, &uid, outcome, now),
             Write::ClusterStatus(name) => self.cluster_status_written(name, outcome, now),
-            Write::PinCluster(name) => self.cluster_pinned(&name, outcome, now),
+            Write::PinCluster(name, cluster_uid) => self.cluster_pinned(&name, cluster_uid, outcome, now),
             // It was used already, and can't be again: what it stood for is no longer held.
             Write::PruneApproval(_) => {}
             Write::Tombstones => self.tombstones_written(outcome, now),

@@ -222,6 +222,27 @@ fn a_member_that_comes_back_takes_over_its_old_session() {
 }
 
 #[test]
+fn of_two_clusters_that_come_with_a_new_identity_only_the_one_that_was_stored_is_let_in() {
+    let mut world = World::with(&[]);
+    world.make_cluster("a", &[]);
+    world.settle();
+    world.connect_as("a", "one", 0);
+    while world.count(|e| matches!(e, Effect::PinCluster { .. })) == 0 {
+        assert!(world.deliver(0));
+    }
+    // The other comes before the hub hears what became of the write, and the watch is slower still.
+    world.connect_as("a", "another", 0);
+    assert!(world.deliver(2));
+    assert_eq!(world.count(|e| matches!(e, Effect::Close { why: Closing::Superseded, .. })), 1);
+    assert!(world.deliver(1));
+    world.settle();
+    world.pass(10);
+    assert_eq!(world.clusters[&cluster("a")].spec.cluster_uid.as_deref(), Some("one"));
+    assert_eq!(world.count(|e| matches!(e, Effect::Admit { .. })), 0, "{:#?}", world.log);
+    assert_eq!(world.members[&cluster("a")].refused, Some("ClusterUIDMismatch"));
+}
+
+#[test]
 fn a_cluster_that_is_made_again_between_two_looks_is_ordered_what_it_still_has_a_share_of() {
     let mut world = World::with(&["a"]);
     world.apply("x", |_| {});

@@ -25,6 +25,10 @@ enum Step {
     Fail(u8, bool),
     Pass(u8),
     Deliver(u8, u8),
+    /// A MemberCluster is deleted.
+    Detach(u8),
+    /// It is deleted, if it is there, and made again: between two looks of the hub.
+    Attach(u8),
 }
 
 const AGENTS: u8 = 4;
@@ -51,6 +55,12 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..60_u8).prop_map(Step::Pass),
         8 => (any::<u8>(), 1..8_u8).prop_map(|(n, times)| Step::Deliver(n, times)),
     ]
+}
+
+/// With clusters that come and go.
+fn step_or_cluster() -> impl Strategy<Value = Step> {
+    let member = 0..3_u8;
+    prop_oneof![12 => step(), 1 => member.clone().prop_map(Step::Detach), 2 => member.prop_map(Step::Attach)]
 }
 
 fn agent(n: u8) -> String {
@@ -104,6 +114,8 @@ fn play(world: &mut World, step: &Step) {
         Step::WipeStatus(n) => world.wipe_and_start_hub(&agent(n)),
         Step::Fail(n, stored) => world.faults.extend((0..n).map(|_| stored)),
         Step::Pass(seconds) => world.pass(u64::from(seconds)),
+        Step::Detach(m) => world.delete_cluster(member(m)),
+        Step::Attach(m) => world.replace_cluster(member(m)),
         Step::Deliver(n, times) => (0..times).for_each(|t| {
             world.deliver(usize::from(n) + usize::from(t));
         }),
@@ -171,6 +183,43 @@ proptest! {
             for held in world.members[&cluster(name)].held.keys() {
                 prop_assert!(world.agents.contains_key(held), "{held} was left behind in {name}");
             }
+        }
+        world.log.clear();
+        world.pass(3600);
+        prop_assert_eq!(world.writes() + world.orders_and_removals(), 0, "{:#?}", world.log);
+    }
+
+    /// What is left of the time before a cluster was made again, an administrator has to look at.
+    #[test]
+    fn the_promises_hold_when_clusters_come_and_go(steps in prop::collection::vec(step_or_cluster(), 1..60)) {
+        let mut world = World::with(&CLUSTERS);
+        for step in &steps {
+            play(&mut world, step);
+        }
+        for name in CLUSTERS.into_iter().filter(|name| !world.clusters.contains_key(&cluster(name))).collect::<Vec<_>>() {
+            world.replace_cluster(name);
+        }
+        calm(&mut world);
+        for name in CLUSTERS {
+            if world.condition_of(name, "PruneBlocked").unwrap().status == "True" {
+                world.approve(name);
+            }
+        }
+        world.pass(120);
+
+        prop_assert!(world.tombstones.is_empty(), "{:?}", world.tombstones);
+        for name in CLUSTERS {
+            prop_assert_eq!(&world.condition_of(name, "PruneBlocked").unwrap().status, "False");
+            for (held, (_, _, scale)) in &world.members[&cluster(name)].held {
+                let object = world.agents.get(held);
+                let decision = object.and_then(|object| object.status.as_ref()?.placement.as_ref());
+                let share = decision.and_then(|d| d.targets.iter().find(|t| t.cluster == name)).map(|t| t.replicas);
+                let wanted = share.map(|share| if object.unwrap().spec.suspend { 0 } else { share });
+                prop_assert_eq!(Some(scale.replicas), wanted, "{} in {}", held, name);
+            }
+        }
+        for (key, object) in &world.agents {
+            prop_assert!(object.metadata.deletion_timestamp.is_none(), "{key} is not let go");
         }
         world.log.clear();
         world.pass(3600);

@@ -67,6 +67,8 @@ pub struct World {
     in_flight: BTreeSet<Write>,
     /// Writes to come that fail: after they were stored, or before.
     pub faults: VecDeque<bool>,
+    /// Clusters whose MemberCluster was deleted once: nothing is owed to them from before.
+    detached: BTreeSet<ClusterName>,
     /// The API server takes no status and no cluster UID.
     pub refuses: bool,
     /// The write at hand was stored, and its answer is lost.
@@ -138,6 +140,7 @@ impl World {
             uids: 0,
             in_flight: BTreeSet::new(),
             faults: VecDeque::new(),
+            detached: BTreeSet::new(),
             refuses: false,
             answer_lost: false,
             faulty: false,

@@ -138,7 +138,7 @@ impl World {
                 self.answer(write, outcome);
             }
             Effect::PinCluster { cluster, resource_version, cluster_uid } => {
-                let write = self.begin(Write::PinCluster(cluster.clone()));
+                let write = self.begin(Write::PinCluster(cluster.clone(), cluster_uid.clone()));
                 let current = self.clusters.get(&cluster).and_then(|c| c.metadata.resource_version.clone());
                 let outcome = match current {
                     None => WriteOutcome::NotFound,
@@ -209,7 +209,9 @@ fn write_of(effect: &Effect) -> Option<Write> {
         Effect::ReleaseFinalizer { key, uid } => Write::ReleaseFinalizer(key.clone(), uid.clone()),
         Effect::WriteAgentStatus { key, uid, .. } => Write::AgentStatus(key.clone(), uid.clone()),
         Effect::WriteClusterStatus { cluster, .. } => Write::ClusterStatus(cluster.clone()),
-        Effect::PinCluster { cluster, .. } => Write::PinCluster(cluster.clone()),
+        Effect::PinCluster { cluster, cluster_uid, .. } => {
+            Write::PinCluster(cluster.clone(), cluster_uid.clone())
+        }
         Effect::WriteTombstones { .. } => Write::Tombstones,
         _ => return None,
     })

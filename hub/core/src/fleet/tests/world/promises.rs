@@ -68,7 +68,7 @@ impl World {
         for (name, member) in &self.members {
             let holds = member.held.get(key).is_some_and(|(i, ..)| *i == agent.incarnation);
             let owed = self.tombstones.contains(&Tombstone { cluster: name.clone(), agent: agent.clone() });
-            let detached = !self.clusters.contains_key(name);
+            let detached = self.detached.contains(name);
             assert!(!holds || owed || detached, "{key} was let go while {name} holds it");
         }
     }

@@ -104,13 +104,16 @@ impl World {
 
     pub fn delete_cluster(&mut self, name: &str) {
         if self.clusters.remove(&cluster(name)).is_some() {
+            self.detached.insert(cluster(name));
             self.send(Channel::Clusters, Input::ClusterGone(cluster(name)));
         }
     }
 
     /// Deletes a MemberCluster, if it is there, and makes it again between two looks of the hub.
     pub fn replace_cluster(&mut self, name: &str) {
-        self.clusters.remove(&cluster(name));
+        if self.clusters.remove(&cluster(name)).is_some() {
+            self.detached.insert(cluster(name));
+        }
         self.make_cluster(name, &[]);
     }
 
