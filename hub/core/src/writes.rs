@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::fleet::WriteOutcome;
+
 /// How long an intermediate change may wait for the one that settles it.
 pub const COALESCE: Duration = Duration::from_secs(1);
 
@@ -97,6 +99,15 @@ impl<K: Ord + Clone> WriteQueue<K> {
         Some(key)
     }
 
+    /// The write is over, one way or another.
+    pub fn answered(&mut self, key: &K, outcome: &WriteOutcome, now: Duration) {
+        match outcome {
+            WriteOutcome::Ok(_) | WriteOutcome::NotFound => self.done(key, now),
+            WriteOutcome::Conflict | WriteOutcome::Failed(_) => self.failed(key, now),
+            WriteOutcome::Invalid(_) => self.refused(key, now),
+        }
+    }
+
     /// The write is over, or there was nothing to write.
     pub fn done(&mut self, key: &K, now: Duration) {
         self.failures.remove(key);
@@ -106,7 +117,7 @@ impl<K: Ord + Clone> WriteQueue<K> {
     }
 
     /// The write failed: it is due again after a pause that doubles with each failure in a row.
-    pub fn failed(&mut self, key: &K, now: Duration) {
+    fn failed(&mut self, key: &K, now: Duration) {
         let Some(again) = self.in_flight.remove(key) else {
             return;
         };
@@ -118,7 +129,7 @@ impl<K: Ord + Clone> WriteQueue<K> {
     }
 
     /// The API server will never take it: it is due again after [`REFUSED_PAUSE`], or when a user changes something.
-    pub fn refused(&mut self, key: &K, now: Duration) {
+    fn refused(&mut self, key: &K, now: Duration) {
         let Some(again) = self.in_flight.remove(key) else {
             return;
         };

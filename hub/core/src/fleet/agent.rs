@@ -13,6 +13,7 @@ use parallax_crds::{
     AgentKey, AgentRef, ClusterName, Incarnation, ParallaxAgent, ParallaxAgentStatus, SpecHash, labels,
 };
 
+use super::stored::Stored;
 use super::tellers::Tellers;
 use crate::aggregate::remembered_quiet;
 use crate::phase::PROGRESS_DEADLINE;
@@ -26,13 +27,9 @@ const GENERATIONS: usize = 16;
 /// An agent whose object exists, or did when it was last seen.
 #[derive(Debug)]
 pub(super) struct Agent {
-    pub object: Arc<ParallaxAgent>,
+    pub stored: Stored<ParallaxAgent>,
     pub uid: String,
     pub incarnation: Incarnation,
-    /// The newest resourceVersion known, as a number: what is older is an echo.
-    pub version: u64,
-    /// The resourceVersion that `status` is of.
-    pub status_version: u64,
     pub finalizer: bool,
     pub life: Life,
     /// What its clusters are sent; or why they can't be.
@@ -46,11 +43,6 @@ pub(super) struct Agent {
     pub rows: BTreeMap<ClusterName, Row>,
     /// Clusters without a share that were heard to hold it.
     pub elsewhere: BTreeSet<ClusterName>,
-    /// As it is stored, as far as is known.
-    pub status: Option<ParallaxAgentStatus>,
-    pub writing: Option<Box<ParallaxAgentStatus>>,
-    /// Why the API server refuses the status, if it does and people were told.
-    pub refused: Option<String>,
     /// What people are told of the last status that was sent, once it is known to be stored.
     pub untold: Option<Untold>,
     /// When the wish, or anything ready, last changed, and for how long it hadn't before that instant.
@@ -191,11 +183,6 @@ pub(super) fn identity(object: &ParallaxAgent) -> Option<(AgentKey, String)> {
     Some((AgentKey::new(namespace, name), uid.clone()))
 }
 
-/// A resourceVersion as a number (API servers promise that they compare so since 1.35, and did before); 0 for others.
-pub(super) fn version(text: Option<&str>) -> u64 {
-    text.and_then(|v| v.parse().ok()).unwrap_or(0)
-}
-
 pub(super) fn has_finalizer(object: &ParallaxAgent) -> bool {
     object.metadata.finalizers.as_ref().is_some_and(|all| all.iter().any(|f| f == labels::FINALIZER))
 }
@@ -205,21 +192,20 @@ impl Agent {
         let annotation =
             |key: &str| object.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
         let incarnation = Incarnation::new(&annotation(labels::INCARNATION).unwrap_or_else(|| uid.clone()));
-        let status = object.status.clone();
-        let decision =
-            status.as_ref().and_then(|s| s.placement.as_ref()).map(Decision::stored).unwrap_or_default();
+        let status = object.status.as_ref();
+        let decision = status.and_then(|s| s.placement.as_ref()).map(Decision::stored).unwrap_or_default();
         let generation = object.metadata.generation.unwrap_or(0);
-        let quiet = (now, remembered_quiet(status.as_ref(), generation, PROGRESS_DEADLINE));
+        let quiet = (now, remembered_quiet(status, generation, PROGRESS_DEADLINE));
         // An agent that is new has neither a finalizer nor a predecessor's incarnation.
         let known = has_finalizer(&object) || annotation(labels::INCARNATION).is_some();
-        let record = match status.as_ref().and_then(|s| s.placement.as_ref()) {
+        let record = match status.and_then(|s| s.placement.as_ref()) {
             Some(stored) if stored.incomplete => Record::Partial,
             None if known => Record::Lost,
             _ => Record::Kept,
         };
-        let stored = status.as_ref().map(|s| s.clusters.as_slice()).unwrap_or_default();
+        let shown = status.map(|s| s.clusters.as_slice()).unwrap_or_default();
         let freshness =
-            |name: &ClusterName| stored.iter().find(|row| row.name == name.as_str()).map(|row| row.freshness);
+            |name: &ClusterName| shown.iter().find(|row| row.name == name.as_str()).map(|row| row.freshness);
         let earlier = decision.targets.keys().chain(&decision.withdrawing);
         let row = |name: &ClusterName| Row {
             touched: true,
@@ -228,8 +214,6 @@ impl Agent {
         };
         let rows = earlier.map(|name| (name.clone(), row(name))).collect();
         let mut agent = Self {
-            version: version(object.metadata.resource_version.as_deref()),
-            status_version: version(object.metadata.resource_version.as_deref()),
             finalizer: has_finalizer(&object),
             life: Life::Living,
             template: resolved(&object, defaults),
@@ -239,14 +223,11 @@ impl Agent {
             explanation: None,
             rows,
             elsewhere: BTreeSet::new(),
-            status,
-            writing: None,
-            refused: None,
             untold: None,
             quiet,
             timer: None,
             tellers: Tellers::default(),
-            object,
+            stored: Stored::new(object),
             uid,
             incarnation,
         };
@@ -256,7 +237,7 @@ impl Agent {
     }
 
     pub fn generation(&self) -> i64 {
-        self.object.metadata.generation.unwrap_or(0)
+        self.stored.object.metadata.generation.unwrap_or(0)
     }
 
     pub fn reference(&self, key: &AgentKey) -> AgentRef {
@@ -265,7 +246,7 @@ impl Agent {
 
     /// Takes in the spec's current generation.
     pub fn resolve(&mut self, defaults: &FleetDefaults) {
-        self.template = resolved(&self.object, defaults);
+        self.template = resolved(&self.stored.object, defaults);
         self.divide_bounds();
         self.tellers.forget();
         self.note_generation();
@@ -305,7 +286,7 @@ impl Agent {
     /// What is ordered of a cluster; none: it has no share.
     pub fn scale(&self, cluster: &ClusterName) -> Option<Scale> {
         let share = *self.decision.targets.get(cluster)?;
-        if self.object.spec.suspend {
+        if self.stored.object.spec.suspend {
             return Some(Scale::fixed(0));
         }
         Some(Scale { replicas: share, bounds: self.decision.bounds.get(cluster).copied() })
@@ -313,12 +294,13 @@ impl Agent {
 
     /// Divides the bounds of scaling as the decision divides the replicas.
     pub fn divide_bounds(&mut self) {
-        self.decision.bounds = bounds(&self.object.spec, &self.incarnation, &self.decision.targets);
+        self.decision.bounds = bounds(&self.stored.object.spec, &self.incarnation, &self.decision.targets);
     }
 
     /// The change's own trace, or the one that the object's author continues.
     pub fn traceparent(&self) -> String {
-        let given = self.object.metadata.annotations.as_ref().and_then(|all| all.get(labels::TRACEPARENT));
+        let given =
+            self.stored.object.metadata.annotations.as_ref().and_then(|all| all.get(labels::TRACEPARENT));
         given
             .and_then(|text| text.parse().ok())
             .unwrap_or_else(|| TraceContext::root(&self.incarnation, self.generation()))

@@ -6,13 +6,13 @@ use parallax_crds::agent::Freshness;
 use parallax_crds::conditions::{PLACED, READY, find, truth};
 use parallax_crds::{AgentKey, ClusterName, ParallaxAgentStatus, Phase};
 
-use super::agent::{Agent, Life, Record, Row, Tiding, Untold, version};
+use super::agent::{Agent, Life, Record, Row, Tiding, Untold};
 use super::settling::replace;
 use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, Timer, WriteOutcome};
 use crate::aggregate::{AggregateInput, ClusterInput, MAX_ROWS, Significance, Word, aggregate, significance};
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::Explanation;
-use crate::writes::{REFUSED_PAUSE, Urgency};
+use crate::writes::Urgency;
 
 impl Fleet {
     /// Decides for every agent that something happened to how much its status hurries.
@@ -37,12 +37,12 @@ impl Fleet {
             }
             let Some(next) = self.aggregated(&key, now) else { continue };
             let Some(agent) = self.agents.get_mut(&key) else { continue };
-            let previous = agent.writing.as_deref().or(agent.status.as_ref());
+            let previous = agent.stored.latest();
             let urgency = match significance(previous, &next) {
                 Significance::None => {
                     self.decision_issued(&key, now);
                     let Some(agent) = self.agents.get_mut(&key) else { continue };
-                    if agent.writing.is_none() {
+                    if !agent.stored.is_writing() {
                         agent.explanation = None;
                     }
                     continue;
@@ -64,14 +64,14 @@ impl Fleet {
         let (Some(agent), Some(status)) = (self.agents.get_mut(key), status) else {
             return self.statuses.done(&whose, now.mono);
         };
-        if matches!(agent.life, Life::Released { .. }) || agent.status.as_ref() == Some(&status) {
+        if matches!(agent.life, Life::Released { .. }) || agent.stored.status() == Some(&status) {
             agent.explanation = None;
             self.statuses.done(&whose, now.mono);
             return self.decision_issued(key, now);
         }
-        let events = transitions(agent.status.as_ref(), &status, agent.explanation.as_deref());
+        let events = transitions(agent.stored.status(), &status, agent.explanation.as_deref());
         agent.untold = (!events.is_empty()).then(|| Untold { status: Box::new(status.clone()), events });
-        agent.writing = Some(Box::new(status.clone()));
+        agent.stored.begin(Box::new(status.clone()));
         self.effects.push_back(Effect::WriteAgentStatus {
             key: key.clone(),
             uid: agent.uid.clone(),
@@ -110,29 +110,13 @@ impl Fleet {
         let agent = self.agents.get_mut(key).filter(|a| a.uid == uid);
         let whose = StatusOf::Agent(key.clone());
         let Some(agent) = agent else { return self.statuses.done(&whose, now.mono) };
-        let written = agent.writing.take();
-        match outcome {
-            WriteOutcome::Ok(stored) => {
-                // A newer object may have been seen meanwhile; it says what is stored.
-                let stored = version(Some(stored));
-                if stored >= agent.status_version {
-                    agent.version = agent.version.max(stored);
-                    agent.status_version = stored;
-                    agent.status = written.map(|status| *status);
-                }
-                agent.refused = None;
-                self.statuses.done(&whose, now.mono);
-                self.tell(key);
-                self.touch(key);
-            }
-            WriteOutcome::NotFound => self.statuses.done(&whose, now.mono),
-            WriteOutcome::Conflict | WriteOutcome::Failed(_) => self.statuses.failed(&whose, now.mono),
-            WriteOutcome::Invalid(why) => {
-                let subject = Subject::Agent { key: key.clone(), uid: agent.uid.clone() };
-                let event = refused(&mut agent.refused, subject, why);
-                self.effects.extend(event);
-                self.statuses.refused(&whose, now.mono);
-            }
+        let refused = agent.stored.written(outcome);
+        let subject = Subject::Agent { key: key.clone(), uid: agent.uid.clone() };
+        self.effects.extend(refused.map(|why| status_refused(subject, why)));
+        self.statuses.answered(&whose, outcome, now.mono);
+        if matches!(outcome, WriteOutcome::Ok(_)) {
+            self.tell(key);
+            self.touch(key);
         }
     }
 
@@ -147,13 +131,13 @@ impl Fleet {
             agent.rows.iter().map(|(name, row)| input(agent, name, row, self.clusters.get(name))).collect();
         let reference = agent.reference(key);
         let decision = agent.decision.to_store(agent.record);
-        let previous = agent.writing.as_deref().or(agent.status.as_ref());
+        let previous = agent.stored.latest();
         let result = aggregate(
             &AggregateInput {
                 agent: &reference,
                 generation: agent.generation(),
-                deleting: agent.object.metadata.deletion_timestamp.is_some(),
-                spec: &agent.object.spec,
+                deleting: agent.stored.object.metadata.deletion_timestamp.is_some(),
+                spec: &agent.stored.object.spec,
                 unresolved: agent.template.as_ref().err(),
                 decision: decision.as_ref(),
                 explanation: agent.explanation.as_deref(),
@@ -215,18 +199,9 @@ fn input<'a>(
     }
 }
 
-/// What people are told of a status that the API server doesn't take: once for each reason that it gives.
-pub(super) fn refused(told: &mut Option<String>, subject: Subject, why: &str) -> Option<Effect> {
-    if told.as_deref() == Some(why) {
-        return None;
-    }
-    *told = Some(why.to_owned());
-    let message = format!(
-        "the status here is out of date, since the API server refuses the new one: {why}. Apply the CRDs of the hub's \
-         version; it is tried again every {} minutes",
-        REFUSED_PAUSE.as_secs() / 60
-    );
-    Some(Effect::Event { subject, warning: true, reason: "StatusRefused".to_owned(), message })
+/// The API server doesn't take the status.
+pub(super) fn status_refused(subject: Subject, message: String) -> Effect {
+    Effect::Event { subject, warning: true, reason: "StatusRefused".to_owned(), message }
 }
 
 /// What people are told of a change of status: transitions only. `explanation` is that of `after`, if it was decided anew.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use parallax_crds::link::Scale;
 use parallax_crds::{AgentKey, ParallaxAgent};
 
-use super::agent::{Agent, Life, Record, has_finalizer, identity, version};
+use super::agent::{Agent, Life, Record, has_finalizer, identity};
 use super::settling::replace;
 use super::standing::Standing;
+use super::stored::Change;
 use super::{Effect, Fleet, Now, StatusOf, Timer};
 use crate::tombstones::Tombstone;
 use crate::writes::Urgency;
@@ -31,7 +32,7 @@ impl Fleet {
             self.standings.withdraw(cluster, &key);
             self.ask_guard(cluster, agent.record, agent.reference(&key));
         }
-        let deleted = agent.object.metadata.deletion_timestamp.is_some();
+        let deleted = agent.stored.object.metadata.deletion_timestamp.is_some();
         let finalizer = agent.finalizer;
         if agent.record != Record::Kept {
             self.unrecorded.insert(key.clone());
@@ -46,28 +47,20 @@ impl Fleet {
 
     fn agent_changed(&mut self, key: &AgentKey, object: Arc<ParallaxAgent>, now: Now) {
         let Some(agent) = self.agents.get_mut(key) else { return };
-        let seen = version(object.metadata.resource_version.as_deref());
-        if seen != 0 && seen < agent.version {
-            return;
-        }
-        agent.version = seen;
-        agent.status_version = seen;
-        let edited = object.metadata.generation != agent.object.metadata.generation;
+        let Some(Change { object: before, foreign, .. }) = agent.stored.seen(object) else { return };
+        let object = &agent.stored.object;
+        let edited = object.metadata.generation != before.metadata.generation;
         let deleted = object.metadata.deletion_timestamp.is_some();
-        let status_is_ours = object.status == agent.status
-            || (agent.writing.is_some() && object.status.as_ref() == agent.writing.as_deref());
-        agent.status.clone_from(&object.status);
-        agent.finalizer = has_finalizer(&object);
-        agent.object = object;
+        agent.finalizer = has_finalizer(object);
         let finalizer = agent.finalizer;
         // The answer to the write may be late, or lost.
         let stored =
-            agent.untold.as_ref().is_some_and(|untold| agent.status.as_ref() == Some(&*untold.status));
+            agent.untold.as_ref().is_some_and(|untold| agent.stored.status() == Some(&*untold.status));
         if edited {
             agent.resolve(&self.config.defaults);
             self.dirty.insert(key.clone(), true);
         }
-        if edited || !status_is_ours {
+        if edited || foreign {
             // Somebody else's status: everything that it should say is said again.
             self.replan.insert(key.clone());
             self.touch(key);

@@ -7,23 +7,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parallax_crds::cluster::{CertificateInfo, NodeCounts};
 use parallax_crds::conditions::{CONNECTED, find, truth};
-use parallax_crds::{AgentKey, MemberCluster, MemberClusterStatus, labels};
+use parallax_crds::{AgentKey, MemberCluster, labels};
 
-use super::agent::version;
 use super::input::{Hello, SessionId};
 use super::keys::Asked;
 use super::refusals::Refusal;
+use super::stored::Stored;
 use crate::placement::ClusterFacts;
 use parallax_crds::ClusterName;
 
 /// A cluster whose MemberCluster exists.
 #[derive(Debug)]
 pub(super) struct Cluster {
-    pub object: Arc<MemberCluster>,
+    pub stored: Stored<MemberCluster>,
     pub uid: String,
-    pub version: u64,
-    /// The resourceVersion that `status` is of.
-    pub status_version: u64,
     /// `spec.clusterUID`, or what was just written there.
     pub pinned: Option<String>,
     pub session: Option<Session>,
@@ -45,11 +42,6 @@ pub(super) struct Cluster {
     pub certificate_timer: Option<Duration>,
     /// When a second cluster with this identity is spoken of no longer.
     pub copy_timer: Option<Duration>,
-    /// As it is stored, as far as is known.
-    pub status: Option<MemberClusterStatus>,
-    pub writing: Option<Box<MemberClusterStatus>>,
-    /// Why the API server refuses the status, if it does and people were told.
-    pub refused: Option<String>,
 }
 
 /// An admitted session.
@@ -76,10 +68,8 @@ pub(super) struct Joining {
 
 impl Cluster {
     pub fn new(object: Arc<MemberCluster>, uid: String) -> Self {
-        let status = object.status.clone();
+        let status = object.status.as_ref();
         Self {
-            version: version(object.metadata.resource_version.as_deref()),
-            status_version: version(object.metadata.resource_version.as_deref()),
             pinned: object.spec.cluster_uid.clone(),
             session: None,
             told: false,
@@ -87,32 +77,29 @@ impl Cluster {
             cause: None,
             unreachable: false,
             refusal: None,
-            nodes: status.as_ref().and_then(|s| s.nodes),
-            kubernetes_version: status.as_ref().and_then(|s| s.kubernetes_version.clone()),
-            member_version: status.as_ref().and_then(|s| s.member_version.clone()),
-            certificate: status.as_ref().and_then(|s| s.certificate.clone()),
+            nodes: status.and_then(|s| s.nodes),
+            kubernetes_version: status.and_then(|s| s.kubernetes_version.clone()),
+            member_version: status.and_then(|s| s.member_version.clone()),
+            certificate: status.and_then(|s| s.certificate.clone()),
             certificate_timer: None,
             copy_timer: None,
-            status,
-            writing: None,
-            refused: None,
-            object,
+            stored: Stored::new(object),
             uid,
         }
     }
 
     /// An administrator wants it in the fleet, and it isn't being detached.
     pub fn is_accepted(&self) -> bool {
-        self.object.spec.accepted && self.object.metadata.deletion_timestamp.is_none()
+        self.stored.object.spec.accepted && self.stored.object.metadata.deletion_timestamp.is_none()
     }
 
     pub fn is_suspended(&self) -> bool {
-        self.object.spec.suspended
+        self.stored.object.spec.suspended
     }
 
     /// What the stored status says of its connection.
     pub fn was_connected(&self) -> bool {
-        let conditions = self.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+        let conditions = self.stored.status().map(|s| s.conditions.as_slice()).unwrap_or_default();
         find(conditions, CONNECTED).and_then(truth) == Some(true)
     }
 
@@ -121,7 +108,7 @@ impl Cluster {
     pub fn facts(&self, name: &ClusterName, starting: bool) -> ClusterFacts {
         ClusterFacts {
             name: name.clone(),
-            labels: self.object.metadata.labels.clone().unwrap_or_default(),
+            labels: self.stored.object.metadata.labels.clone().unwrap_or_default(),
             accepted: self.is_accepted(),
             suspended: self.is_suspended(),
             connected: self.session.is_some() || (starting && self.lost.is_none() && self.was_connected()),
@@ -129,7 +116,7 @@ impl Cluster {
     }
 
     pub fn approval(&self) -> Option<&String> {
-        self.object.metadata.annotations.as_ref()?.get(labels::PRUNE_APPROVE)
+        self.stored.object.metadata.annotations.as_ref()?.get(labels::PRUNE_APPROVE)
     }
 
     pub fn certificate_ends(&self) -> Option<Timestamp> {

@@ -7,8 +7,7 @@ use parallax_crds::conditions::{
 };
 use parallax_crds::{ClusterName, MemberClusterStatus};
 
-use super::agent::version;
-use super::agent_status::refused;
+use super::agent_status::status_refused;
 use super::cluster::Cluster;
 use super::refusals::Refusal;
 use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, WriteOutcome};
@@ -20,16 +19,16 @@ impl Fleet {
         let (Some(cluster), Some(status)) = (self.clusters.get_mut(name), status) else {
             return self.statuses.done(&StatusOf::Cluster(name.clone()), now.mono);
         };
-        if cluster.status.as_ref() == Some(&status) {
+        if cluster.stored.status() == Some(&status) {
             return self.statuses.done(&StatusOf::Cluster(name.clone()), now.mono);
         }
         let blocked = |conditions: &[Condition]| {
             let found = find(conditions, PRUNE_BLOCKED).filter(|c| truth(c) == Some(true));
             found.map(|c| (c.reason.clone(), c.message.clone()))
         };
-        let held_before = cluster.status.as_ref().and_then(|s| blocked(&s.conditions));
+        let held_before = cluster.stored.status().and_then(|s| blocked(&s.conditions));
         let held = blocked(&status.conditions);
-        cluster.writing = Some(Box::new(status.clone()));
+        cluster.stored.begin(Box::new(status.clone()));
         let uid = cluster.uid.clone();
         self.effects.push_back(Effect::WriteClusterStatus {
             cluster: name.clone(),
@@ -42,34 +41,12 @@ impl Fleet {
     }
 
     pub(super) fn cluster_status_written(&mut self, name: ClusterName, outcome: &WriteOutcome, now: Now) {
-        let written = self.clusters.get_mut(&name).and_then(|c| c.writing.take());
-        let whose = StatusOf::Cluster(name);
-        match outcome {
-            WriteOutcome::Ok(stored) => {
-                let StatusOf::Cluster(name) = &whose else { return };
-                if let Some(cluster) = self.clusters.get_mut(name) {
-                    // A newer object may have been seen meanwhile; it says what is stored.
-                    let stored = version(Some(stored));
-                    if stored >= cluster.status_version {
-                        cluster.version = cluster.version.max(stored);
-                        cluster.status_version = stored;
-                        cluster.status = written.map(|status| *status);
-                    }
-                    cluster.refused = None;
-                }
-                self.statuses.done(&whose, now.mono);
-            }
-            WriteOutcome::NotFound => self.statuses.done(&whose, now.mono),
-            WriteOutcome::Conflict | WriteOutcome::Failed(_) => self.statuses.failed(&whose, now.mono),
-            WriteOutcome::Invalid(why) => {
-                let StatusOf::Cluster(name) = &whose else { return };
-                if let Some(cluster) = self.clusters.get_mut(name) {
-                    let subject = Subject::Cluster { name: name.clone(), uid: cluster.uid.clone() };
-                    self.effects.extend(refused(&mut cluster.refused, subject, why));
-                }
-                self.statuses.refused(&whose, now.mono);
-            }
+        if let Some(cluster) = self.clusters.get_mut(&name) {
+            let refused = cluster.stored.written(outcome);
+            let subject = Subject::Cluster { name: name.clone(), uid: cluster.uid.clone() };
+            self.effects.extend(refused.map(|why| status_refused(subject, why)));
         }
+        self.statuses.answered(&StatusOf::Cluster(name), outcome, now.mono);
     }
 
     fn cluster_status(&self, name: &ClusterName, now: Now) -> Option<MemberClusterStatus> {
@@ -81,13 +58,13 @@ impl Fleet {
             Some(blocked) => condition(PRUNE_BLOCKED, Some(true), blocked.reason(), blocked.message()),
             None => condition(PRUNE_BLOCKED, Some(false), "NothingHeld", "no removal is held".to_owned()),
         });
-        let stored = cluster.status.clone().unwrap_or_default();
+        let stored = cluster.stored.status().map(|s| s.conditions.as_slice()).unwrap_or_default();
         // Before the member is back after the hub's start, the stored word on what only it knows stands.
         let awaited = cluster.session.is_none() && cluster.lost.is_none() && self.is_starting();
-        let generation = cluster.object.metadata.generation.unwrap_or(0);
-        let conditions = merge(&stored.conditions, &wanted, generation, &Time(now.wall))
+        let generation = cluster.stored.object.metadata.generation.unwrap_or(0);
+        let conditions = merge(stored, &wanted, generation, &Time(now.wall))
             .into_iter()
-            .map(|new| match find(&stored.conditions, &new.type_) {
+            .map(|new| match find(stored, &new.type_) {
                 Some(old) if awaited && new.type_ != ACCEPTED => old.clone(),
                 _ => new,
             })
@@ -160,7 +137,7 @@ impl super::agent::Agent {
         if let Some(report) = self.rows.get(name).and_then(|row| row.report.as_ref()) {
             return Some(report.ready);
         }
-        let rows = self.status.as_ref().map(|s| s.clusters.as_slice()).unwrap_or_default();
+        let rows = self.stored.status().map(|s| s.clusters.as_slice()).unwrap_or_default();
         rows.iter().find(|row| row.name == name.as_str()).map(|row| row.ready_replicas)
     }
 }
@@ -178,11 +155,11 @@ fn accepted(cluster: &Cluster) -> Wanted {
         Some((refusal @ Refusal::ClusterUidMismatch, message)) => {
             condition(ACCEPTED, Some(false), refusal.word(), message.clone())
         }
-        _ if cluster.object.spec.accepted && cluster.is_suspended() => {
+        _ if cluster.stored.object.spec.accepted && cluster.is_suspended() => {
             let message = "spec.suspended is true: it keeps what it has and is sent nothing new".to_owned();
             condition(ACCEPTED, Some(true), "Suspended", message)
         }
-        _ if cluster.object.spec.accepted => {
+        _ if cluster.stored.object.spec.accepted => {
             condition(ACCEPTED, Some(true), "Accepted", "agents may be placed there".to_owned())
         }
         _ => {

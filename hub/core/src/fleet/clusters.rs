@@ -5,10 +5,10 @@ use std::sync::Arc;
 use parallax_crds::cluster::CertificateInfo;
 use parallax_crds::{ClusterName, MemberCluster, MemberClusterStatus};
 
-use super::agent::version;
 use super::cluster::Cluster;
 use super::refusals::Closing;
 use super::settling::replace;
+use super::stored::Change;
 use super::{Effect, Fleet, Now, StatusOf, Subject, Timer};
 use crate::tombstones::Tombstone;
 use crate::writes::Urgency;
@@ -41,23 +41,15 @@ impl Fleet {
     fn cluster_changed(&mut self, name: &ClusterName, object: Arc<MemberCluster>, now: Now) {
         let starting = self.is_starting();
         let Some(cluster) = self.clusters.get_mut(name) else { return };
-        let seen = version(object.metadata.resource_version.as_deref());
-        if seen != 0 && seen < cluster.version {
-            return;
-        }
         let before = cluster.facts(name, starting);
-        let edited = cluster.object.spec != object.spec;
-        let foreign = object.status != cluster.status
-            && cluster.writing.as_deref().is_none_or(|writing| object.status.as_ref() != Some(writing));
-        if foreign && certificate(object.status.as_ref()) != certificate(cluster.status.as_ref()) {
+        let Some(Change { object, status, foreign }) = cluster.stored.seen(object) else { return };
+        let seen = &cluster.stored.object;
+        let edited = seen.spec != object.spec;
+        if foreign && certificate(seen.status.as_ref()) != certificate(status.as_ref()) {
             // An enrollment, or an administrator's reset: ours is what an earlier session said.
-            cluster.certificate = certificate(object.status.as_ref()).cloned();
+            cluster.certificate = certificate(seen.status.as_ref()).cloned();
         }
-        cluster.version = seen;
-        cluster.status_version = seen;
-        cluster.status.clone_from(&object.status);
-        cluster.pinned.clone_from(&object.spec.cluster_uid);
-        cluster.object = object;
+        cluster.pinned.clone_from(&seen.spec.cluster_uid);
         if edited && cluster.session.is_none() {
             cluster.refusal = None;
         }

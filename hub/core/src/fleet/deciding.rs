@@ -16,7 +16,7 @@ impl Fleet {
             return;
         }
         let Some(agent) = self.agents.get_mut(key) else { return };
-        let spec = &agent.object.spec;
+        let spec = &agent.stored.object.spec;
         let request = Request {
             incarnation: &agent.incarnation,
             replicas: start(spec),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parallax_crds::{AgentKey, ClusterName};
 
-use super::agent::{Life, Wait, version};
+use super::agent::{Life, Wait};
 use super::standing::Standing;
 use super::{CrdState, Effect, Fleet, Now, Subject, Timer, WriteOutcome};
 use crate::tombstones::Tombstone;
@@ -176,31 +176,23 @@ impl Fleet {
         if self.agents.contains_key(key) {
             self.dirty.insert(key.clone(), true);
         }
-        match outcome {
-            WriteOutcome::Ok(stored) => {
-                self.finalizers.done(key, now.mono);
-                let Some(agent) = self.agents.get_mut(key).filter(|a| a.uid == uid) else { return };
-                agent.finalizer = true;
-                agent.version = agent.version.max(version(Some(stored)));
-                self.dispatch_everywhere(key, now);
-            }
-            WriteOutcome::NotFound => self.finalizers.done(key, now.mono),
-            // Another object, or one that is being deleted: the watch says so soon. If not, it is tried again.
-            WriteOutcome::Conflict | WriteOutcome::Failed(_) => self.finalizers.failed(key, now.mono),
-            WriteOutcome::Invalid(_) => self.finalizers.refused(key, now.mono),
+        // A conflict: another object, or one that is being deleted. The watch says so soon; if not, it is tried again.
+        self.finalizers.answered(key, outcome, now.mono);
+        if let WriteOutcome::Ok(stored) = outcome
+            && let Some(agent) = self.agents.get_mut(key).filter(|a| a.uid == uid)
+        {
+            agent.finalizer = true;
+            agent.stored.has_become(stored);
+            self.dispatch_everywhere(key, now);
         }
     }
 
     pub(super) fn finalizer_released(&mut self, key: &AgentKey, uid: &str, outcome: &WriteOutcome, now: Now) {
-        match outcome {
-            WriteOutcome::Ok(_) | WriteOutcome::NotFound => {
-                if let Some(agent) = self.agents.get_mut(key).filter(|a| a.uid == uid) {
-                    agent.finalizer = false;
-                }
-                self.finalizers.done(key, now.mono);
-            }
-            WriteOutcome::Conflict | WriteOutcome::Failed(_) => self.finalizers.failed(key, now.mono),
-            WriteOutcome::Invalid(_) => self.finalizers.refused(key, now.mono),
+        self.finalizers.answered(key, outcome, now.mono);
+        if matches!(outcome, WriteOutcome::Ok(_) | WriteOutcome::NotFound)
+            && let Some(agent) = self.agents.get_mut(key).filter(|a| a.uid == uid)
+        {
+            agent.finalizer = false;
         }
     }
 }

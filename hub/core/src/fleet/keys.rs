@@ -101,7 +101,8 @@ impl Fleet {
                 && agent.life == Life::Living
                 && agent.decision.targets.contains_key(name)
         });
-        let wanted = agent.and_then(|agent| agent.object.spec.runtime.credentials.as_ref()?.from_hub());
+        let wanted =
+            agent.and_then(|agent| agent.stored.object.spec.runtime.credentials.as_ref()?.from_hub());
         if wanted != Some(&wish.reference) {
             return Verdict::NotNow;
         }

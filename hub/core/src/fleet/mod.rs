@@ -3,7 +3,7 @@
 //! Each file is one concern of the same [`Fleet`]: [`agents`] what the hub's API server says of agents, [`deciding`]
 //! placement and orders, [`standing`] how agents stand with clusters by that, [`sessions`] members that come, [`refusals`] why they aren't let in, [`session_events`] what they say, [`withdrawal`] removals and the prune
 //! guard, [`keys`] who gets an API key from the hub, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were lost, [`clusters`] what the API server says of MemberClusters,
-//! [`agent_status`] and [`cluster_status`] what is written back, [`settling`] the order in which all of that is done.
+//! [`agent_status`] and [`cluster_status`] what is written back, [`stored`] what is known of that, [`settling`] the order in which all of that is done.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -33,6 +33,7 @@ mod session_events;
 mod sessions;
 mod settling;
 mod standing;
+mod stored;
 mod tellers;
 mod withdrawal;
 

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::cluster::CertificateInfo;
 use parallax_crds::{AgentKey, ClusterName};
 
-use super::agent::{Life, version};
+use super::agent::Life;
 use super::cluster::{Joining, Session};
 use super::refusals::{Closing, Refusal};
 use super::{Effect, Fleet, Hello, Now, SessionId, Timer, WriteOutcome};
@@ -95,7 +95,13 @@ impl Fleet {
             if joining.pin_again.is_none_or(|at| at <= now.mono) && self.pinning.insert(name.clone()) {
                 let pin = Effect::PinCluster {
                     cluster: name.clone(),
-                    resource_version: cluster.object.metadata.resource_version.clone().unwrap_or_default(),
+                    resource_version: cluster
+                        .stored
+                        .object
+                        .metadata
+                        .resource_version
+                        .clone()
+                        .unwrap_or_default(),
                     cluster_uid: hello.cluster_uid.clone(),
                 };
                 self.effects.push_back(pin);
@@ -207,10 +213,9 @@ impl Fleet {
             }
             return;
         };
-        let stored = version(Some(stored));
         // A newer object may have been seen meanwhile, or another of that name; it says what is stored.
-        if let Some(cluster) = self.clusters.get_mut(name).filter(|cluster| stored >= cluster.version) {
-            cluster.version = stored;
+        if let Some(cluster) = self.clusters.get_mut(name).filter(|c| !c.stored.is_newer_than(stored)) {
+            cluster.stored.has_become(stored);
             cluster.pinned = Some(cluster_uid);
         }
         self.hellos.insert(name.clone());
