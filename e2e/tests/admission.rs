@@ -10,7 +10,8 @@ use anyhow::Context as _;
 use kube::Client;
 use kube::api::DynamicObject;
 use parallax_e2e::manifests;
-use parallax_e2e::testing::{eventually, shared_fleet};
+use parallax_e2e::testing::shared_fleet;
+use parallax_e2e::waiting::{OnTimeout, until};
 use parallax_e2e::{Fleet, FleetOptions};
 use serde_json::{Value, json};
 
@@ -170,7 +171,10 @@ async fn an_activator_speaks_for_itself_and_not_for_the_member() {
         let answer = send(&client, ACTIVATOR, "PATCH", &dry, "application/merge-patch+json", &body).await;
         Ok(answer.err())
     };
-    let refusal = eventually(fleet, "the policy on activators holds", Duration::from_secs(60), refused).await;
+    let refusal =
+        until("the policy on activators holds", Duration::from_secs(60), OnTimeout::Dump(fleet), refused)
+            .await
+            .unwrap();
     assert!(refusal.contains("an activator writes status.activators only"), "{refusal}");
     for status in [
         json!({"phase": "Failed"}),

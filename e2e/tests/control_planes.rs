@@ -3,13 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, DeleteParams, PostParams};
 use parallax_e2e::layout::{FleetRecord, Layout};
 use parallax_e2e::process::ProcessIdentity;
-use parallax_e2e::testing::{eventually, own_fleet};
+use parallax_e2e::testing::own_fleet;
+use parallax_e2e::waiting::{OnTimeout, blocking, until};
 use parallax_e2e::{Component, FleetOptions, Signal};
 use serde_json::json;
 
@@ -43,28 +44,31 @@ async fn a_deployment_becomes_ready_and_every_write_is_in_the_audit_log() {
     let api: Api<Deployment> = Api::namespaced(fleet.client("member-1").await.unwrap(), "default");
     let puts = fleet.etcd_puts("member-1").await.unwrap();
     api.create(&PostParams::default(), &deployment("plain", "example.test/plain:1", 3)).await.unwrap();
-    eventually(&fleet, "three ready replicas", LIMIT, async || {
+    until("three ready replicas", LIMIT, OnTimeout::Dump(&fleet), async || {
         let status = api.get("plain").await?.status.unwrap_or_default();
         Ok((status.ready_replicas == Some(3)).then_some(()))
     })
-    .await;
+    .await
+    .unwrap();
     assert!(fleet.etcd_puts("member-1").await.unwrap() > puts);
 
-    let created = eventually(&fleet, "the creation in the audit log", LIMIT, async || {
+    let created = until("the creation in the audit log", LIMIT, OnTimeout::Dump(&fleet), async || {
         let events = fleet.audit("member-1")?;
         Ok(events
             .into_iter()
             .find(|event| event.verb == "create" && event.object_ref.resource == "deployments"))
     })
-    .await;
+    .await
+    .unwrap();
     assert_eq!(created.user.username, "admin");
     assert!(created.is_write());
 
     api.delete("plain", &DeleteParams::default()).await.unwrap();
-    eventually(&fleet, "the deployment to be gone", LIMIT, async || {
+    until("the deployment to be gone", LIMIT, OnTimeout::Dump(&fleet), async || {
         Ok(api.get_opt("plain").await?.is_none().then_some(()))
     })
-    .await;
+    .await
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +99,11 @@ async fn an_api_server_that_was_killed_comes_back_with_its_objects_at_the_same_a
     client.apiserver_version().await.unwrap_err();
     assert_eq!(fleet.process("hub", Component::KubeApiserver), None);
     fleet.restart("hub", Component::KubeApiserver).await.unwrap();
-    eventually(&fleet, "the deployment to be there", LIMIT, async || Ok(api.get_opt("kept").await?)).await;
+    until("the deployment to be there", LIMIT, OnTimeout::Dump(&fleet), async || {
+        Ok(api.get_opt("kept").await?)
+    })
+    .await
+    .unwrap();
 }
 
 #[test]
@@ -107,9 +115,10 @@ fn nothing_is_left_when_the_tool_is_killed() {
     assert!(processes.iter().all(ProcessIdentity::is_alive));
     tool.kill().unwrap();
     tool.wait().unwrap();
-    until("every process and the directory are gone", || {
-        (!directory.exists() && processes.iter().all(|process| !process.is_alive())).then_some(())
-    });
+    blocking::until("every process and the directory are gone", LIMIT * 3, || {
+        Ok((!directory.exists() && processes.iter().all(|process| !process.is_alive())).then_some(()))
+    })
+    .unwrap();
 }
 
 #[test]
@@ -117,7 +126,7 @@ fn nothing_is_left_after_ctrl_c_while_it_starts() {
     let directory = scratch("interrupted");
     let mut tool = up(&directory);
     let log = Layout::new(&directory).unwrap().log("hub", Component::Etcd);
-    until("its etcd is started", || log.exists().then_some(()));
+    blocking::until("its etcd is started", LIMIT * 3, || Ok(log.exists().then_some(()))).unwrap();
     ProcessIdentity::of(tool.id()).unwrap().signal(Signal::INT);
     assert_eq!(tool.wait().unwrap().code(), Some(130));
     assert!(!directory.exists());
@@ -127,7 +136,7 @@ fn nothing_is_left_after_ctrl_c_while_it_starts() {
 fn a_second_fleet_in_the_same_directory_is_refused_with_a_line_that_says_what_to_do() {
     let directory = scratch("twice");
     let mut tool = up(&directory);
-    until("the first has the directory", || Layout::new(&directory).unwrap().read().unwrap());
+    blocking::until("the first has the directory", LIMIT * 3, || Layout::new(&directory)?.read()).unwrap();
     let second = up_command(&directory).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8(second.stderr).unwrap();
@@ -188,7 +197,10 @@ fn a_component_of_a_running_fleet_is_stopped_and_started_again() {
     }
 
     kwok().unwrap().signal(Signal::KILL);
-    until("its end shows", || fleet(&directory, &["status"]).1.contains("ended").then_some(()));
+    blocking::until("its end shows", LIMIT * 3, || {
+        Ok(fleet(&directory, &["status"]).1.contains("ended").then_some(()))
+    })
+    .unwrap();
     let (ok, text) = fleet(&directory, &["start", "member-1", "kwok"]);
     assert!(ok && text.contains("is started"), "{text}");
     let (all_run, status) = fleet(&directory, &["status"]);
@@ -245,19 +257,6 @@ fn up(directory: &Path) -> std::process::Child {
 /// The record of a fleet whose control planes run.
 fn wait_for_record(directory: &Path) -> FleetRecord {
     let layout = Layout::new(directory).unwrap();
-    until("the control planes run", || {
-        let record = layout.read().unwrap()?;
-        record.clusters.iter().any(|cluster| !cluster.processes.is_empty()).then_some(record)
-    })
-}
-
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        match condition() {
-            Some(value) => return value,
-            None if begun.elapsed() > LIMIT * 3 => panic!("in vain: {what}"),
-            None => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
+    let started = |record: &FleetRecord| record.clusters.iter().any(|cluster| !cluster.processes.is_empty());
+    blocking::until("the control planes run", LIMIT * 3, || Ok(layout.read()?.filter(started))).unwrap()
 }

@@ -6,7 +6,6 @@ mod costs;
 pub mod percentile;
 pub mod propagation;
 mod seen;
-mod until;
 
 use std::path::Path;
 

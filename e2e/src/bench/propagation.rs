@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::percentile::Percentiles;
 use super::seen::Seen;
-use super::until::until;
+use crate::waiting::{OnTimeout, until};
 pub use burst::run as burst;
 pub use report::{AgentWrites, BurstReport, Costs, Idle, Report, SinglesReport, StatusReport, WideReport};
 pub use status::run as status;
@@ -96,8 +96,8 @@ impl Subjects {
         let agents = self.agents();
         agents.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
         floor::clear(self).await?;
-        until("the bench's agents are gone", LIMIT, async || {
-            Ok(agents.list_metadata(&ListParams::default()).await?.items.is_empty())
+        until("the bench's agents are gone", LIMIT, OnTimeout::Plain, async || {
+            Ok(agents.list_metadata(&ListParams::default()).await?.items.is_empty().then_some(()))
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! `fleet down`, also when the tool that started the fleet was killed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rustix::process::Signal;
@@ -8,20 +8,18 @@ use rustix::process::Signal;
 use crate::fleet;
 use crate::layout::Layout;
 use crate::progress::Progress;
+use crate::waiting::blocking::until;
 
 /// How long the supervisor may take to end everything by itself: the hub and the members have 15 s.
 const GRACE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) fn down(layout: &Layout) -> anyhow::Result<()> {
     let root = layout.root().display();
     let record = layout.read()?.with_context(|| format!("no fleet in {root}: nothing to end"))?;
     let step = Progress::Told.step(format!("ending the fleet in {root}"));
     if record.supervisor.signal(Signal::TERM) {
-        let begun = Instant::now();
-        while record.supervisor.is_alive() && begun.elapsed() < GRACE {
-            std::thread::sleep(PAUSE);
-        }
+        let ended = || Ok((!record.supervisor.is_alive()).then_some(()));
+        until("the fleet's supervisor has ended", GRACE, ended).ok();
         record.supervisor.signal(Signal::KILL);
     }
     fleet::clear(layout, &record.id)?;

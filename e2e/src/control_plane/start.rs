@@ -1,7 +1,6 @@
 //! Starting a control plane, and waiting until it works.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +17,7 @@ use crate::client;
 use crate::layout::{ClusterRecord, Component, EtcdRecord, Layout, NodeRecord};
 use crate::process::{Process, ProcessSpec};
 use crate::real_node::{self, Network, RealNode};
-use crate::waiting::wait_for;
+use crate::waiting::{OnTimeout, until};
 
 /// Six seconds are usual; a machine that builds at the same time takes longer.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -170,14 +169,15 @@ impl Starting<'_> {
     ///
     /// # Errors
     /// One has ended, or the time is over; the ends of their logs are in the error.
-    pub async fn wait<F: Future<Output = anyhow::Result<bool>>>(
+    pub async fn wait(
         &self,
         what: &str,
-        condition: impl Fn() -> F,
+        mut condition: impl AsyncFnMut() -> anyhow::Result<bool>,
     ) -> anyhow::Result<()> {
         let processes =
             self.slots.iter().filter_map(|(component, slot)| Some((*component, slot.process.as_ref()?)));
-        wait_for(what, LIMIT, processes, condition).await
+        let logs = OnTimeout::Logs(processes.collect());
+        until(what, LIMIT, logs, async || Ok(condition().await?.then_some(()))).await
     }
 }
 

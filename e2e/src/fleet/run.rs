@@ -18,7 +18,7 @@ use crate::layout::{ClusterRecord, Component, HubEndpoints, MemberEndpoints};
 use crate::process::{Namespaces, Process, ProcessSpec};
 use crate::product::Product;
 use crate::real_node::{self, images};
-use crate::waiting::wait_for;
+use crate::waiting::{OnTimeout, until};
 use crate::{client, etcd, manifests};
 
 /// How long the hub or a member may take until it listens, and a member until it is connected.
@@ -171,8 +171,8 @@ pub(super) async fn restart(fleet: &Fleet, cluster: &str, component: Component) 
     put(fleet, cluster, component, Slot { spec, process: Some(process.clone()) })?;
     if component == Component::Node {
         let what = format!("the namespaces of {cluster}'s node");
-        let arranged = async || Ok(real_node::is_arranged(&directory));
-        wait_for(&what, LIMIT, [(component, &process)], arranged).await?;
+        let arranged = async || Ok(real_node::is_arranged(&directory).then_some(()));
+        until(&what, LIMIT, OnTimeout::Logs(vec![(component, &process)]), arranged).await?;
         inside_of(fleet, cluster)?.open(process.pid())?;
     }
     Ok(())
@@ -197,7 +197,8 @@ pub(super) async fn start(
     let process = Process::start(&fleet.launcher, spec)?;
     put(fleet, cluster, component, Slot { spec: spec.clone(), process: Some(process.clone()) })?;
     let what = format!("{component} of {cluster} to listen");
-    wait_for(&what, LIMIT, [(component, &process)], async || Ok(file.is_file())).await?;
+    let log = OnTimeout::Logs(vec![(component, &process)]);
+    until(&what, LIMIT, log, async || Ok(file.is_file().then_some(()))).await?;
     let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
     serde_json::from_str(&text).with_context(|| format!("the addresses in {}", file.display()))
 }
@@ -274,20 +275,21 @@ async fn connected(fleet: &Fleet, hub: &kube::Client, cluster: &str) -> anyhow::
     let clusters: Api<MemberCluster> = Api::all(hub.clone());
     let component = Component::ParallaxMember;
     let process = fleet.running(cluster, component);
-    let processes = process.iter().map(|process| (component, process));
-    wait_for(&format!("{cluster} to be connected"), LIMIT, processes, async || {
+    let log = OnTimeout::Logs(process.iter().map(|process| (component, process)).collect());
+    until(&format!("{cluster} to be connected"), LIMIT, log, async || {
         let object = clusters.get(cluster).await?;
         let conditions = object.status.map(|status| status.conditions).unwrap_or_default();
-        Ok(conditions.iter().any(|condition| condition.type_ == "Connected" && condition.status == "True"))
+        let connected = conditions.iter().any(|c| c.type_ == "Connected" && c.status == "True");
+        Ok(connected.then_some(()))
     })
     .await
 }
 
 async fn wait_ready(fleet: &Fleet, cluster: &str, component: Component, url: &str) -> anyhow::Result<()> {
     let process = fleet.running(cluster, component);
-    let processes = process.iter().map(|process| (component, process));
-    wait_for(&format!("{component} of {cluster} to be ready"), LIMIT, processes, async || {
-        etcd::get(url).await.map(|_| true)
+    let log = OnTimeout::Logs(process.iter().map(|process| (component, process)).collect());
+    until(&format!("{component} of {cluster} to be ready"), LIMIT, log, async || {
+        etcd::get(url).await.map(|_| Some(()))
     })
     .await
 }

@@ -4,12 +4,12 @@
 //! also by SIGKILL, the kernel closes the pipe; the sweeper then ends what is left and removes the directory.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rustix::process::Signal;
@@ -17,10 +17,10 @@ use rustix::process::Signal;
 use crate::layout::{FleetRecord, Layout};
 use crate::process::ProcessIdentity;
 use crate::real_node::traces;
+use crate::waiting::blocking::until;
 
 /// How long clearing away may take: killed processes leave their memory and files within moments.
 const LIMIT: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// The right to use a fleet's directory.
 pub struct Claim {
@@ -64,35 +64,37 @@ impl Claim {
 }
 
 fn acquire(layout: &Layout) -> anyhow::Result<File> {
+    let what = format!("{} is cleared away", layout.root().display());
+    // What stands in the way for good ends the wait as its value.
+    let lock = until(&what, LIMIT, || Ok(try_acquire(layout).transpose()));
+    lock.context("another fleet is still being ended there: try again in a moment")?
+}
+
+/// The lock; none while the fleet before is still being cleared away.
+fn try_acquire(layout: &Layout) -> anyhow::Result<Option<File>> {
     let root = layout.root();
     let path = layout.lock_path();
-    let begun = Instant::now();
-    loop {
-        refuse_foreign(layout)?;
-        std::fs::create_dir_all(root).with_context(|| format!("creating {}", root.display()))?;
-        let lock = match File::create(&path) {
-            Ok(lock) => lock,
-            // The sweeper of the fleet before removed the directory in between.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error).with_context(|| format!("creating {}", path.display())),
-        };
-        let locked = lock.try_lock().is_ok();
-        // The locked file may be one that a sweeper has just removed.
-        if locked && same_file(&lock, &path) {
-            return Ok(lock);
-        }
-        let owner = layout.read().ok().flatten().map(|record| record.supervisor);
-        if !locked && owner.is_some_and(|owner| owner.is_alive()) {
-            bail!(
-                "a fleet runs in {0} already: see `cargo fleet status --dir {0}`, or end it with `cargo fleet down --dir {0}`",
-                root.display()
-            );
-        }
-        if begun.elapsed() > LIMIT {
-            bail!("{} is still being cleared away: try again in a moment", root.display());
-        }
-        std::thread::sleep(PAUSE);
+    refuse_foreign(layout)?;
+    std::fs::create_dir_all(root).with_context(|| format!("creating {}", root.display()))?;
+    let lock = match File::create(&path) {
+        Ok(lock) => lock,
+        // The sweeper of the fleet before removed the directory in between.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("creating {}", path.display())),
+    };
+    let locked = lock.try_lock().is_ok();
+    // The locked file may be one that a sweeper has just removed.
+    if locked && same_file(&lock, &path) {
+        return Ok(Some(lock));
     }
+    let owner = layout.read().ok().flatten().map(|record| record.supervisor);
+    if !locked && owner.is_some_and(|owner| owner.is_alive()) {
+        bail!(
+            "a fleet runs in {0} already: see `cargo fleet status --dir {0}`, or end it with `cargo fleet down --dir {0}`",
+            root.display()
+        );
+    }
+    Ok(None)
 }
 
 /// A directory with something in it that is no fleet is somebody's.
@@ -133,31 +135,20 @@ pub fn clear(layout: &Layout, id: &str) -> anyhow::Result<()> {
     end(&processes(&record));
     let path = layout.lock_path();
     let lock = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-    let begun = Instant::now();
-    while lock.try_lock().is_err() {
-        if is_ours()?.is_none() {
-            return Ok(());
-        }
-        if begun.elapsed() > LIMIT {
-            bail!("{} is still in use: end process {} first", layout.root().display(), record.supervisor.pid);
-        }
-        std::thread::sleep(PAUSE);
-    }
+    let what = format!("{} is not in use any more", layout.root().display());
+    until(&what, LIMIT, || Ok((lock.try_lock().is_ok() || is_ours()?.is_none()).then_some(())))
+        .with_context(|| format!("end process {} first", record.supervisor.pid))?;
     if is_ours()?.is_none() {
         return Ok(());
     }
     traces::remove(id)?;
     // A process that was just killed may still be finishing a write: what it made is removed in the next round.
-    while let Err(error) = std::fs::remove_dir_all(layout.root()) {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            break;
+    until(&format!("{} is removed", layout.root().display()), LIMIT, || {
+        match std::fs::remove_dir_all(layout.root()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(Some(())),
         }
-        if begun.elapsed() > LIMIT {
-            return Err(error).with_context(|| format!("removing {}", layout.root().display()));
-        }
-        std::thread::sleep(PAUSE);
-    }
-    Ok(())
+    })
 }
 
 fn processes(record: &FleetRecord) -> Vec<ProcessIdentity> {
@@ -169,10 +160,9 @@ fn end(processes: &[ProcessIdentity]) {
     for process in processes {
         process.signal(Signal::KILL);
     }
-    let begun = Instant::now();
-    while processes.iter().any(ProcessIdentity::is_alive) && begun.elapsed() < LIMIT {
-        std::thread::sleep(PAUSE);
-    }
+    // One that can't be killed shows when its directory can't be removed.
+    let gone = || Ok(processes.iter().all(|process| !process.is_alive()).then_some(()));
+    until("the processes are gone", LIMIT, gone).ok();
 }
 
 /// Removes everything in the directory but the lock.

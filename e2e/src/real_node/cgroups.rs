@@ -1,13 +1,14 @@
 //! The cgroup under which the kubelet keeps its pods', in every hierarchy of the machine, of version 1 and 2.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use crate::waiting::blocking::until;
+
 /// What is just being killed leaves its cgroup within moments.
 const LIMIT: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Makes the cgroup in every hierarchy, ready for pods.
 ///
@@ -64,16 +65,14 @@ pub(super) fn check() -> anyhow::Result<()> {
 /// # Errors
 /// One can't be removed: a process is still in it.
 pub(super) fn remove(prefix: &str) -> anyhow::Result<()> {
-    let begun = Instant::now();
     for hierarchy in hierarchies()? {
         let entries = std::fs::read_dir(&hierarchy.mount).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)) {
-            while let Err(error) = remove_tree(&entry.path()) {
-                if begun.elapsed() > LIMIT {
-                    bail!("{} can't be removed ({error}): a process is still in it", entry.path().display());
-                }
-                std::thread::sleep(PAUSE);
-            }
+            until(&format!("{} is removed", entry.path().display()), LIMIT, || {
+                remove_tree(&entry.path())?;
+                Ok(Some(()))
+            })
+            .context("a process is still in it")?;
         }
     }
     Ok(())

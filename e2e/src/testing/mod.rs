@@ -1,13 +1,11 @@
 //! What end-to-end tests are written with: a shared warm fleet, a namespace each, and waiting with a dump on time-out.
 
 mod dump;
-mod eventually;
 mod namespace;
 mod real_node;
 mod shared;
 
 pub use dump::dump;
-pub use eventually::{eventually, holds_for};
 pub use namespace::TestNamespace;
 pub use real_node::{SKIPPED, can_run_a_real_node};
 pub use shared::{own_fleet, shared_fleet};

@@ -6,10 +6,9 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams};
 use parallax_crds::AgentAssignment;
 use parallax_e2e::real_node::images::TOOLBOX;
-use parallax_e2e::testing::eventually;
 use serde_json::{Value, json};
 
-use crate::world::{CLUSTER, LIMIT, World};
+use crate::world::{CLUSTER, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agents_containers_run_under_restricted_and_answer_by_the_services_name() -> Result<()> {
@@ -25,12 +24,12 @@ async fn an_agents_containers_run_under_restricted_and_answer_by_the_services_na
     }
 
     world.shell().await?;
-    let answer: Value = serde_json::from_str(&world.ask("reviewer", "/").await)?;
+    let answer: Value = serde_json::from_str(&world.ask("reviewer", "/").await?)?;
     assert_eq!(answer["identity"]["agent"], "reviewer");
     assert_eq!(answer["identity"]["cluster"], CLUSTER);
-    let events = world.ask("reviewer", "/events?count=3&every_ms=10").await;
+    let events = world.ask("reviewer", "/events?count=3&every_ms=10").await?;
     assert_eq!(events.matches("data: ").count(), 3, "{events}");
-    assert_eq!(world.ask("reviewer", "/health").await, "ok\n");
+    assert_eq!(world.ask("reviewer", "/health").await?, "ok\n");
 
     let name = pods[0].metadata.name.clone().unwrap_or_default();
     let log = world.pods.logs(&name, &LogParams::default()).await?;
@@ -50,15 +49,16 @@ async fn a_deleted_agent_takes_its_containers_with_it() -> Result<()> {
         namespace.of(fleet, CLUSTER).await?,
     );
     // The kubelet lets a pod's object go only when its containers have ended.
-    eventually(fleet, "nothing of brief to be left", LIMIT, async || {
-        let is_gone = namespace.agents().get_opt("brief").await?.is_none()
-            && assignments.get_opt("brief").await?.is_none()
-            && deployments.get_opt("brief").await?.is_none()
-            && services.get_opt("brief").await?.is_none()
-            && world.pods.list(&ListParams::default()).await?.items.is_empty();
-        Ok(is_gone.then_some(()))
-    })
-    .await;
+    world
+        .until("nothing of brief to be left", async || {
+            let is_gone = namespace.agents().get_opt("brief").await?.is_none()
+                && assignments.get_opt("brief").await?.is_none()
+                && deployments.get_opt("brief").await?.is_none()
+                && services.get_opt("brief").await?.is_none()
+                && world.pods.list(&ListParams::default()).await?.items.is_empty();
+            Ok(is_gone.then_some(()))
+        })
+        .await?;
     world.namespace.delete().await
 }
 
@@ -89,24 +89,27 @@ async fn what_an_agents_containers_use_is_measured() -> Result<()> {
         let of_pod = pods.into_iter().find(|item| item["metadata"]["name"] == *pod);
         Ok(of_pod.context("the pod has no figures yet")?["containers"][0]["usage"].clone())
     };
-    eventually(world.fleet, "the worker's memory in the resource metrics", LIMIT, async || {
-        Ok(usage().await?["memory"].as_str().filter(|memory| *memory != "0").map(drop))
-    })
-    .await;
+    world
+        .until("the worker's memory in the resource metrics", async || {
+            Ok(usage().await?["memory"].as_str().filter(|memory| *memory != "0").map(drop))
+        })
+        .await?;
 
     world.shell().await?;
     let url = format!("http://worker.{}.svc.cluster.local:8080/busy?percent=80", world.namespace.name());
-    eventually(world.fleet, "the worker to be told to be busy", LIMIT, async || {
-        world.curl(&["--request", "POST", &url]).await.map(|_| Some(()))
-    })
-    .await;
+    world
+        .until("the worker to be told to be busy", async || {
+            world.curl(&["--request", "POST", &url]).await.map(|_| Some(()))
+        })
+        .await?;
     // Idle, it uses a thousandth of a core; how much of 80 % it gets depends on the machine's other work.
-    eventually(world.fleet, "the worker to use a twentieth of a core", LIMIT, async || {
-        let usage = usage().await?;
-        let nanocores = usage["cpu"].as_str().and_then(|cpu| cpu.strip_suffix('n')?.parse::<u64>().ok());
-        Ok(nanocores.filter(|nanocores| *nanocores > 50_000_000).map(drop))
-    })
-    .await;
+    world
+        .until("the worker to use a twentieth of a core", async || {
+            let usage = usage().await?;
+            let nanocores = usage["cpu"].as_str().and_then(|cpu| cpu.strip_suffix('n')?.parse::<u64>().ok());
+            Ok(nanocores.filter(|nanocores| *nanocores > 50_000_000).map(drop))
+        })
+        .await?;
     world.namespace.delete().await
 }
 
@@ -115,7 +118,7 @@ async fn an_agent_that_is_ended_finishes_the_answer_that_it_has_begun() -> Resul
     let Some(world) = World::new("graceful").await? else { return Ok(()) };
     world.agent("careful", 1).await?;
     world.shell().await?;
-    world.ask("careful", "/").await;
+    world.ask("careful", "/").await?;
     let pod = world.pods_of("careful").await?.remove(0);
     let name = pod.metadata.name.clone().unwrap_or_default();
     let address = pod.status.and_then(|status| status.pod_ip).context("the pod has no address")?;
@@ -125,10 +128,11 @@ async fn an_agent_that_is_ended_finishes_the_answer_that_it_has_begun() -> Resul
     let url = format!("http://{address}:8080/work?ms=10000");
     let task = [url.as_str()];
     let (answer, ()) = tokio::try_join!(world.curl(&task), async {
-        eventually(world.fleet, "the work to have begun", LIMIT, async || {
-            Ok((requests(&world.curl(&[&metrics]).await?)? > before).then_some(()))
-        })
-        .await;
+        world
+            .until("the work to have begun", async || {
+                Ok((requests(&world.curl(&[&metrics]).await?)? > before).then_some(()))
+            })
+            .await?;
         world.pods.delete(&name, &DeleteParams::default()).await?;
         Ok(())
     })?;

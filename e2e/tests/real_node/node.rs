@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use parallax_e2e::Component;
 use parallax_e2e::layout::{FleetRecord, Layout};
-use parallax_e2e::testing::{can_run_a_real_node, eventually};
+use parallax_e2e::testing::can_run_a_real_node;
+use parallax_e2e::waiting::blocking::until;
 
 use crate::world::{CLUSTER, LIMIT, World};
 
@@ -27,13 +27,14 @@ async fn agents_run_again_after_the_node_was_killed_and_started() -> Result<()> 
     for component in NODE {
         world.fleet.restart(CLUSTER, component).await?;
     }
-    eventually(world.fleet, "the container to be started again", LIMIT, async || {
-        Ok((world.container(&pod).await?.restart_count > 0).then_some(()))
-    })
-    .await;
-    world.runs("lasting", 1).await;
+    world
+        .until("the container to be started again", async || {
+            Ok((world.container(&pod).await?.restart_count > 0).then_some(()))
+        })
+        .await?;
+    world.runs("lasting", 1).await?;
     world.shell().await?;
-    assert_eq!(world.ask("lasting", "/health").await, "ok\n");
+    assert_eq!(world.ask("lasting", "/health").await?, "ok\n");
     world.namespace.delete().await
 }
 
@@ -52,16 +53,15 @@ fn nothing_of_the_node_is_left_when_the_tool_is_killed() {
         .spawn()
         .unwrap();
     let layout = Layout::new(&directory).unwrap();
-    let mut record = None;
-    while record.is_none() {
-        if tool.try_wait().unwrap().is_some() {
-            let output = tool.wait_with_output().unwrap();
-            panic!("the fleet does not start: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        std::thread::sleep(Duration::from_millis(50));
-        record = layout.read().unwrap_or_default().filter(has_a_running_node);
-    }
-    let record: FleetRecord = record.unwrap();
+    // None: the tool has ended instead.
+    let started = until("its node runs", LIMIT, || {
+        let record = layout.read().unwrap_or_default().filter(has_a_running_node);
+        Ok(if record.is_none() && tool.try_wait()?.is_some() { Some(None) } else { record.map(Some) })
+    });
+    let Some(record) = started.unwrap() else {
+        let output = tool.wait_with_output().unwrap();
+        panic!("the fleet does not start: {}", String::from_utf8_lossy(&output.stderr));
+    };
     assert!(!cgroups(&record.id).is_empty(), "the node has no cgroup");
     let host = record.clusters[1].node.clone().unwrap().host.to_string();
     assert!(routes().contains(&host) || links().contains(&host), "no link to the node");
@@ -69,7 +69,7 @@ fn nothing_of_the_node_is_left_when_the_tool_is_killed() {
     tool.kill().unwrap();
     tool.wait().unwrap();
     // The directory is the last to go.
-    until("the directory is gone", || !directory.exists());
+    until("the directory is gone", LIMIT, || Ok((!directory.exists()).then_some(()))).unwrap();
     assert_eq!(cgroups(&record.id), Vec::<PathBuf>::new());
     assert!(!routes().contains(&host) && !links().contains(&host), "{}{}", routes(), links());
     let processes = record.clusters.iter().flat_map(|cluster| &cluster.processes);
@@ -107,12 +107,4 @@ fn ip(args: &[&str]) -> String {
     let program = if Path::new("/usr/sbin/ip").exists() { "/usr/sbin/ip" } else { "ip" };
     let output = std::process::Command::new(program).args(args).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
-}
-
-fn until(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < LIMIT, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

@@ -1,10 +1,9 @@
 //! Load chooses the number of replicas, measured in real containers.
 
 use anyhow::{Context as _, Result};
-use parallax_e2e::testing::eventually;
 use serde_json::json;
 
-use crate::world::{LIMIT, World};
+use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_agent_gets_a_second_replica_and_loses_it_when_it_is_idle() -> Result<()> {
@@ -12,12 +11,12 @@ async fn a_busy_agent_gets_a_second_replica_and_loses_it_when_it_is_idle() -> Re
     // Of the 20 thousandths of a core that it requests, which it gets on a busy machine too.
     let scaling = json!({ "minReplicas": 1, "maxReplicas": 2, "targetCPUUtilization": 100 });
     world.apply("elastic", json!({ "scaling": scaling })).await?;
-    world.runs("elastic", 1).await;
+    world.runs("elastic", 1).await?;
     world.shell().await?;
     be_busy(&world, 50).await?;
-    world.runs("elastic", 2).await;
+    world.runs("elastic", 2).await?;
     be_busy(&world, 0).await?;
-    world.runs("elastic", 1).await;
+    world.runs("elastic", 1).await?;
     world.namespace.delete().await
 }
 
@@ -26,10 +25,11 @@ async fn be_busy(world: &World, percent: u8) -> Result<()> {
     for pod in world.pods_of("elastic").await? {
         let address = pod.status.and_then(|status| status.pod_ip).context("the pod has no address")?;
         let url = format!("http://{address}:8080/busy?percent={percent}");
-        eventually(world.fleet, &format!("an answer from {url}"), LIMIT, async || {
-            world.curl(&["--request", "POST", &url]).await.map(|_| Some(()))
-        })
-        .await;
+        world
+            .until(&format!("an answer from {url}"), async || {
+                world.curl(&["--request", "POST", &url]).await.map(|_| Some(()))
+            })
+            .await?;
     }
     Ok(())
 }

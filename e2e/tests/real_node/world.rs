@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Namespace, Pod};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use parallax_crds::{ParallaxAgent, Phase};
 use parallax_e2e::real_node::images::TOOLBOX;
-use parallax_e2e::testing::{TestNamespace, can_run_a_real_node, eventually, shared_fleet};
+use parallax_e2e::testing::{TestNamespace, can_run_a_real_node, shared_fleet};
+use parallax_e2e::waiting::{self, OnTimeout};
 use parallax_e2e::{Fleet, FleetOptions};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -73,8 +74,7 @@ impl World {
     /// Applies an agent that the built-in image runs, and waits until all its replicas are ready.
     pub async fn agent(&self, name: &str, replicas: i32) -> Result<()> {
         self.apply(name, json!({ "replicas": replicas })).await?;
-        self.runs(name, replicas).await;
-        Ok(())
+        self.runs(name, replicas).await
     }
 
     /// Applies an agent with these fields beside its type and its requests.
@@ -96,10 +96,15 @@ impl World {
         Ok(())
     }
 
+    /// Waits for a value, and dumps the fleet when it doesn't come.
+    pub async fn until<T>(&self, what: &str, condition: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+        waiting::until(what, LIMIT, OnTimeout::Dump(self.fleet), condition).await
+    }
+
     /// Waits until the agent is Failed for this reason, and gives the message that goes with it.
-    pub async fn fails(&self, name: &str, reason: &str) -> String {
+    pub async fn fails(&self, name: &str, reason: &str) -> Result<String> {
         let agents: Api<ParallaxAgent> = self.namespace.agents();
-        eventually(self.fleet, &format!("{name} to fail for {reason}"), LIMIT, async || {
+        self.until(&format!("{name} to fail for {reason}"), async || {
             let status = agents.get(name).await?.status.unwrap_or_default();
             let ready = status.conditions.into_iter().find(|condition| condition.type_ == "Ready");
             let fits = ready.filter(|ready| status.phase == Some(Phase::Failed) && ready.reason == reason);
@@ -108,17 +113,17 @@ impl World {
         .await
     }
 
-    pub async fn runs(&self, name: &str, replicas: i32) {
+    pub async fn runs(&self, name: &str, replicas: i32) -> Result<()> {
         let agents: Api<ParallaxAgent> = self.namespace.agents();
         let summary = format!("{replicas}/{replicas}");
-        eventually(self.fleet, &format!("{name} to run"), LIMIT, async || {
+        self.until(&format!("{name} to run"), async || {
             let agent = agents.get(name).await?;
             let status = agent.status.unwrap_or_default();
             let is_running = status.phase == Some(Phase::Running)
                 && status.observed_generation == agent.metadata.generation;
             Ok((is_running && status.replica_summary.as_deref() == Some(&summary)).then_some(()))
         })
-        .await;
+        .await
     }
 
     /// The agent's pods that are not being deleted.
@@ -142,14 +147,14 @@ impl World {
         agent: &str,
         what: &str,
         mut condition: impl AsyncFnMut() -> Result<bool>,
-    ) {
+    ) -> Result<()> {
         let agents = self.namespace.agents();
-        eventually(self.fleet, &format!("{agent} to be Failed until {what}"), LIMIT, async || {
+        self.until(&format!("{agent} to be Failed until {what}"), async || {
             let status = agents.get(agent).await?.status.unwrap_or_default();
             assert_eq!(status.phase, Some(Phase::Failed), "{what}: {:?}", status.conditions);
             Ok(condition().await?.then_some(()))
         })
-        .await;
+        .await
     }
 
     /// Starts a pod with a shell and curl.
@@ -173,12 +178,11 @@ impl World {
             },
         }))?;
         self.pods.create(&PostParams::default(), &pod).await?;
-        eventually(self.fleet, "the shell to run", LIMIT, async || {
+        self.until("the shell to run", async || {
             let status = self.pods.get("shell").await?.status.unwrap_or_default();
             Ok((status.phase.as_deref() == Some("Running")).then_some(()))
         })
-        .await;
-        Ok(())
+        .await
     }
 
     /// Runs curl in the shell's pod, and gives what it printed.
@@ -206,11 +210,8 @@ impl World {
     }
 
     /// Asks an agent by its Service's name until it answers.
-    pub async fn ask(&self, agent: &str, path: &str) -> String {
+    pub async fn ask(&self, agent: &str, path: &str) -> Result<String> {
         let url = format!("http://{agent}.{}.svc.cluster.local:8080{path}", self.namespace.name());
-        eventually(self.fleet, &format!("an answer from {url}"), LIMIT, async || {
-            Ok(Some(self.curl(&[&url]).await?))
-        })
-        .await
+        self.until(&format!("an answer from {url}"), async || Ok(Some(self.curl(&[&url]).await?))).await
     }
 }

@@ -7,9 +7,10 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use parallax_crds::{AgentAssignment, ParallaxAgent, Phase};
 use parallax_e2e::FleetOptions;
 use parallax_e2e::testing::{TestNamespace, own_fleet};
+use parallax_e2e::waiting::{OnTimeout, until};
 use serde_json::json;
 
-use crate::world::eventually;
+use crate::world::LIMIT;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_and_a_member_share_a_cluster() -> Result<()> {
@@ -22,19 +23,21 @@ async fn a_hub_and_a_member_share_a_cluster() -> Result<()> {
         "metadata": {"name": "solo"}, "spec": {"type": "claude", "replicas": 2},
     });
     agents.patch("solo", &PatchParams::apply("scenario"), &Patch::Apply(&body)).await?;
-    eventually(&fleet, "solo is Running", || async {
+    until("solo is Running", LIMIT, OnTimeout::Dump(&fleet), async || {
         let status = agents.get("solo").await?.status.context("no status yet")?;
-        Ok(status.phase == Some(Phase::Running) && status.replica_summary.as_deref() == Some("2/2"))
+        let runs = status.phase == Some(Phase::Running) && status.replica_summary.as_deref() == Some("2/2");
+        Ok(runs.then_some(()))
     })
     .await?;
 
     agents.delete("solo", &DeleteParams::default()).await?;
     let assignments: Api<AgentAssignment> = Api::namespaced(client.clone(), &namespace);
     let deployments: Api<Deployment> = Api::namespaced(client, &namespace);
-    eventually(&fleet, "solo is gone", || async {
-        Ok(agents.get_opt("solo").await?.is_none()
+    until("solo is gone", LIMIT, OnTimeout::Dump(&fleet), async || {
+        let gone = agents.get_opt("solo").await?.is_none()
             && assignments.get_opt("solo").await?.is_none()
-            && deployments.get_opt("solo").await?.is_none())
+            && deployments.get_opt("solo").await?.is_none();
+        Ok(gone.then_some(()))
     })
     .await?;
     fleet.shut_down().await;

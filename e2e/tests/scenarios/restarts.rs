@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use kube::api::DeleteParams;
-use parallax_e2e::{Component, testing};
+use parallax_e2e::Component;
+use parallax_e2e::waiting::{self, OnTimeout};
 use serde_json::json;
 
 use crate::world::{LIMIT, World, uid};
@@ -110,7 +111,7 @@ async fn an_idle_fleet_writes_nothing() -> Result<()> {
             + world.writes_since("member-2", "parallax-member", 0)?.len())
     };
     let mut quiet_since = (count()?, Instant::now());
-    testing::eventually(world.fleet(), "the fleet is quiet", LIMIT, async || {
+    waiting::until("the fleet is quiet", LIMIT, OnTimeout::Dump(world.fleet()), async || {
         tokio::time::sleep(PAUSE).await;
         let now = count()?;
         if now != quiet_since.0 {
@@ -118,14 +119,14 @@ async fn an_idle_fleet_writes_nothing() -> Result<()> {
         }
         Ok((quiet_since.1.elapsed() >= Duration::from_secs(5)).then_some(()))
     })
-    .await;
+    .await?;
     let quiet = count()?;
     // Longer than two heartbeats, so that one that were a write would show.
     let (what, time) = ("an idle fleet writes nothing", Duration::from_secs(25));
-    testing::holds_for(world.fleet(), what, time, async || {
+    waiting::holds(what, time, OnTimeout::Dump(world.fleet()), async || {
         tokio::time::sleep(PAUSE).await;
         Ok(count()? == quiet)
     })
-    .await;
+    .await?;
     world.finish().await
 }

@@ -1,8 +1,6 @@
 //! A test's own corner of the warm fleet.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -16,6 +14,7 @@ use parallax_crds::{AgentAssignment, MemberCluster, ParallaxAgent, Phase, labels
 use parallax_e2e::audit::AuditEvent;
 use parallax_e2e::layout::Layout;
 use parallax_e2e::testing::{self, TestNamespace};
+use parallax_e2e::waiting::{self, OnTimeout};
 use parallax_e2e::{Component, Fleet, FleetOptions};
 use serde_json::{Value, json};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -41,8 +40,8 @@ pub struct World {
     pub members: Vec<Client>,
     pub namespace: String,
     finished: bool,
-    /// A wait that comes to nothing dumps the fleet itself.
-    waiting: AtomicBool,
+    /// A wait that came to nothing has dumped the fleet.
+    dumped: AtomicBool,
     _turn: Turn,
 }
 
@@ -54,7 +53,7 @@ impl Drop for World {
             return;
         }
         let (fleet, namespace) = (self.fleet, self.namespace.clone());
-        let dumps = !*self.waiting.get_mut();
+        let dumps = !*self.dumped.get_mut();
         let cleared = std::thread::spawn(move || -> Result<String> {
             tokio::runtime::Runtime::new()?.block_on(async {
                 let state = if dumps { testing::dump(fleet).await } else { String::new() };
@@ -126,8 +125,8 @@ impl World {
         let namespace = TestNamespace::create(fleet, test).await?;
         let members = vec![fleet.client("member-1").await?, fleet.client("member-2").await?];
         let (hub, namespace) = (namespace.hub(), namespace.name().to_owned());
-        let waiting = AtomicBool::new(false);
-        Ok(Self { fleet, hub, members, namespace, finished: false, waiting, _turn: turn })
+        let dumped = AtomicBool::new(false);
+        Ok(Self { fleet, hub, members, namespace, finished: false, dumped, _turn: turn })
     }
 
     /// Deletes the namespace on the hub, and waits until its agents are gone from everywhere that is connected.
@@ -195,15 +194,19 @@ impl World {
     }
 
     /// Waits for a condition, and dumps the fleet when it doesn't come.
-    pub async fn eventually<F, T>(&self, what: &str, condition: F) -> Result<()>
-    where
-        F: FnMut() -> T,
-        T: Future<Output = Result<bool>>,
-    {
-        self.waiting.store(true, Ordering::Relaxed);
-        let came = eventually(self.fleet, what, condition).await;
-        self.waiting.store(false, Ordering::Relaxed);
-        came
+    pub async fn eventually(
+        &self,
+        what: &str,
+        mut condition: impl AsyncFnMut() -> Result<bool>,
+    ) -> Result<()> {
+        self.until(what, async || Ok(condition().await?.then_some(()))).await
+    }
+
+    /// Waits for a value, and dumps the fleet when it doesn't come.
+    pub async fn until<T>(&self, what: &str, condition: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+        let value = waiting::until(what, LIMIT, OnTimeout::Dump(self.fleet), condition).await;
+        self.dumped.fetch_or(value.is_err(), Ordering::Relaxed);
+        value
     }
 
     /// Applies an agent as a user would, by server-side apply.
@@ -248,11 +251,7 @@ impl World {
         holds: impl Fn(&ParallaxAgent) -> bool,
     ) -> Result<ParallaxAgent> {
         let agents = self.agents();
-        self.eventually(what, || async {
-            Ok(agents.get_opt(name).await?.is_some_and(|agent| holds(&agent)))
-        })
-        .await?;
-        agents.get(name).await.context("the agent was there a moment ago")
+        self.until(what, async || Ok(agents.get_opt(name).await?.filter(&holds))).await
     }
 
     /// Waits until the hub has noticed that a cluster's word about the agent is no longer fresh.
@@ -370,9 +369,7 @@ impl World {
         holds: impl Fn(&MemberCluster) -> bool,
     ) -> Result<MemberCluster> {
         let clusters = self.clusters();
-        self.eventually(what, || async { Ok(clusters.get_opt(name).await?.is_some_and(|c| holds(&c))) })
-            .await?;
-        clusters.get(name).await.context("the cluster was there a moment ago")
+        self.until(what, async || Ok(clusters.get_opt(name).await?.filter(&holds))).await
     }
 
     /// Kills the hub, and starts it again.
@@ -394,21 +391,6 @@ impl World {
             .context("running kubectl")?;
         Ok(output)
     }
-}
-
-/// Waits for a condition in any fleet.
-pub async fn eventually<F, T>(fleet: &Fleet, what: &str, condition: F) -> Result<()>
-where
-    F: FnMut() -> T,
-    T: Future<Output = Result<bool>>,
-{
-    let condition = Mutex::new(condition);
-    testing::eventually(fleet, what, LIMIT, async || {
-        let looked = (condition.lock().expect("a condition panicked"))();
-        Ok(looked.await?.then_some(()))
-    })
-    .await;
-    Ok(())
 }
 
 /// Status and message of a MemberCluster's condition.

@@ -18,7 +18,7 @@ use crate::layout::Layout;
 use crate::manifests;
 use crate::process::{Process, ProcessSpec};
 use crate::product::Product;
-use crate::waiting::wait_for;
+use crate::waiting::{OnTimeout, until};
 use crate::{Component, Fleet, FleetOptions, Progress};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -73,14 +73,13 @@ impl Stage {
         };
         let process = Process::start(launcher, &spec)?;
         let assignments: Api<AgentAssignment> = Api::namespaced(client, NAMESPACE);
-        let port = || async {
+        let port = async || {
             let status = assignments.get_status(AGENT).await?.status.unwrap_or_default();
             let word = status.activators.get(ADDRESS);
             anyhow::Ok(word.and_then(|word| u16::try_from(word.port).ok()))
         };
-        let running = [(Component::ParallaxActivator, &process)];
-        wait_for("the activator to listen", LIMIT, running, async || Ok(port().await?.is_some())).await?;
-        let port = port().await?.context("the activator listened a moment ago")?;
+        let log = OnTimeout::Logs(vec![(Component::ParallaxActivator, &process)]);
+        let port = until("the activator to listen", LIMIT, log, port).await?;
         step.done();
         Ok(Self { pod, activator: SocketAddr::from(([127, 0, 0, 1], port)), fleet, process, pod_task })
     }
@@ -112,11 +111,11 @@ async fn write_down(client: &kube::Client, pod: SocketAddr) -> Result<()> {
         "conditions": [{"type": "Ready", "status": "True"}],
     });
     // The service account that pods name is made by a controller in its own time.
-    let apply = || async {
+    let apply = async || {
         pods.patch(AGENT, &params(), &Patch::Apply(&object("v1", "Pod", "spec", spec.clone()))).await?;
-        anyhow::Ok(true)
+        Ok(Some(()))
     };
-    wait_for("the namespace to take pods", LIMIT, [], apply).await?;
+    until("the namespace to take pods", LIMIT, OnTimeout::Plain, apply).await?;
     pods.patch_status(AGENT, &params(), &Patch::Apply(&object("v1", "Pod", "status", status)))
         .await
         .context("writing the pod's status")?;

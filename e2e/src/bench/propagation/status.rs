@@ -12,7 +12,7 @@ use serde_json::json;
 use super::report::StatusReport;
 use super::{LIMIT, MANAGER, Subjects, floor, percentiles};
 use crate::bench::seen::Seen;
-use crate::bench::until::until;
+use crate::waiting::{OnTimeout, until};
 
 /// Patches the status of Deployments directly, an agent's and one like it in turn, in a member whose controller
 /// manager leaves it alone.
@@ -52,11 +52,9 @@ fn is_ready(deployment: &Deployment) -> bool {
 /// Waits until the hub shows that the member has applied the order, so that the patch is all that is measured.
 async fn settle(subjects: &Subjects, name: &str) -> Result<()> {
     let agents = subjects.agents();
-    until(&format!("{name} is synced"), LIMIT, async || {
-        let agent = agents.get(name).await?;
-        Ok(agent
-            .status
-            .is_some_and(|s| s.conditions.iter().any(|c| c.type_ == "Synced" && c.status == "True")))
+    until(&format!("{name} is synced"), LIMIT, OnTimeout::Plain, async || {
+        let conditions = agents.get(name).await?.status.unwrap_or_default().conditions;
+        Ok(conditions.iter().any(|c| c.type_ == "Synced" && c.status == "True").then_some(()))
     })
     .await
 }
