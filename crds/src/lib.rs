@@ -14,6 +14,8 @@ pub mod budget;
 pub mod cluster;
 pub mod conditions;
 pub mod definitions;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 pub mod hash;
 pub mod labels;
 pub mod link;

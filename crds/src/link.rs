@@ -94,6 +94,14 @@ pub struct OrderResult {
     pub message: String,
 }
 
+impl OrderResult {
+    /// A result that needs no words.
+    #[must_use]
+    pub fn well(agent: AgentRef, hash: Option<SpecHash>, outcome: Outcome) -> Self {
+        Self { agent, hash, outcome, reason: String::new(), message: String::new() }
+    }
+}
+
 /// The truth about one agent in one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentReport {

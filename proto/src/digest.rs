@@ -95,11 +95,8 @@ impl SetDigest {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use parallax_crds::fixtures::hash;
     use proptest::prelude::*;
-
-    fn hash(n: u8) -> SpecHash {
-        SpecHash::from_bytes(&[n; 16]).unwrap()
-    }
 
     fn agent(ns: &str, name: &str, inc: &str) -> AgentRef {
         AgentRef { key: AgentKey::new(ns, name), incarnation: Incarnation::new(inc) }

@@ -2,70 +2,48 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use parallax_crds::link::{
-    AgentReport, CredentialsReport, Held, MemberEvent, Order, OrderResult, Outcome, Scale,
-};
+use parallax_crds::link::{AgentReport, CredentialsReport, Held, MemberEvent, Order, OrderResult, Outcome};
 use parallax_crds::names::AgentRef;
-use parallax_crds::{AgentKey, ClusterName, Incarnation, Phase, SpecHash};
+use parallax_crds::{ClusterName, fixtures};
 use parallax_proto::session::limits::{AUDIT, EVENTS, FRAME_BYTES, ORDER_BYTES};
-use parallax_proto::session::{
-    HubEvent, HubSession, HubSessionConfig, MemberAction, MemberLink, MemberLinkConfig,
-};
+use parallax_proto::session::{HubEvent, HubSession, HubSessionConfig, MemberAction, MemberLink};
 use parallax_proto::v1;
 use parallax_proto::v1::from_hub::Frame as HubFrame;
 use parallax_proto::v1::from_member::Frame;
 use prost::Message;
+use support::{link_config, session_config};
 
 const START: Duration = Duration::ZERO;
 
 fn agent(n: usize) -> AgentRef {
-    AgentRef {
-        key: AgentKey::new("demo", &format!("agent-{n}")),
-        incarnation: Incarnation::new(&format!("uid-{n}")),
-    }
+    fixtures::agent(&format!("demo/agent-{n}"), &format!("uid-{n}"))
 }
 
 fn order(n: usize, bytes: usize) -> Order {
-    Order {
-        agent: agent(n),
-        hash: SpecHash::from_bytes(&[1; 16]).unwrap(),
-        scale: Scale::fixed(1),
-        template: vec![b'x'; bytes].into(),
-        traceparent: None,
-    }
+    Order { template: vec![b'x'; bytes].into(), ..fixtures::order(agent(n)) }
 }
 
 fn held(n: usize) -> Held {
-    Held {
-        agent: agent(n),
-        hash: SpecHash::from_bytes(&[1; 16]).unwrap(),
-        scale: Scale::fixed(1),
-        removing: false,
-    }
+    fixtures::held(&order(n, 1))
 }
 
+/// A report as long as one can be.
 fn report(n: usize, ready: i32) -> AgentReport {
     AgentReport {
-        agent: agent(n),
-        hash: Some(SpecHash::from_bytes(&[1; 16]).unwrap()),
-        phase: Phase::Running,
-        desired: 1,
-        chosen: None,
-        replicas: 1,
         ready,
         serving: ready,
-        synced: true,
-        reason: String::new(),
         message: "é".repeat(3000),
         credentials: Some(CredentialsReport {
             ready: false,
             reason: "SecretMissing".to_owned(),
             message: "é".repeat(3000),
         }),
-        traceparent: None,
+        ..fixtures::report(&held(n))
     }
 }
 
@@ -82,29 +60,13 @@ struct Pair {
 
 impl Pair {
     fn new(prepare: impl FnOnce(&mut MemberLink), orders: Vec<Order>) -> Self {
-        let config = MemberLinkConfig {
-            cluster_uid: "cluster".to_owned(),
-            boot_id: "boot".to_owned(),
-            member_version: "1".to_owned(),
-            hub_uid: Some("hub".to_owned()),
-            max_epoch: 1,
-            seed: 1,
-        };
-        let mut member = MemberLink::new(config, START);
+        let mut member = MemberLink::new(link_config(Some(1)), START);
         prepare(&mut member);
         assert_eq!(member.poll_action(START), Some(MemberAction::Dial));
         member.on_connected(START);
         let mut hub = HubSession::new(ClusterName::new("member").unwrap(), START);
         hub.on_frame(member.poll_frame(START).unwrap(), START);
-        let config = HubSessionConfig {
-            hub_uid: "hub".to_owned(),
-            epoch: 1,
-            session: "s".to_owned(),
-            heartbeat: Duration::from_secs(10),
-            silence: Duration::from_secs(45),
-            not_after_unix: 0,
-            lifetime: AUDIT * 10,
-        };
+        let config = HubSessionConfig { lifetime: AUDIT * 10, ..session_config(1) };
         hub.admit(config, orders, Vec::new(), START);
         let mut pair = Self {
             hub,

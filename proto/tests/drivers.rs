@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +14,11 @@ use parallax_crds::ClusterName;
 use parallax_crds::link::KeyAnswer;
 use parallax_proto::driver::member::{Carrier, Dial, DialError};
 use parallax_proto::driver::{self, Clock, hub::Addressed};
-use parallax_proto::session::{
-    Batch, CloseReason, HubEvent, HubSession, HubSessionConfig, MemberLink, MemberLinkConfig, Welcomed,
-};
+use parallax_proto::session::{Batch, CloseReason, HubEvent, HubSession, MemberLink, Welcomed};
 use parallax_proto::v1;
 use parallax_proto::v1::fleet_server::{Fleet, FleetServer};
 use parking_lot::Mutex;
+use support::{link_config, session_config};
 use tokio::io::DuplexStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -124,15 +125,7 @@ fn pair(served: bool, disk_is_full: bool) -> (Pair, Option<DuplexStream>) {
     } else {
         Some(far)
     };
-    let config = MemberLinkConfig {
-        cluster_uid: "cluster".to_owned(),
-        boot_id: "boot".to_owned(),
-        member_version: "1".to_owned(),
-        hub_uid: None,
-        max_epoch: 0,
-        seed: 1,
-    };
-    let link = Arc::new(Mutex::new(MemberLink::new(config, clock.now())));
+    let link = Arc::new(Mutex::new(MemberLink::new(link_config(None), clock.now())));
     let (writer, lines) = mpsc::unbounded_channel();
     let shutdown = CancellationToken::new();
     let member = tokio::spawn(driver::member::run(
@@ -151,16 +144,7 @@ impl Pair {
     async fn admit(&mut self) {
         let hello = self.events.recv().await;
         assert!(matches!(hello, Some((_, 1, HubEvent::Hello(_)))), "{hello:?}");
-        let config = HubSessionConfig {
-            hub_uid: "hub".to_owned(),
-            epoch: 3,
-            session: "s".to_owned(),
-            heartbeat: Duration::from_secs(10),
-            silence: Duration::from_secs(45),
-            not_after_unix: 0,
-            lifetime: Duration::from_secs(3600),
-        };
-        self.session.lock().admit(config, Vec::new(), Vec::new(), self.clock.now());
+        self.session.lock().admit(session_config(3), Vec::new(), Vec::new(), self.clock.now());
         self.hub_wake.notify_one();
     }
 

@@ -2,24 +2,24 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::time::Duration;
 
 use parallax_crds::agent::KeyReference;
 use parallax_crds::link::{ApiKey, KeyAnswer, KeyWish, Withheld};
-use parallax_crds::names::AgentRef;
-use parallax_crds::{AgentKey, ClusterName, Incarnation};
-use parallax_proto::session::{
-    HubEvent, HubSession, HubSessionConfig, MemberAction, MemberLink, MemberLinkConfig,
-};
+use parallax_crds::{AgentKey, ClusterName, fixtures};
+use parallax_proto::session::{HubEvent, HubSession, MemberAction, MemberLink};
 use parallax_proto::v1;
 use parallax_proto::v1::from_hub::Frame as HubFrame;
 use parallax_proto::v1::from_member::Frame;
+use support::{link_config, session_config};
 
 const START: Duration = Duration::ZERO;
 
 fn wish(agent: &str, key: &str) -> KeyWish {
     KeyWish {
-        agent: AgentRef { key: AgentKey::new("demo", agent), incarnation: Incarnation::new("uid") },
+        agent: fixtures::agent(&format!("demo/{agent}"), "uid"),
         reference: KeyReference { name: "keys".into(), key: key.into() },
     }
 }
@@ -38,17 +38,9 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let config = MemberLinkConfig {
-            cluster_uid: "cluster".to_owned(),
-            boot_id: "boot".to_owned(),
-            member_version: "1".to_owned(),
-            hub_uid: Some("hub".to_owned()),
-            max_epoch: 1,
-            seed: 1,
-        };
         let mut pair = Self {
             hub: HubSession::new(ClusterName::new("member").unwrap(), START),
-            member: MemberLink::new(config, START),
+            member: MemberLink::new(link_config(Some(1)), START),
             asked: Vec::new(),
             told: Vec::new(),
         };
@@ -61,16 +53,7 @@ impl Pair {
         self.member.on_connected(now);
         self.hub = HubSession::new(ClusterName::new("member").unwrap(), now);
         self.hub.on_frame(self.member.poll_frame(now).unwrap(), now);
-        let config = HubSessionConfig {
-            hub_uid: "hub".to_owned(),
-            epoch: 1,
-            session: "s".to_owned(),
-            heartbeat: Duration::from_secs(10),
-            silence: Duration::from_secs(45),
-            not_after_unix: 0,
-            lifetime: Duration::from_secs(3600),
-        };
-        self.hub.admit(config, Vec::new(), Vec::new(), now);
+        self.hub.admit(session_config(1), Vec::new(), Vec::new(), now);
         self.talk(now);
     }
 

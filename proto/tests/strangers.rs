@@ -3,19 +3,22 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::time::Duration;
 
-use parallax_crds::link::{Held, Order, OrderResult, Outcome, Scale};
+use parallax_crds::link::{Order, OrderResult, Outcome};
 use parallax_crds::names::AgentRef;
-use parallax_crds::{AgentKey, ClusterName, Incarnation, SpecHash};
+use parallax_crds::{ClusterName, fixtures};
 use parallax_proto::session::{
-    CloseReason, HubEvent, HubSession, HubSessionConfig, MemberAction, MemberLink, MemberLinkConfig,
+    CloseReason, HubEvent, HubSession, HubSessionConfig, MemberAction, MemberLink,
 };
 use parallax_proto::v1;
 use parallax_proto::v1::from_hub::Frame as HubFrame;
 use parallax_proto::v1::from_member::Frame;
 use proptest::prelude::*;
 use prost::Message;
+use support::{link_config, session_config};
 
 const START: Duration = Duration::ZERO;
 
@@ -24,29 +27,11 @@ fn seconds(n: u64) -> Duration {
 }
 
 fn agent(name: &str) -> AgentRef {
-    AgentRef { key: AgentKey::new("demo", name), incarnation: Incarnation::new("uid") }
+    fixtures::agent(&format!("demo/{name}"), "uid")
 }
 
 fn order(name: &str) -> Order {
-    Order {
-        agent: agent(name),
-        hash: SpecHash::from_bytes(&[1; 16]).unwrap(),
-        scale: Scale::fixed(1),
-        template: vec![b'x'].into(),
-        traceparent: None,
-    }
-}
-
-fn config(epoch: u64) -> HubSessionConfig {
-    HubSessionConfig {
-        hub_uid: "hub".to_owned(),
-        epoch,
-        session: "s".to_owned(),
-        heartbeat: seconds(10),
-        silence: seconds(45),
-        not_after_unix: 0,
-        lifetime: seconds(3600),
-    }
+    fixtures::order(agent(name))
 }
 
 fn hello() -> v1::Hello {
@@ -72,22 +57,14 @@ fn open_hub(orders: Vec<Order>) -> HubSession {
     let mut hub = HubSession::new(ClusterName::new("member").unwrap(), START);
     say(&mut hub, Frame::Hello(hello()), START);
     assert!(matches!(hub.poll_event(), Some(HubEvent::Hello(_))));
-    hub.admit(config(1), orders, Vec::new(), START);
+    hub.admit(session_config(1), orders, Vec::new(), START);
     assert!(matches!(hub.poll_frame(START).unwrap().frame, Some(HubFrame::Welcome(_))));
     assert_eq!(hub.poll_event(), Some(HubEvent::Unclaimed(Vec::new())));
     hub
 }
 
 fn link() -> MemberLink {
-    let config = MemberLinkConfig {
-        cluster_uid: "cluster".to_owned(),
-        boot_id: "boot".to_owned(),
-        member_version: "1".to_owned(),
-        hub_uid: Some("hub".to_owned()),
-        max_epoch: 7,
-        seed: 1,
-    };
-    let mut link = MemberLink::new(config, START);
+    let mut link = MemberLink::new(link_config(Some(7)), START);
     assert_eq!(link.poll_action(START), Some(MemberAction::Dial));
     link.on_connected(START);
     assert!(matches!(link.poll_frame(START).unwrap().frame, Some(Frame::Hello(_))));
@@ -204,12 +181,7 @@ fn a_new_epoch_is_obeyed_once_it_is_persisted() {
 #[test]
 fn another_hub_begins_its_own_epochs_and_removes_nothing_it_does_not_know() {
     let mut member = link();
-    let held = Held {
-        agent: agent("a"),
-        hash: SpecHash::from_bytes(&[1; 16]).unwrap(),
-        scale: Scale::fixed(1),
-        removing: false,
-    };
+    let held = fixtures::held(&order("a"));
     member.hold(held.clone());
     let mut hub = HubSession::new(ClusterName::new("member").unwrap(), START);
     // Hello was said before the member held anything: a session of its own tells the whole truth.
@@ -218,7 +190,12 @@ fn another_hub_begins_its_own_epochs_and_removes_nothing_it_does_not_know() {
     member.on_timer(again);
     member.on_connected(again);
     hub.on_frame(member.poll_frame(again).unwrap(), again);
-    hub.admit(HubSessionConfig { hub_uid: "other".to_owned(), ..config(1) }, Vec::new(), Vec::new(), again);
+    hub.admit(
+        HubSessionConfig { hub_uid: "other".to_owned(), ..session_config(1) },
+        Vec::new(),
+        Vec::new(),
+        again,
+    );
     let mut unclaimed = None;
     for _ in 0..20 {
         while let Some(frame) = hub.poll_frame(again) {
@@ -337,14 +314,7 @@ fn a_member_that_drains_acknowledges_and_says_bye() {
         MemberAction::Carry(batch) => Some(batch),
         _ => None,
     });
-    let (agent, hash) = (agent("a"), None);
-    let result = OrderResult {
-        agent,
-        hash,
-        outcome: Outcome::Persisted,
-        reason: String::new(),
-        message: String::new(),
-    };
+    let result = OrderResult::well(agent("a"), None, Outcome::Persisted);
     member.on_result(batch.unwrap().nonce, result);
     member.drain("stop", START);
     assert!(matches!(member.poll_frame(START).unwrap().frame, Some(Frame::Ack(_))));

@@ -228,10 +228,7 @@ mod tests {
     use super::*;
 
     fn agent(n: usize) -> AgentRef {
-        AgentRef {
-            key: AgentKey::new("default", &format!("a{n}")),
-            incarnation: Incarnation::new(&format!("u{n}")),
-        }
+        parallax_crds::fixtures::agent(&format!("default/a{n}"), &format!("u{n}"))
     }
 
     fn ask(guard: &mut PruneGuard, range: std::ops::Range<usize>, agents: usize, at: u64) -> usize {

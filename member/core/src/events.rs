@@ -59,24 +59,13 @@ mod tests {
     use super::*;
     use crate::sync::Cause;
     use crate::sync::tests::applied;
-    use parallax_crds::{AgentKey, AgentRef, Incarnation};
+    use parallax_crds::fixtures;
+    use parallax_crds::link::{Held, Scale};
 
     fn report(phase: Phase, synced: bool, reason: &str) -> AgentReport {
-        AgentReport {
-            agent: AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("u") },
-            hash: None,
-            phase,
-            desired: 2,
-            chosen: None,
-            replicas: 2,
-            ready: 2,
-            serving: 2,
-            synced,
-            reason: reason.into(),
-            message: "why".into(),
-            credentials: None,
-            traceparent: None,
-        }
+        let agent = fixtures::agent("team/writer", "u");
+        let held = Held { scale: Scale::fixed(2), ..fixtures::held(&fixtures::order(agent)) };
+        AgentReport { phase, synced, reason: reason.into(), message: "why".into(), ..fixtures::report(&held) }
     }
 
     fn told(old: &AgentReport, new: &AgentReport) -> Option<(bool, String, String)> {

@@ -179,21 +179,14 @@ fn superseded(asked: &Asked, became: &Became) -> Became {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use parallax_crds::Incarnation;
-    use parallax_crds::link::Scale;
+    use parallax_crds::fixtures;
 
     fn agent(incarnation: &str) -> AgentRef {
-        AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new(incarnation) }
+        fixtures::agent("team/writer", incarnation)
     }
 
     fn run(incarnation: &str, hash: u8) -> What {
-        let order = Order {
-            agent: agent(incarnation),
-            hash: SpecHash::from_bytes(&[hash; 16]).unwrap(),
-            scale: Scale::fixed(1),
-            template: "{}".into(),
-            traceparent: None,
-        };
+        let order = Order { hash: fixtures::hash(hash), ..fixtures::order(agent(incarnation)) };
         What::Run { order, hub: "hub".into() }
     }
 

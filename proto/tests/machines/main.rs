@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod model;
+#[path = "../support/mod.rs"]
+mod support;
 
 use model::{Op, World};
 use proptest::prelude::*;

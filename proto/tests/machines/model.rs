@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use parallax_crds::agent::Bounds;
+use parallax_crds::fixtures::{hash, held, order, report};
 use parallax_crds::link::{AgentReport, Held, Order, OrderResult, Outcome, Scale};
 use parallax_crds::names::AgentRef;
-use parallax_crds::{AgentKey, ClusterName, Incarnation, Phase, SpecHash};
+use parallax_crds::{AgentKey, ClusterName, Incarnation};
 use parallax_proto::session::limits::FRAME_BYTES;
 use parallax_proto::session::{
     HubEvent, HubSession, HubSessionConfig, MemberAction, MemberLink, MemberLinkConfig,
@@ -17,7 +18,9 @@ use parallax_proto::session::{
 use parallax_proto::v1;
 use prost::Message;
 
-use member::{POISON, is, report};
+use member::{POISON, is};
+
+use crate::support::{link_config, session_config};
 
 const KEYS: usize = 6;
 
@@ -112,18 +115,11 @@ fn key(n: usize) -> AgentKey {
     AgentKey::new("demo", &format!("agent-{}", n % KEYS))
 }
 
-fn hash(n: u8) -> SpecHash {
-    SpecHash::from_bytes(&[n; 16]).unwrap()
-}
-
 fn link(seed: u64, boot: u64, persisted: Option<&(String, u64)>, now: Duration) -> MemberLink {
     let config = MemberLinkConfig {
-        cluster_uid: "cluster".to_owned(),
         boot_id: format!("boot-{boot}"),
-        member_version: "1".to_owned(),
-        hub_uid: persisted.map(|(uid, _)| uid.clone()),
-        max_epoch: persisted.map_or(0, |(_, epoch)| *epoch),
         seed: seed ^ boot,
+        ..link_config(persisted.map(|(_, epoch)| *epoch))
     };
     MemberLink::new(config, now)
 }
@@ -165,7 +161,6 @@ impl World {
                     None => self.next_incarnation(),
                 };
                 self.want(Order {
-                    agent: AgentRef { key, incarnation },
                     hash: hash(h),
                     // Every other scale has bounds, and they change with the replicas.
                     scale: Scale {
@@ -177,7 +172,7 @@ impl World {
                         }),
                     },
                     template: vec![b'x'; usize::from(h) * 100 + 1].into(),
-                    traceparent: None,
+                    ..order(AgentRef { key, incarnation })
                 });
             }
             Op::Recreate { key: n, hash: h } => {

@@ -26,6 +26,7 @@ use turmoil::net::{TcpListener, TcpStream};
 
 use crate::MEMBERS;
 use crate::member::MemberStore;
+use crate::support::session_config;
 
 /// Each member has a port of its own, in place of a certificate.
 pub const FIRST_PORT: u16 = 9000;
@@ -197,13 +198,9 @@ fn handle(store: &Shared, name: &ClusterName, number: u64, event: HubEvent, cloc
     match event {
         HubEvent::Hello(_) => {
             let config = HubSessionConfig {
-                hub_uid: "hub".to_owned(),
-                epoch,
                 session: format!("session-{number}"),
-                heartbeat: Duration::from_secs(10),
-                silence: Duration::from_secs(45),
-                not_after_unix: 0,
                 lifetime: Duration::from_secs(86_400),
+                ..session_config(epoch)
             };
             let orders = cluster.wanted.values().cloned().collect();
             let removals = cluster.tombstones.iter().cloned().collect();

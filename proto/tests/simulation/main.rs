@@ -8,6 +8,8 @@
 
 mod hub;
 mod member;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,8 +18,9 @@ use std::time::Duration;
 
 use hub::HubStore;
 use member::MemberStore;
+use parallax_crds::link::{Order, Scale};
 use parallax_crds::names::AgentRef;
-use parallax_crds::{AgentKey, Incarnation, SpecHash};
+use parallax_crds::{AgentKey, Incarnation, fixtures};
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -30,14 +33,9 @@ const STORM: Duration = Duration::from_secs(90);
 const CALM: Duration = Duration::from_secs(240);
 
 /// An order, without what the simulation doesn't vary.
-pub fn order(agent: AgentRef, hash: u8, replicas: i32) -> parallax_crds::link::Order {
-    parallax_crds::link::Order {
-        agent,
-        hash: SpecHash::from_bytes(&[hash; 16]).unwrap(),
-        scale: parallax_crds::link::Scale::fixed(replicas),
-        template: vec![b'x'; 600].into(),
-        traceparent: None,
-    }
+pub fn order(agent: AgentRef, hash: u8, replicas: i32) -> Order {
+    let (hash, scale) = (fixtures::hash(hash), Scale::fixed(replicas));
+    Order { hash, scale, template: vec![b'x'; 600].into(), ..fixtures::order(agent) }
 }
 
 /// Changes what one member is to hold.

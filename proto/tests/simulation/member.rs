@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use parallax_crds::link::{AgentReport, Held, KeyAnswer, OrderResult, Outcome};
+use parallax_crds::AgentKey;
+use parallax_crds::fixtures::{held, report};
+use parallax_crds::link::{Held, KeyAnswer, OrderResult, Outcome};
 use parallax_crds::names::AgentRef;
-use parallax_crds::{AgentKey, Phase};
 use parallax_proto::driver::Clock;
 use parallax_proto::driver::member::{self, Carrier, Dial, DialError};
 use parallax_proto::session::{Batch, MemberLink, MemberLinkConfig, Welcomed};
@@ -20,6 +21,7 @@ use tonic::transport::{Channel, Endpoint};
 use turmoil::net::TcpStream;
 
 use crate::hub::FIRST_PORT;
+use crate::support::link_config;
 
 /// What survives a restart.
 #[derive(Default)]
@@ -98,8 +100,7 @@ impl Member {
     }
 
     fn answer(&self, nonce: u64, agent: AgentRef, outcome: Outcome) {
-        let result =
-            OrderResult { agent, hash: None, outcome, reason: String::new(), message: String::new() };
+        let result = OrderResult::well(agent, None, outcome);
         self.link.lock().on_result(nonce, result);
         self.wake.notify_one();
     }
@@ -115,10 +116,8 @@ impl Member {
                 if let Some(old) = old.filter(|old| *old != order.agent) {
                     self.store.lock().removed.insert(old);
                 }
-                let agent = order.agent.clone();
-                let (hash, scale) = (order.hash, order.scale);
-                self.hold(Held { agent: order.agent, hash, scale, removing: false });
-                self.answer(batch.nonce, agent, Outcome::Persisted);
+                self.hold(held(&order));
+                self.answer(batch.nonce, order.agent, Outcome::Persisted);
             }
             for (agent, _) in batch.removals {
                 tokio::time::sleep(Duration::from_millis(random.random_range(0..120))).await;
@@ -154,24 +153,6 @@ impl Member {
     }
 }
 
-fn report(held: &Held) -> AgentReport {
-    AgentReport {
-        agent: held.agent.clone(),
-        hash: Some(held.hash),
-        phase: if held.removing { Phase::Terminating } else { Phase::Running },
-        desired: held.scale.replicas,
-        chosen: None,
-        replicas: held.scale.replicas,
-        ready: held.scale.replicas,
-        serving: held.scale.replicas,
-        synced: true,
-        reason: String::new(),
-        message: String::new(),
-        credentials: None,
-        traceparent: None,
-    }
-}
-
 /// The member's process.
 pub async fn run(number: usize, seed: u64, store: Arc<Mutex<MemberStore>>) -> turmoil::Result {
     let clock = Clock::start();
@@ -183,10 +164,8 @@ pub async fn run(number: usize, seed: u64, store: Arc<Mutex<MemberStore>>) -> tu
             MemberLinkConfig {
                 cluster_uid: format!("cluster-{number}"),
                 boot_id: format!("boot-{boot}"),
-                member_version: "1".to_owned(),
-                hub_uid: store.epoch.as_ref().map(|(uid, _)| uid.clone()),
-                max_epoch: store.epoch.as_ref().map_or(0, |(_, epoch)| *epoch),
                 seed: seed.wrapping_mul(31).wrapping_add(number as u64 * 1000 + boot),
+                ..link_config(store.epoch.as_ref().map(|(_, epoch)| *epoch))
             },
             clock.now(),
         );

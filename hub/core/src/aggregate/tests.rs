@@ -7,7 +7,7 @@ mod writes;
 use parallax_crds::agent::{Bounds, Placement, PlacementTarget};
 use parallax_crds::conditions::{CREDENTIALS_READY, DEGRADED, IDLE, PLACED, READY, SYNCED};
 use parallax_crds::link::{CredentialsReport, Outcome};
-use parallax_crds::{AgentKey, Incarnation, SpecHash};
+use parallax_crds::{SpecHash, fixtures};
 
 use super::*;
 use crate::phase::PROGRESS_DEADLINE;
@@ -43,7 +43,7 @@ struct Fixture {
 }
 
 fn agent() -> AgentRef {
-    AgentRef { key: AgentKey::new("default", "coder"), incarnation: Incarnation::new("uid-1") }
+    fixtures::agent("default/coder", "uid-1")
 }
 
 /// A cluster with a share that was just decided on.

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
+use parallax_crds::Incarnation;
 use parallax_crds::agent::Bounds;
-use parallax_crds::{AgentKey, Incarnation};
+use parallax_crds::fixtures::{self, hash};
 use proptest::prelude::*;
 
 use super::*;
@@ -11,11 +12,7 @@ use crate::sync::tests::applied;
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 fn agent() -> AgentRef {
-    AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("u-1") }
-}
-
-fn hash(n: u8) -> SpecHash {
-    SpecHash::from_bytes(&[n; 16]).unwrap()
+    fixtures::agent("team/writer", "u-1")
 }
 
 fn deployment(replicas: i32, updated: i32, ready: i32) -> DeploymentFacts {

@@ -83,7 +83,8 @@ impl Board {
             return;
         };
         for removal in slot.replaced() {
-            self.results.push(gone(key, removal.incarnation));
+            let gone = AgentRef { key: key.clone(), incarnation: removal.incarnation };
+            self.results.push(OrderResult::well(gone, None, Outcome::Gone));
         }
         if slot.due().is_some() {
             self.dirty.push(key.clone(), ());
@@ -330,15 +331,5 @@ impl Board {
     /// Results that came about without an answer of the member.
     pub fn take_results(&mut self) -> Vec<OrderResult> {
         std::mem::take(&mut self.results)
-    }
-}
-
-fn gone(key: &AgentKey, incarnation: Incarnation) -> OrderResult {
-    OrderResult {
-        agent: AgentRef { key: key.clone(), incarnation },
-        hash: None,
-        outcome: Outcome::Gone,
-        reason: String::new(),
-        message: String::new(),
     }
 }

@@ -77,14 +77,7 @@ impl Orders {
                 ticket.open.insert(agent.clone(), OpenOrder::Removal);
                 batch.removals.push((agent, traceparent));
             } else {
-                let (reason, message) = (String::new(), String::new());
-                ticket.results.push(OrderResult {
-                    agent,
-                    hash: None,
-                    outcome: Outcome::Gone,
-                    reason,
-                    message,
-                });
+                ticket.results.push(OrderResult::well(agent, None, Outcome::Gone));
             }
         }
         self.last_delta = delta.nonce;

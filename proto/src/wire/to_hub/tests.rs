@@ -4,7 +4,7 @@
 
 use parallax_crds::agent::Bounds;
 use parallax_crds::link::Scale;
-use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash};
+use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash, fixtures};
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -74,12 +74,8 @@ proptest! {
         bounds in prop::option::of((any::<i32>(), any::<i32>(), any::<i32>())),
     ) {
         let bounds = bounds.map(|(min, max, start)| Bounds { min, max, start });
-        let held = Held {
-            agent: AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("u-1") },
-            hash: SpecHash::from_bytes(&[1; 16]).unwrap(),
-            scale: Scale { replicas, bounds },
-            removing: false,
-        };
+        let held =
+            Held { scale: Scale { replicas, bounds }, ..fixtures::held(&fixtures::order(fixtures::agent("team/writer", "u-1"))) };
         let entry = inventory_entry(&held, false);
         let arrived = have(&v1::Have::decode(entry.encode_to_vec().as_slice()).unwrap());
         let scale = super::sent(held.scale);

@@ -31,13 +31,9 @@ impl World {
                 HubEvent::Hello(hello) => {
                     assert!(hello.max_epoch_seen <= self.epoch);
                     let config = HubSessionConfig {
-                        hub_uid: "hub".to_owned(),
-                        epoch: self.epoch,
                         session: format!("session-{}", self.now.as_millis()),
-                        heartbeat: Duration::from_secs(10),
-                        silence: Duration::from_secs(45),
-                        not_after_unix: 0,
                         lifetime: Duration::from_secs(3600 * 24),
+                        ..session_config(self.epoch)
                     };
                     let orders = self.wanted.values().cloned().collect();
                     let removals = self.tombstones.iter().cloned().collect();

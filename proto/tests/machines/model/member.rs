@@ -55,16 +55,21 @@ impl World {
         };
         match work {
             Work::Upsert(order) if is(&order, POISON) => {
-                self.link.on_result(nonce, result(order.agent, Some(order.hash), Outcome::Rejected));
+                self.link
+                    .on_result(nonce, OrderResult::well(order.agent, Some(order.hash), Outcome::Rejected));
             }
             Work::Upsert(order) if is(&order, SLOW) => {
-                self.link.on_result(nonce, result(order.agent.clone(), Some(order.hash), Outcome::Waiting));
+                self.link.on_result(
+                    nonce,
+                    OrderResult::well(order.agent.clone(), Some(order.hash), Outcome::Waiting),
+                );
                 self.waiting.insert(order.agent.key.clone(), order);
             }
             Work::Upsert(order) => {
                 self.waiting.remove(&order.agent.key);
                 self.store(&order);
-                self.link.on_result(nonce, result(order.agent, Some(order.hash), Outcome::Persisted));
+                self.link
+                    .on_result(nonce, OrderResult::well(order.agent, Some(order.hash), Outcome::Persisted));
             }
             Work::Remove(agent) => {
                 assert!(self.may_go.contains(&agent), "{agent:?} was never to be removed");
@@ -74,11 +79,11 @@ impl World {
                         held.removing = true;
                         self.writes += 1;
                         let held = held.clone();
-                        self.link.on_result(nonce, result(agent, None, Outcome::Removing));
+                        self.link.on_result(nonce, OrderResult::well(agent, None, Outcome::Removing));
                         self.link.report(report(&held));
                         self.link.hold(held);
                     }
-                    None => self.link.on_result(nonce, result(agent, None, Outcome::Gone)),
+                    None => self.link.on_result(nonce, OrderResult::well(agent, None, Outcome::Gone)),
                 }
             }
         }
@@ -86,7 +91,7 @@ impl World {
     }
 
     pub(super) fn store(&mut self, order: &Order) {
-        let held = Held { agent: order.agent.clone(), hash: order.hash, scale: order.scale, removing: false };
+        let held = held(order);
         self.link.hold(held.clone());
         self.link.report(report(&held));
         let old = self.held.insert(order.agent.key.clone(), held.clone());
@@ -106,37 +111,15 @@ impl World {
             self.link.release(&agent.key);
             self.link.unreport(&agent.key);
             self.reports.remove(&agent.key);
-            self.link.on_result(0, result(agent, None, Outcome::Gone));
+            self.link.on_result(0, OrderResult::well(agent, None, Outcome::Gone));
         }
         for order in std::mem::take(&mut self.waiting).into_values() {
             self.store(&order);
-            self.link.on_result(0, result(order.agent, Some(order.hash), Outcome::Persisted));
+            self.link.on_result(0, OrderResult::well(order.agent, Some(order.hash), Outcome::Persisted));
         }
     }
 }
 
 pub(super) fn is(order: &Order, n: u8) -> bool {
     order.hash == hash(n)
-}
-
-fn result(agent: AgentRef, hash: Option<SpecHash>, outcome: Outcome) -> OrderResult {
-    OrderResult { agent, hash, outcome, reason: String::new(), message: String::new() }
-}
-
-pub(super) fn report(held: &Held) -> AgentReport {
-    AgentReport {
-        agent: held.agent.clone(),
-        hash: Some(held.hash),
-        phase: if held.removing { Phase::Terminating } else { Phase::Running },
-        desired: held.scale.replicas,
-        chosen: None,
-        replicas: held.scale.replicas,
-        ready: held.scale.replicas,
-        serving: held.scale.replicas,
-        synced: true,
-        reason: String::new(),
-        message: String::new(),
-        credentials: None,
-        traceparent: None,
-    }
 }

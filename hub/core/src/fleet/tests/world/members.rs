@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use parallax_crds::agent::KeyReference;
 use parallax_crds::link::{AgentReport, ClusterReport, Held, KeyWish, Order, OrderResult, Outcome};
-use parallax_crds::{AgentKey, AgentRef, ClusterName, Phase, SpecHash};
+use parallax_crds::{AgentKey, AgentRef, ClusterName, Phase, SpecHash, fixtures};
 
 use super::{Channel, World, cluster, key};
 use crate::fleet::*;
@@ -84,21 +84,13 @@ impl World {
 
     pub fn report(&mut self, name: &ClusterName, key: &AgentKey, ready: i32) {
         let Some((incarnation, hash, scale)) = self.members[name].held.get(key).cloned() else { return };
-        let replicas = scale.replicas;
+        let held = Held { agent: AgentRef { key: key.clone(), incarnation }, hash, scale, removing: false };
         let report = AgentReport {
-            agent: AgentRef { key: key.clone(), incarnation },
-            hash: Some(hash),
-            phase: if ready == replicas { Phase::Running } else { Phase::Pending },
-            desired: replicas,
+            phase: if ready == scale.replicas { Phase::Running } else { Phase::Pending },
             chosen: scale.bounds.map(|bounds| bounds.clamp(ready)),
-            replicas,
             ready,
             serving: ready,
-            synced: true,
-            reason: String::new(),
-            message: String::new(),
-            credentials: None,
-            traceparent: None,
+            ..fixtures::report(&held)
         };
         self.say(name, SessionEvent::Report(report));
     }
@@ -187,5 +179,5 @@ impl World {
 }
 
 fn result(agent: &AgentRef, hash: Option<SpecHash>, outcome: Outcome) -> OrderResult {
-    OrderResult { agent: agent.clone(), hash, outcome, reason: String::new(), message: String::new() }
+    OrderResult::well(agent.clone(), hash, outcome)
 }
