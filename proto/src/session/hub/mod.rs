@@ -2,25 +2,26 @@
 
 mod board;
 mod event;
+mod incoming;
+mod outgoing;
 mod resync;
 mod slot;
+mod time;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use parallax_crds::link::{KeyAnswer, Order, OrderResult, Outcome};
+use parallax_crds::link::{KeyAnswer, Order, OrderResult};
 use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, ClusterName};
 
-use self::board::{BadAck, Board};
+use self::board::Board;
 pub use self::event::{CloseReason, HelloFacts, HubEvent, HubSessionConfig};
 use self::resync::Resync;
-use super::limits::{CHALLENGE_BYTES, FAREWELL, SILENCE};
+use super::limits::FAREWELL;
 use crate::digest::SetDigest;
 use crate::outbox::Outbox;
 use crate::v1::from_hub::Frame;
-use crate::v1::from_member::Frame as MemberFrame;
-use crate::wire::Malformed;
 use crate::{FEATURES, VERSIONS, v1, wire};
 
 /// The hub's end of one session with one member.
@@ -190,124 +191,6 @@ impl HubSession {
         }
     }
 
-    /// A frame arrived. One that breaks the protocol ends the session.
-    pub fn on_frame(&mut self, frame: v1::FromMember, now: Duration) {
-        if self.is_over() {
-            return;
-        }
-        self.heard = now;
-        let Some(frame) = frame.frame else {
-            return self.protocol_error("a frame is empty, or of a kind that this version doesn't know", now);
-        };
-        if let Err(Broken(message)) = self.handle(frame, now) {
-            self.protocol_error(&message, now);
-        }
-    }
-
-    fn handle(&mut self, frame: MemberFrame, now: Duration) -> Result<(), Broken> {
-        match (frame, &mut self.stage) {
-            (MemberFrame::Bye(bye), _) => {
-                self.end(CloseReason::MemberLeft { reason: wire::text("bye.reason", bye.reason, 4096)? });
-            }
-            (MemberFrame::Hello(hello), Stage::New) => {
-                let (facts, digest) = wire::hello(hello)?;
-                if !facts.versions.contains(&VERSIONS[0]) {
-                    let message = format!(
-                        "the member ({}) speaks the protocol's versions {:?}, the hub {VERSIONS:?}: upgrade the older one, members before or after hubs by at most one version",
-                        facts.member_version, facts.versions
-                    );
-                    self.refuse("VersionMismatch", &message, now);
-                    return Ok(());
-                }
-                self.stage = Stage::Introduced {
-                    boot_id: facts.boot_id.clone(),
-                    features: facts.features.clone(),
-                    digest,
-                };
-                self.events.push_back(HubEvent::Hello(facts));
-            }
-            (MemberFrame::Heartbeat(heartbeat), Stage::Open(open)) => {
-                let digest = wire::digest(heartbeat.count, &heartbeat.set_hash)?;
-                if open.resync.compare(digest, &self.board, now) {
-                    self.control.push_back(Frame::WantInventory(v1::WantInventory {}));
-                    open.resync.want_inventory();
-                }
-            }
-            (MemberFrame::Inventory(inventory), Stage::Open(open)) => {
-                if let Some(unclaimed) = open.resync.on_inventory(&inventory, &mut self.board)? {
-                    self.events.push_back(HubEvent::Unclaimed(unclaimed));
-                    self.take_board_results();
-                }
-            }
-            (MemberFrame::Ack(ack), Stage::Open(_)) => self.on_ack(ack)?,
-            (MemberFrame::Status(status), Stage::Open(open)) => {
-                let (fresh, seq) = (status.boot_id == open.boot_id && status.seq > open.seq, status.seq);
-                let report = wire::report(status)?;
-                if fresh {
-                    open.seq = seq;
-                }
-                if fresh && self.board.knows(&report.agent.key) {
-                    self.events.push_back(HubEvent::Report(report));
-                } else {
-                    self.dropped_reports += 1;
-                }
-            }
-            (MemberFrame::StatusSnapshotEnd(end), Stage::Open(open)) => {
-                if end.boot_id == open.boot_id {
-                    self.events.push_back(HubEvent::ReportsComplete);
-                }
-            }
-            (MemberFrame::ClusterReport(report), Stage::Open(_)) => {
-                self.events.push_back(HubEvent::Cluster(wire::cluster_report(report)?));
-            }
-            (MemberFrame::Events(events), Stage::Open(_)) => {
-                let said: Result<Vec<_>, Malformed> = events.events.into_iter().map(wire::event).collect();
-                self.events.push_back(HubEvent::Events(said?, events.dropped));
-            }
-            (MemberFrame::KeyWishes(wishes), Stage::Open(_)) => {
-                let wishes: Result<Vec<_>, Malformed> =
-                    wishes.wishes.into_iter().map(wire::key_wish).collect();
-                self.events.push_back(HubEvent::KeyWishes(wishes?));
-            }
-            (MemberFrame::Confirm(confirm), Stage::Open(_)) => {
-                if confirm.challenge.len() > CHALLENGE_BYTES {
-                    return Err(Broken("a challenge is too long".to_owned()));
-                }
-                // One hub replica has no other leader to fear: hearing the challenge is proof enough. Only the latest
-                // challenge matters to the member, which bounds what waits here.
-                self.control.retain(|frame| !matches!(frame, Frame::Confirmed(_)));
-                let v1::Confirm { nonce, challenge } = confirm;
-                self.control.push_back(Frame::Confirmed(v1::Confirmed { nonce, challenge }));
-            }
-            _ => {
-                return Err(Broken(
-                    "a frame came before its time: Hello is first and once, others after Welcome".to_owned(),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn on_ack(&mut self, ack: v1::Ack) -> Result<(), Broken> {
-        for result in ack.results {
-            let result = wire::result(result)?;
-            if ack.nonce == 0 {
-                self.board.on_late_result(&result);
-                if let (Outcome::Gone, Stage::Open(open)) = (result.outcome, &mut self.stage) {
-                    open.resync.on_gone(&result.agent);
-                }
-            } else {
-                self.board.on_result(ack.nonce, &result)?;
-            }
-            self.push_result(result);
-        }
-        if ack.nonce != 0 && !ack.partial {
-            self.board.on_acknowledged(ack.nonce)?;
-        }
-        self.take_board_results();
-        Ok(())
-    }
-
     fn push_result(&mut self, result: OrderResult) {
         self.events.push_back(HubEvent::Result(result));
     }
@@ -318,95 +201,9 @@ impl HubSession {
         }
     }
 
-    /// The time of [`next_deadline`](Self::next_deadline) has come.
-    pub fn on_timer(&mut self, now: Duration) {
-        // Who doesn't take the events away keeps the driver from reading: then it isn't the member that is silent.
-        if !self.events.is_empty() {
-            self.heard = now;
-        }
-        let silence = self.silence();
-        match &mut self.stage {
-            Stage::Closing { until } if now >= *until => {
-                self.control.clear();
-                self.stage = Stage::Closed;
-            }
-            Stage::Closing { .. } | Stage::Closed => {}
-            _ if now >= self.heard.saturating_add(silence) => self.end(CloseReason::Silent),
-            Stage::Open(open) if now >= open.ends => {
-                self.bye(
-                    "the member's certificate has ended: enroll it again with a token of `parallax-hub token CLUSTER --reset`",
-                    now,
-                );
-            }
-            Stage::Open(open) if now >= open.said.saturating_add(open.config.heartbeat) => {
-                open.said = now;
-                if !self.control.iter().any(|frame| matches!(frame, Frame::Heartbeat(_))) {
-                    self.control.push_back(Frame::Heartbeat(v1::Heartbeat::default()));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// When [`on_timer`](Self::on_timer) is to be called.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Duration> {
-        let silent = self.heard.saturating_add(self.silence());
-        match &self.stage {
-            Stage::Closed => None,
-            Stage::Closing { until } => Some(*until),
-            Stage::New | Stage::Introduced { .. } => Some(silent),
-            Stage::Open(open) => {
-                Some(silent.min(open.ends).min(open.said.saturating_add(open.config.heartbeat)))
-            }
-        }
-    }
-
-    fn silence(&self) -> Duration {
-        match &self.stage {
-            Stage::Open(open) => open.config.silence,
-            _ => SILENCE,
-        }
-    }
-
     /// The stream ended.
     pub fn on_eof(&mut self, _now: Duration) {
         self.end(CloseReason::Lost);
-    }
-
-    /// The next frame to send. To be called only while the transport has room.
-    pub fn poll_frame(&mut self, now: Duration) -> Option<v1::FromHub> {
-        let key = |(_, answer)| Frame::KeyAnswer(answer);
-        let frame =
-            self.control.pop_front().or_else(|| self.keys.pop().map(key)).or_else(|| self.next_order());
-        if let (Some(_), Stage::Open(open)) = (&frame, &mut self.stage) {
-            open.said = now;
-        }
-        frame.map(|frame| v1::FromHub { frame: Some(frame) })
-    }
-
-    fn next_order(&mut self) -> Option<Frame> {
-        let Stage::Open(open) = &mut self.stage else {
-            return None;
-        };
-        // What is due isn't known before the inventory.
-        if open.resync.is_collecting() {
-            return None;
-        }
-        if let Some(delta) = self.board.next_delta(open.config.epoch) {
-            return Some(Frame::Delta(delta));
-        }
-        if !self.board.is_idle() || !open.resync.complete() {
-            return None;
-        }
-        self.events.push_back(HubEvent::Synced);
-        let wanted = self.board.wanted();
-        Some(Frame::SnapshotComplete(v1::SnapshotComplete {
-            epoch: open.config.epoch,
-            nonce: self.board.nonce(),
-            count: wanted.count(),
-            set_hash: wanted.bytes().to_vec().into(),
-        }))
     }
 
     /// The next event.
@@ -440,14 +237,6 @@ impl HubSession {
         matches!(self.stage, Stage::Closing { .. } | Stage::Closed)
     }
 
-    fn protocol_error(&mut self, message: &str, now: Duration) {
-        let frame = Frame::Terminate(v1::Terminate {
-            reason: "ProtocolError".to_owned(),
-            message: message.to_owned(),
-        });
-        self.close(frame, CloseReason::Protocol { message: message.to_owned() }, now);
-    }
-
     /// Says `last`, and nothing after it.
     fn close(&mut self, last: Frame, reason: CloseReason, now: Duration) {
         if self.is_over() {
@@ -467,20 +256,5 @@ impl HubSession {
         self.keys.clear();
         self.board = Board::default();
         self.stage = Stage::Closed;
-    }
-}
-
-/// How a frame broke the protocol.
-struct Broken(String);
-
-impl From<Malformed> for Broken {
-    fn from(error: Malformed) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<BadAck> for Broken {
-    fn from(BadAck(problem): BadAck) -> Self {
-        Self(format!("an acknowledgement is wrong: {problem}"))
     }
 }

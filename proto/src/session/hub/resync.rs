@@ -8,8 +8,8 @@ use parallax_crds::link::Held;
 use parallax_crds::names::AgentRef;
 use sha2::{Digest, Sha256};
 
-use super::Broken;
 use super::board::Board;
+use super::incoming::Broken;
 use super::slot::{Holding, Version};
 use crate::digest::SetDigest;
 use crate::session::limits::AUDIT;
