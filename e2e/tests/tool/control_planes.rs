@@ -1,20 +1,15 @@
-//! The fleet tool itself: control planes that work, and that leave nothing behind.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+//! Control planes that work, and that leave nothing behind.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, DeleteParams, PostParams};
-use parallax_e2e::layout::{FleetRecord, Layout};
+use parallax_e2e::layout::Layout;
 use parallax_e2e::process::ProcessIdentity;
 use parallax_e2e::testing::own_fleet;
 use parallax_e2e::waiting::{OnTimeout, blocking, until};
 use parallax_e2e::{Component, FleetOptions, Signal};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::commands::{BARE, Detached, LIMIT, command, processes, scratch, up, wait_for_record};
 
 fn options() -> FleetOptions {
     FleetOptions::new(env!("CARGO_BIN_EXE_fleet")).control_planes_only()
@@ -115,7 +110,7 @@ fn nothing_is_left_when_the_tool_is_killed() {
     assert!(processes.iter().all(ProcessIdentity::is_alive));
     tool.kill().unwrap();
     tool.wait().unwrap();
-    blocking::until("every process and the directory are gone", LIMIT * 3, || {
+    blocking::until("every process and the directory are gone", LIMIT, || {
         Ok((!directory.exists() && processes.iter().all(|process| !process.is_alive())).then_some(()))
     })
     .unwrap();
@@ -126,7 +121,7 @@ fn nothing_is_left_after_ctrl_c_while_it_starts() {
     let directory = scratch("interrupted");
     let mut tool = up(&directory);
     let log = Layout::new(&directory).unwrap().log("hub", Component::Etcd);
-    blocking::until("its etcd is started", LIMIT * 3, || Ok(log.exists().then_some(()))).unwrap();
+    blocking::until("its etcd is started", LIMIT, || Ok(log.exists().then_some(()))).unwrap();
     ProcessIdentity::of(tool.id()).unwrap().signal(Signal::INT);
     assert_eq!(tool.wait().unwrap().code(), Some(130));
     assert!(!directory.exists());
@@ -136,8 +131,8 @@ fn nothing_is_left_after_ctrl_c_while_it_starts() {
 fn a_second_fleet_in_the_same_directory_is_refused_with_a_line_that_says_what_to_do() {
     let directory = scratch("twice");
     let mut tool = up(&directory);
-    blocking::until("the first has the directory", LIMIT * 3, || Layout::new(&directory)?.read()).unwrap();
-    let second = up_command(&directory).output().unwrap();
+    blocking::until("the first has the directory", LIMIT, || Layout::new(&directory)?.read()).unwrap();
+    let second = command(&directory, &[&["up"], BARE].concat()).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8(second.stderr).unwrap();
     assert!(said.contains("already") && said.contains("fleet down"), "{said}");
@@ -148,115 +143,15 @@ fn a_second_fleet_in_the_same_directory_is_refused_with_a_line_that_says_what_to
 
 #[test]
 fn down_ends_a_detached_fleet() {
-    let directory = scratch("detached");
-    let tool = up_command(&directory).arg("--detach").output().unwrap();
-    assert!(tool.status.success(), "{}", String::from_utf8_lossy(&tool.stderr));
-    let record = Layout::new(&directory).unwrap().read().unwrap().unwrap();
+    let fleet = Detached::start(scratch("detached"), BARE);
+    let record = fleet.record();
     assert!(record.supervisor.is_alive());
-    let status = Command::new(env!("CARGO_BIN_EXE_fleet"))
-        .args(["status", "-o", "json", "--dir"])
-        .arg(&directory)
-        .output()
-        .unwrap();
-    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
-    assert_eq!(status["running"], true, "{status}");
-    let down =
-        Command::new(env!("CARGO_BIN_EXE_fleet")).args(["down", "--dir"]).arg(&directory).output().unwrap();
-    assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
+    let (ok, status) = fleet.tool(&["status", "-o", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert!(ok && status["running"] == true, "{status}");
+    let (ok, said) = fleet.tool(&["down"]);
+    assert!(ok, "{said}");
     assert!(!record.supervisor.is_alive());
     assert!(processes(&record).iter().all(|process| !process.is_alive()));
-    assert!(!directory.exists());
-}
-
-#[test]
-fn a_component_of_a_running_fleet_is_stopped_and_started_again() {
-    let directory = scratch("component");
-    let nothing = fleet(&directory, &["stop", "hub"]);
-    assert!(!nothing.0 && nothing.1.contains("cargo fleet up"), "{}", nothing.1);
-    let tool = up_command(&directory).arg("--detach").output().unwrap();
-    assert!(tool.status.success(), "{}", String::from_utf8_lossy(&tool.stderr));
-    let layout = Layout::new(&directory).unwrap();
-    let kwok = || {
-        let record = layout.read().unwrap().unwrap();
-        let member = record.cluster("member-1").unwrap();
-        member.processes.iter().find(|process| process.component == Component::Kwok).map(|one| one.identity)
-    };
-    let before = kwok().unwrap();
-
-    for said in ["kwok of member-1 is stopped", "kwok of member-1 is down already"] {
-        let (ok, text) = fleet(&directory, &["stop", "member-1", "kwok"]);
-        assert!(ok && text.contains(said), "{text}");
-        assert!(!before.is_alive());
-    }
-    let (all_run, status) = fleet(&directory, &["status"]);
-    assert!(!all_run && status.contains("stopped"), "{status}");
-    for said in ["kwok of member-1 is started", "kwok of member-1 runs already"] {
-        let (ok, text) = fleet(&directory, &["start", "member-1", "kwok"]);
-        assert!(ok && text.contains(said), "{text}");
-        assert!(kwok().is_some_and(|now| now != before && now.is_alive()));
-    }
-
-    kwok().unwrap().signal(Signal::KILL);
-    blocking::until("its end shows", LIMIT * 3, || {
-        Ok(fleet(&directory, &["status"]).1.contains("ended").then_some(()))
-    })
-    .unwrap();
-    let (ok, text) = fleet(&directory, &["start", "member-1", "kwok"]);
-    assert!(ok && text.contains("is started"), "{text}");
-    let (all_run, status) = fleet(&directory, &["status"]);
-    assert!(all_run, "{status}");
-
-    for (args, said) in [
-        (["stop", "member-2"].as_slice(), "it has hub, member-1"),
-        (&["stop", "hub"], "hub has no hub and no member: name one of etcd, "),
-        (&["start", "member-1", "parallax-member"], "member-1 has no parallax-member: it has etcd, "),
-        (&["stop", "hub", "etc"], "[possible values: etcd, "),
-    ] {
-        let (ok, text) = fleet(&directory, args);
-        assert!(!ok && text.contains(said), "{text}");
-    }
-    let now = kwok().unwrap();
-    assert!(fleet(&directory, &["down"]).0);
-    assert!(!now.is_alive() && !directory.exists());
-}
-
-/// Whether the tool succeeded, and all that it said.
-fn fleet(directory: &Path, args: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_fleet"))
-        .args(args)
-        .arg("--dir")
-        .arg(directory)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
-}
-
-fn processes(record: &FleetRecord) -> Vec<ProcessIdentity> {
-    record.clusters.iter().flat_map(|cluster| &cluster.processes).map(|process| process.identity).collect()
-}
-
-fn scratch(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("parallax-e2e-{}-{name}", std::process::id()))
-}
-
-fn up_command(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
-    command
-        .args(["up", "--members", "1", "--control-planes-only", "--dir"])
-        .arg(directory)
-        .stdin(Stdio::null());
-    command
-}
-
-fn up(directory: &Path) -> std::process::Child {
-    up_command(directory).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-/// The record of a fleet whose control planes run.
-fn wait_for_record(directory: &Path) -> FleetRecord {
-    let layout = Layout::new(directory).unwrap();
-    let started = |record: &FleetRecord| record.clusters.iter().any(|cluster| !cluster.processes.is_empty());
-    blocking::until("the control planes run", LIMIT * 3, || Ok(layout.read()?.filter(started))).unwrap()
+    assert!(!fleet.directory.exists());
 }
