@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 /// A name that is not a DNS-1123 label.
@@ -88,6 +89,12 @@ impl AgentKey {
     #[must_use]
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The key of an object of that name, which an API server has given.
+    #[must_use]
+    pub fn of(object: &ObjectMeta) -> Self {
+        Self::new(object.namespace.as_deref().unwrap_or_default(), object.name.as_deref().unwrap_or_default())
     }
 
     /// The namespace.

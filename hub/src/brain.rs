@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use parallax_crds::AgentKey;
 use parallax_crds::link::Order;
 use parallax_hub_core::fleet::{Effect, Fleet, Hello, Input, Now, SessionEvent, SessionId};
 use parallax_platform::{Events, Stage};
@@ -106,7 +107,7 @@ impl Brain {
         match &input {
             Input::AgentSeen(agent) => {
                 let stage = stages.begin(Stage::AgentPlace);
-                let key = phases::key(agent);
+                let key = AgentKey::of(&agent.metadata);
                 stage.span().record("agent", tracing::field::display(&key));
                 stage.span().in_scope(|| self.fleet.handle(input, now));
             }

@@ -20,7 +20,7 @@ impl Phases {
         let (before, after) = match input {
             Input::AgentSeen(agent) => {
                 let phase = phase(agent);
-                (self.agents.insert(key(agent), phase), Some(phase))
+                (self.agents.insert(AgentKey::of(&agent.metadata), phase), Some(phase))
             }
             Input::AgentGone { key, .. } => (self.agents.remove(key), None),
             _ => return,
@@ -34,12 +34,6 @@ impl Phases {
             }
         }
     }
-}
-
-/// The agent's namespace and name.
-pub fn key(agent: &ParallaxAgent) -> AgentKey {
-    let meta = &agent.metadata;
-    AgentKey::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
 /// An agent without a status is one that nothing is known of yet.

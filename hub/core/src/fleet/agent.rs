@@ -177,12 +177,6 @@ pub(super) enum Persisted {
 }
 
 /// The key and the UID of an object; none for what can't have come from an API server.
-pub(super) fn identity(object: &ParallaxAgent) -> Option<(AgentKey, String)> {
-    let meta = &object.metadata;
-    let (namespace, name, uid) = (meta.namespace.as_ref()?, meta.name.as_ref()?, meta.uid.as_ref()?);
-    Some((AgentKey::new(namespace, name), uid.clone()))
-}
-
 pub(super) fn has_finalizer(object: &ParallaxAgent) -> bool {
     object.metadata.finalizers.as_ref().is_some_and(|all| all.iter().any(|f| f == labels::FINALIZER))
 }

@@ -1,9 +1,15 @@
 //! The fleet as one state machine: agents, clusters and sessions in, orders and writes out.
 //!
-//! Each file is one concern of the same [`Fleet`]: [`agents`] what the hub's API server says of agents, [`deciding`]
-//! placement and orders, [`standing`] how agents stand with clusters by that, [`sessions`] members that come, [`refusals`] why they aren't let in, [`session_events`] what they say, [`withdrawal`] removals and the prune
-//! guard, [`keys`] who gets an API key from the hub, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were lost, [`clusters`] what the API server says of MemberClusters,
-//! [`agent_status`] and [`cluster_status`] what is written back, [`stored`] what is known of that, [`settling`] the order in which all of that is done.
+//! Each file is one concern of the same [`Fleet`]:
+//!
+//! * what comes in: [`watched_agents`] and [`watched_clusters`], what the hub's API server shows; [`admission`] members
+//!   that come, and [`refusals`] why they aren't let in; [`session_events`] what they say, and [`absence`] what it means
+//!   when they don't;
+//! * what is decided: [`deciding`] placement and orders, [`standing`] how agents stand with clusters by that,
+//!   [`withdrawal`] removals and the prune guard, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were
+//!   lost, [`keys`] who gets an API key from the hub;
+//! * what is written back: [`agent_status`] and [`cluster_status`], with what is known of the [`stored`] ones;
+//! * [`settling`]: the order in which all of that is done.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -16,12 +22,12 @@ use crate::resolve::FleetDefaults;
 use crate::tombstones::Tombstones;
 use crate::writes::WriteQueue;
 
+mod absence;
+mod admission;
 mod agent;
 mod agent_status;
-mod agents;
 mod cluster;
 mod cluster_status;
-mod clusters;
 mod deciding;
 mod deletion;
 mod effect;
@@ -30,11 +36,12 @@ mod keys;
 mod recovery;
 mod refusals;
 mod session_events;
-mod sessions;
 mod settling;
 mod standing;
 mod stored;
 mod tellers;
+mod watched_agents;
+mod watched_clusters;
 mod withdrawal;
 
 use agent::Agent;

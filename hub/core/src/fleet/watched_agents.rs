@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parallax_crds::link::Scale;
 use parallax_crds::{AgentKey, ParallaxAgent};
 
-use super::agent::{Agent, Life, Record, has_finalizer, identity};
+use super::agent::{Agent, Life, Record, has_finalizer};
 use super::settling::replace;
 use super::standing::Standing;
 use super::stored::Change;
@@ -16,7 +16,8 @@ use crate::writes::Urgency;
 
 impl Fleet {
     pub(super) fn agent_seen(&mut self, object: Arc<ParallaxAgent>, now: Now) {
-        let Some((key, uid)) = identity(&object) else { return };
+        let key = AgentKey::of(&object.metadata);
+        let Some(uid) = object.metadata.uid.clone() else { return };
         match self.agents.get(&key).map(|a| a.uid == uid) {
             Some(true) => return self.agent_changed(&key, object, now),
             // Deleted and created again between two looks.
