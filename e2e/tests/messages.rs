@@ -57,8 +57,7 @@ const ADVICE: &[&str] = &[
 /// Messages that pass on another one, which says what to do, or that somebody else completes.
 const PASSED_ON: &[(&str, &[&str])] = &[
     // Of the API server; whoever makes the call says what it was for.
-    ("platform/src/apply.rs", &["applying {object}: {}"]),
-    ("member/src/failure.rs", &["{0}", "the API server did not answer: {0}"]),
+    ("platform/src/call.rs", &["{0}", "the API server is not available: {0}", "the call failed: {0}"]),
     // Of an identity that can't be read.
     (
         "proto/src/tls/error.rs",

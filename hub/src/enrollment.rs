@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 
 use crate::error::HubError;
 use crate::store::join_tokens::{self, TokenRefusal};
-use crate::store::{ATTEMPTS, as_hub, bounded, is_conflict};
+use crate::store::{ATTEMPTS, as_hub, bounded};
 
 /// The service that turns join tokens into certificates.
 pub struct Enroller {
@@ -137,7 +137,7 @@ impl Enroller {
             let written = self.clusters.patch_status(&name, &params, &patch);
             match bounded(&format!("MemberCluster {cluster}"), written).await {
                 Ok(_) => return Ok(()),
-                Err(HubError::Kube { source, .. }) if is_conflict(&source) => {}
+                Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error.into()),
             }
             found = self.read(&cluster).await?.ok_or_else(|| Refusal::NoCluster(cluster.clone()))?;

@@ -1,6 +1,6 @@
 //! What can go wrong in the hub, each with what to do about it.
 
-use parallax_platform::explain;
+use parallax_platform::CallError;
 
 /// An error that ends the process or a command of it.
 #[derive(Debug, thiserror::Error)]
@@ -15,25 +15,12 @@ pub enum HubError {
     #[error(transparent)]
     Tls(#[from] parallax_proto::tls::TlsError),
     /// A call on an object failed.
-    #[error(
-        "{what}: {}; check that the API server is well, and that the hub may do this (deploy/hub)",
-        explain(source)
-    )]
-    Kube {
+    #[error("{what}: {source}; check that the API server is well, and that the hub may do this (deploy/hub)")]
+    Call {
         /// The object, or what was tried.
         what: String,
-        /// The client's error.
-        source: Box<kube::Error>,
-    },
-    /// A call on an object took too long.
-    #[error(
-        "{what}: the API server did not answer within {seconds} s; check that it is up, and the network to it"
-    )]
-    TimedOut {
-        /// The object, or what was tried.
-        what: String,
-        /// The time-out.
-        seconds: u64,
+        /// What its answer means.
+        source: CallError,
     },
     /// The object kept changing under us.
     #[error("{what} changes faster than it can be written; find out who else writes it")]
@@ -108,29 +95,33 @@ pub enum HubError {
 }
 
 impl HubError {
+    /// Of a call on `what`, with what to do about it when the API server doesn't let us.
+    pub fn of(what: &str, source: CallError) -> Self {
+        let what = what.to_owned();
+        match source {
+            CallError::Forbidden(message) | CallError::Unauthorized(message) => {
+                Self::MissingRight { action: what, message }
+            }
+            source => Self::Call { what, source },
+        }
+    }
+
     /// Whether it may come right by itself: the API server is away, busy or starting.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::TimedOut { .. } | Self::Contended { .. } => true,
-            Self::Kube { source, .. } => match &**source {
-                kube::Error::Api(status) => status.code == 429 || status.code >= 500,
-                kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => true,
-                _ => false,
-            },
+            Self::Contended { .. } => true,
+            Self::Call { source, .. } => source.is_passing(),
             _ => false,
         }
     }
 
-    /// The same, and what to do about it when the API server doesn't let us.
-    pub fn or_missing_right(self) -> Self {
-        match self {
-            Self::Kube { what, source } => match &*source {
-                kube::Error::Api(status) if matches!(status.code, 401 | 403) => {
-                    Self::MissingRight { action: what, message: status.message.clone() }
-                }
-                _ => Self::Kube { what, source },
-            },
-            other => other,
-        }
+    /// Whether somebody else has changed the object, so that it is to be looked at again.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Call { source: CallError::Conflict(_), .. })
+    }
+
+    /// Whether the object, or its kind or namespace, does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Call { source: CallError::NotFound(_), .. })
     }
 }

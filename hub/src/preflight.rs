@@ -68,7 +68,7 @@ pub async fn check(client: &Client) -> Result<(), HubError> {
 
 #[cfg(test)]
 mod tests {
-    use parallax_platform::Readiness;
+    use parallax_platform::{CallError, Readiness};
 
     use super::*;
 
@@ -81,7 +81,9 @@ mod tests {
             said.push(readiness.report().text);
             let what = "ConfigMap parallax-hub-state".to_owned();
             let there = said.len() > 2;
-            async move { if there { Ok(1) } else { Err(HubError::TimedOut { what, seconds: 10 }) } }
+            async move {
+                if there { Ok(1) } else { Err(HubError::of(&what, CallError::Passing("away".to_owned()))) }
+            }
         };
         assert!(matches!(patiently(&CancellationToken::new(), &check, attempt).await, Ok(Some(1))));
         assert!(said[1].starts_with("start: not ready: ConfigMap parallax-hub-state: "), "{said:?}");

@@ -9,13 +9,13 @@ use kube::api::{Patch, PostParams};
 use kube::{Api, Client};
 use parallax_crds::labels::HUB_MANAGER;
 use parallax_crds::{ClusterName, MemberCluster, MemberClusterSpec};
-use parallax_platform::KubeArgs;
+use parallax_platform::{CallError, KubeArgs};
 use parallax_proto::identity::{JoinToken, TrustDomain};
 use serde_json::{Value, json};
 
 use crate::enrollment::certificate_of;
 use crate::error::HubError;
-use crate::store::{as_hub, bounded, ca, is_conflict, join_tokens};
+use crate::store::{as_hub, bounded, ca, join_tokens};
 
 /// What is asked for.
 pub struct Wish {
@@ -67,12 +67,6 @@ async fn prepare(client: Client, cluster: &ClusterName, reset: bool) -> Result<b
     let clusters: Api<MemberCluster> = Api::all(client);
     let what = format!("MemberCluster {cluster}");
     let name = cluster.as_str();
-    let missing = |error| match error {
-        HubError::Kube { source, .. } if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => {
-            HubError::MissingKind { kind: "MemberCluster", file: "memberclusters.yaml" }
-        }
-        other => other,
-    };
     let found = match bounded(&what, clusters.get_opt(name)).await? {
         Some(found) => found,
         None => {
@@ -80,10 +74,13 @@ async fn prepare(client: Client, cluster: &ClusterName, reset: bool) -> Result<b
             let params = PostParams { field_manager: Some(HUB_MANAGER.to_owned()), ..PostParams::default() };
             match bounded(&what, clusters.create(&params, &MemberCluster::new(name, spec))).await {
                 Ok(created) => created,
-                Err(HubError::Kube { source, .. }) if is_conflict(&source) => {
+                Err(HubError::Call { source: CallError::AlreadyExists(_), .. }) => {
                     bounded(&what, clusters.get(name)).await?
                 }
-                Err(error) => return Err(missing(error)),
+                Err(error) if error.is_not_found() => {
+                    return Err(HubError::MissingKind { kind: "MemberCluster", file: "memberclusters.yaml" });
+                }
+                Err(error) => return Err(error),
             }
         }
     };

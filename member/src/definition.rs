@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -15,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::failure::TIMEOUT;
+/// How long the watch may take to say something.
+const FIRST_WORD: Duration = Duration::from_secs(30);
 
 /// A kind that others define.
 #[derive(Debug, Clone, Copy)]
@@ -103,14 +105,14 @@ impl Definition {
     pub async fn known(&self) -> Result<Option<ApiResource>, String> {
         let mut said = self.said.clone();
         let first = said.wait_for(|said| *said != Said::Nothing);
-        match tokio::time::timeout(TIMEOUT, first).await {
+        match tokio::time::timeout(FIRST_WORD, first).await {
             Ok(Ok(said)) => match &*said {
                 Said::Served(resource) => Ok(resource.clone()),
                 Said::Trouble(why) => Err(why.clone()),
                 Said::Nothing => Err("nobody has looked yet".to_owned()),
             },
             Ok(Err(_)) => Err("the watch of its definition has ended".to_owned()),
-            Err(_) => Err(format!("nothing was heard of its definition within {} s", TIMEOUT.as_secs())),
+            Err(_) => Err(format!("nothing was heard of its definition within {} s", FIRST_WORD.as_secs())),
         }
     }
 }

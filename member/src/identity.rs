@@ -52,9 +52,9 @@ impl IdentityStore {
             ]
             .into(),
         );
-        apply(&self.api, MEMBER_MANAGER, Conflicts::TakeOver, &secret)
+        apply(&self.api, NAME, MEMBER_MANAGER, Conflicts::TakeOver, &secret)
             .await
             .map(drop)
-            .map_err(|e| e.to_string())
+            .map_err(|failure| format!("the Secret {NAME} was not written: {failure}"))
     }
 }

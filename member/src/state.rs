@@ -51,10 +51,10 @@ impl StateStore {
         object.data = Some(
             [("hubUid".to_owned(), hub_uid.to_owned()), ("maxEpoch".to_owned(), epoch.to_string())].into(),
         );
-        apply(&self.api, MEMBER_MANAGER, Conflicts::TakeOver, &object)
+        apply(&self.api, NAME, MEMBER_MANAGER, Conflicts::TakeOver, &object)
             .await
             .map(drop)
-            .map_err(|e| e.to_string())
+            .map_err(|failure| format!("the ConfigMap {NAME} was not written: {failure}"))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::Metrics;
 use crate::metrics::Histograms;
 
 /// How long an API server may take to begin its answer. A watch's answer begins at once, too.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The labels of `parallax_api_calls_total`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

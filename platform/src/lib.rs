@@ -5,6 +5,7 @@ pub mod addresses;
 pub mod admin;
 pub mod api_calls;
 pub mod apply;
+pub mod call;
 pub mod error;
 pub mod events;
 pub mod kubernetes;
@@ -19,7 +20,8 @@ pub mod watch;
 
 pub use addresses::{Addresses, ListenArgs};
 pub use admin::AdminServer;
-pub use apply::{ApplyError, Conflicts, apply, apply_status};
+pub use apply::{Conflicts, apply, apply_status, apply_unlogged};
+pub use call::{CallError, Limit, call};
 pub use error::PlatformError;
 pub use events::Events;
 pub use kubernetes::{KubeArgs, chain, client, explain, explain_watch, observed_client};

@@ -1,21 +1,20 @@
 //! One look at a Secret.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
 use kube::api::GetParams;
 use kube::core::{Request, Resource as _};
-use kube::{Client, Error};
 use parallax_crds::agent::KeyReference;
 use parallax_crds::link::{ApiKey, Withheld};
-use parallax_platform::explain;
+use parallax_platform::{CallError, Limit, call};
 use parallax_proto::session::limits::KEY_BYTES;
 use serde::Deserialize;
 
 /// How long a look may take.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Limit = Limit::seconds::<20>();
 
 /// What was seen. It has no `Debug` form.
 pub enum Read {
@@ -51,16 +50,15 @@ impl Read {
             Ok(request) => request,
             Err(error) => return Self::Later(error.to_string()),
         };
-        match tokio::time::timeout(LIMIT, client.request_text(request)).await {
+        match call(LIMIT, client.request_text(request)).await {
             // What serde says of an error may quote a part of the text.
-            Ok(Ok(text)) => serde_json::from_str(&text).map_or_else(
+            Ok(text) => serde_json::from_str(&text).map_or_else(
                 |_| Self::Later("the API server's answer is no Secret".to_owned()),
                 |Written { data }| Self::There(data),
             ),
-            Ok(Err(Error::Api(status))) if status.code == 404 => Self::Missing,
-            Ok(Err(Error::Api(status))) if status.code == 403 => Self::Forbidden,
-            Ok(Err(error)) => Self::Later(explain(&error)),
-            Err(_) => Self::Later(format!("nothing came within {} s", LIMIT.as_secs())),
+            Err(CallError::NotFound(_)) => Self::Missing,
+            Err(CallError::Forbidden(_)) => Self::Forbidden,
+            Err(error) => Self::Later(error.to_string()),
         }
     }
 

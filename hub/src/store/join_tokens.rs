@@ -14,7 +14,7 @@ use parallax_proto::identity::JoinToken;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ATTEMPTS, Created, as_hub, bounded, create_once, is_conflict};
+use super::{ATTEMPTS, Created, as_hub, bounded, create_once};
 use crate::error::HubError;
 
 /// The object's name.
@@ -110,7 +110,7 @@ pub async fn redeem(
         });
         match bounded(&what, api.patch(NAME, &as_hub(), &Patch::Merge(&patch))).await {
             Ok(_) => return Ok(Ok(())),
-            Err(HubError::Kube { source, .. }) if is_conflict(&source) => {}
+            Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error),
         }
     }

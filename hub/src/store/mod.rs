@@ -9,11 +9,11 @@ pub mod state;
 pub mod tombstones;
 
 use std::fmt::Debug;
-use std::time::Duration;
 
-use kube::api::{Patch, PatchParams};
+use kube::api::PatchParams;
 use kube::{Api, Resource};
 use parallax_crds::labels::HUB_MANAGER;
+use parallax_platform::{CallError, Conflicts, Limit, apply, call};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::error::HubError;
 
 /// How long one call on a small object may take.
-const CALL: Duration = Duration::from_secs(10);
+const CALL: Limit = Limit::seconds::<10>();
 /// How often a change is tried again against a newer version of the object.
 pub const ATTEMPTS: usize = 8;
 
@@ -42,37 +42,22 @@ where
     K: Resource + Clone + Debug + Serialize + DeserializeOwned,
 {
     let manager = format!("{}-init-{}", HUB_MANAGER, Uuid::new_v4().simple());
-    let params = PatchParams::apply(&manager);
-    match bounded(name, api.patch(name, &params, &Patch::Apply(object))).await {
+    match apply(api, name, &manager, Conflicts::Refuse, object).await {
         Ok(object) => Ok(Created::Ours(object)),
-        Err(HubError::Kube { source, .. }) if is_conflict(&source) => Ok(Created::Theirs),
-        Err(HubError::Kube { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => {
+        Err(CallError::Conflict(_)) => Ok(Created::Theirs),
+        Err(CallError::NotFound(_)) => {
             Err(HubError::MissingNamespace { namespace: api.namespace().unwrap_or_default().to_owned() })
         }
-        Err(error) => Err(error),
+        Err(error) => Err(HubError::of(name, error)),
     }
 }
 
 /// A call on the object `what`, with a time-out and an error that names the object.
-pub async fn bounded<T>(
-    what: &str,
-    call: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, HubError> {
-    match tokio::time::timeout(CALL, call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(source)) => {
-            Err(HubError::Kube { what: what.to_owned(), source: Box::new(source) }.or_missing_right())
-        }
-        Err(_) => Err(HubError::TimedOut { what: what.to_owned(), seconds: CALL.as_secs() }),
-    }
+pub async fn bounded<T>(what: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, HubError> {
+    call(CALL, request).await.map_err(|error| HubError::of(what, error))
 }
 
 /// A patch in the hub's name.
 pub fn as_hub() -> PatchParams {
     PatchParams { field_manager: Some(HUB_MANAGER.to_owned()), ..PatchParams::default() }
-}
-
-/// Whether the API server refused because the object had changed.
-pub fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
 }

@@ -6,7 +6,7 @@ use kube::api::{ObjectMeta, Patch};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{ATTEMPTS, Created, as_hub, bounded, create_once, is_conflict};
+use super::{ATTEMPTS, Created, as_hub, bounded, create_once};
 use crate::error::HubError;
 
 /// The object's name.
@@ -70,7 +70,7 @@ pub async fn begin_epoch(api: &Api<ConfigMap>, unix_millis: u64) -> Result<HubSt
         let state = HubState { uid: stored.uid, epoch, holder: holder.clone() };
         match replace(api, &object, &state).await {
             Ok(()) => return Ok(state),
-            Err(HubError::Kube { source, .. }) if is_conflict(&source) => {}
+            Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error),
         }
     }
@@ -87,7 +87,7 @@ pub async fn raise_epoch(api: &Api<ConfigMap>, holder: &str, to: u64) -> Result<
     }
     match replace(api, &object, &HubState { epoch: to, ..stored }).await {
         Ok(()) => Ok(true),
-        Err(HubError::Kube { source, .. }) if is_conflict(&source) => Ok(false),
+        Err(error) if error.is_conflict() => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -74,8 +74,7 @@ async fn write_shard(api: &Api<ConfigMap>, shard: u8, changes: &Changes) -> Resu
         // Entries are independent of each other, so no precondition is needed.
         match bounded(&what, api.patch(&name, &params, &Patch::Merge(json!({"data": changes})))).await {
             Ok(_) => return Ok(()),
-            Err(HubError::Kube { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) =>
-                {}
+            Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error),
         }
         let data: BTreeMap<_, _> =

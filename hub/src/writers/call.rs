@@ -1,17 +1,15 @@
 //! One write: the request, and what its answer means.
 
-use std::time::Duration;
-
 use kube::api::ObjectMeta;
 use kube::core::PartialObjectMeta;
 use kube::{Client, Resource};
 use parallax_crds::labels::HUB_MANAGER;
 use parallax_hub_core::fleet::WriteOutcome;
-use parallax_platform::explain;
+use parallax_platform::{CallError, Limit, call};
 use serde::Serialize;
 
 /// How long one write may take.
-const CALL: Duration = Duration::from_secs(15);
+const CALL: Limit = Limit::seconds::<15>();
 /// Answers without the object's body: of what was written only the metadata is looked at.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
@@ -75,60 +73,43 @@ pub async fn read<K: Resource<DynamicType = ()>>(
     in_time(client.request::<PartialObjectMeta<K>>(request)).await.map(|object| object.metadata)
 }
 
-async fn in_time<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, WriteOutcome> {
-    match tokio::time::timeout(CALL, call).await {
-        Ok(answer) => answer.map_err(|error| judge(&error)),
-        Err(_) => Err(WriteOutcome::Failed(format!("no answer within {} s", CALL.as_secs()))),
-    }
+async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, WriteOutcome> {
+    call(CALL, request).await.map_err(outcome)
 }
 
-/// What an error means for the write.
-fn judge(error: &kube::Error) -> WriteOutcome {
-    let kube::Error::Api(status) = error else {
-        return WriteOutcome::Failed(explain(error));
-    };
-    match status.code {
-        404 => WriteOutcome::NotFound,
-        409 => WriteOutcome::Conflict,
-        // A JSON patch whose test fails is answered with 422 and no causes; what the schema refuses has some.
-        422 if status.details.as_ref().is_none_or(|details| details.causes.is_empty()) => {
+/// What a failed call means for the write.
+fn outcome(error: CallError) -> WriteOutcome {
+    match error {
+        CallError::NotFound(_) => WriteOutcome::NotFound,
+        // A test of our JSON patch has failed.
+        CallError::Conflict(_) | CallError::AlreadyExists(_) | CallError::Unprocessable(_) => {
             WriteOutcome::Conflict
         }
-        400 | 413 | 422 => WriteOutcome::Invalid(status.message.clone()),
-        code => WriteOutcome::Failed(format!("{} ({code})", status.message)),
+        CallError::Invalid(message) => WriteOutcome::Invalid(message),
+        CallError::Forbidden(_)
+        | CallError::Unauthorized(_)
+        | CallError::NamespaceTerminating(_)
+        | CallError::Passing(_)
+        | CallError::Failed(_) => WriteOutcome::Failed(error.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use kube::core::Status;
-    use kube::core::response::{StatusCause, StatusDetails};
-
     use super::*;
 
-    fn api(code: u16, causes: usize) -> WriteOutcome {
-        let cause = StatusCause { reason: String::new(), message: String::new(), field: String::new() };
-        let details = StatusDetails {
-            name: String::new(),
-            group: String::new(),
-            kind: String::new(),
-            uid: String::new(),
-            causes: vec![cause; causes],
-            retry_after_seconds: 0,
-        };
-        judge(&kube::Error::Api(Status::failure("m", "r").with_code(code).with_details(details).boxed()))
-    }
-
     #[test]
-    fn a_failed_test_is_a_conflict_and_a_refused_field_is_not() {
-        assert_eq!(api(422, 0), WriteOutcome::Conflict);
-        assert_eq!(api(422, 1), WriteOutcome::Invalid("m".into()));
-    }
-
-    #[test]
-    fn what_may_pass_later_is_worth_another_try() {
-        for code in [403, 429, 500, 503, 504] {
-            assert_eq!(api(code, 0), WriteOutcome::Failed(format!("m ({code})")));
+    fn a_write_is_decided_anew_tried_again_or_given_up_by_what_its_call_met() {
+        let text = || "m".to_owned();
+        for (error, expected) in [
+            (CallError::NotFound(text()), WriteOutcome::NotFound),
+            (CallError::Conflict(text()), WriteOutcome::Conflict),
+            (CallError::Unprocessable(text()), WriteOutcome::Conflict),
+            (CallError::Invalid(text()), WriteOutcome::Invalid(text())),
+            (CallError::Forbidden(text()), WriteOutcome::Failed(text())),
+            (CallError::NamespaceTerminating(text()), WriteOutcome::Failed(text())),
+        ] {
+            assert_eq!(outcome(error), expected);
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Carries the hub's orders into the API server, as AgentAssignments.
 
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 use parallax_crds::assignment::{AgentAssignmentSpec, AssignedAgent};
 use parallax_crds::labels::{MANAGED_BY, MANAGED_BY_PARALLAX, MEMBER_MANAGER, TRACEPARENT};
 use parallax_crds::link::{Order, Outcome};
 use parallax_crds::{AgentAssignment, AgentKey, AgentRef};
 use parallax_member_core::sync::Cause;
 use parallax_member_core::{build, validate};
-use parallax_platform::Stage;
+use parallax_platform::{Conflicts, Stage, apply};
 use parallax_proto::session::Batch;
 use serde_json::json;
 use tracing::Instrument as _;
@@ -42,7 +42,9 @@ enum Held {
 impl From<Failure> for Held {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Invalid(message) => Self::Rejected(validate::Rejection { reason: "Invalid", message }),
+            Failure::Invalid(message) | Failure::Unprocessable(message) => {
+                Self::Rejected(validate::Rejection { reason: "Invalid", message })
+            }
             failure => Self::Failed(failure),
         }
     }
@@ -135,8 +137,8 @@ impl Agents {
                 template,
             },
         });
-        let params = PatchParams::apply(MEMBER_MANAGER).force();
-        let written = within(self.assignments(key).patch(key.name(), &params, &Patch::Apply(&body))).await;
+        let api = self.assignments(key);
+        let written = apply(&api, key.name(), MEMBER_MANAGER, Conflicts::TakeOver, &body).await;
         match written {
             Ok(object) => {
                 self.assignment_seen(object);
@@ -166,7 +168,7 @@ impl Agents {
         let params = PostParams { field_manager: Some(MEMBER_MANAGER.into()), ..PostParams::default() };
         let api = Api::<NamespaceObject>::all(self.client.clone());
         match within(api.create(&params, &object)).await {
-            Ok(_) | Err(Failure::Conflict(_)) => {
+            Ok(_) | Err(Failure::AlreadyExists(_)) => {
                 self.index.lock().namespaces.put(name, Namespace::Active);
                 Ok(())
             }

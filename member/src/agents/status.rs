@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Patch, PatchParams};
 use parallax_crds::AgentKey;
 use parallax_crds::labels::MEMBER_MANAGER;
 use parallax_member_core::report::status;
+use parallax_platform::{Conflicts, apply_status};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Agents;
-use crate::failure::{Failure, within};
+use crate::failure::Failure;
 
 /// What changes within this time is one write.
 pub const PAUSE: Duration = Duration::from_secs(1);
@@ -57,9 +57,8 @@ impl Agents {
             "metadata": { "namespace": key.namespace(), "name": key.name() },
             "status": wanted,
         });
-        let params = PatchParams::apply(MEMBER_MANAGER).force();
         let api = self.assignments(key);
-        match within(api.patch_status(key.name(), &params, &Patch::Apply(&body))).await {
+        match apply_status(&api, key.name(), MEMBER_MANAGER, Conflicts::TakeOver, &body).await {
             Ok(object) => {
                 self.statuses.settled(key);
                 self.assignment_seen(object);

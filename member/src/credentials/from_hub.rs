@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, ObjectMeta, Preconditions};
 use kube::core::{Request, Resource as _};
 use parallax_crds::AgentKey;
 use parallax_crds::agent::KeyReference;
@@ -13,6 +13,7 @@ use parallax_crds::link::{ApiKey, KeyAnswer, KeyWish, Withheld};
 use parallax_member_core::Valid;
 use parallax_member_core::build::{handed_over, handed_over_name};
 use parallax_member_core::credentials::{Found, Missing, SecretFacts, in_secret};
+use parallax_platform::{Conflicts, apply_unlogged};
 
 use super::Keys;
 use super::looks::unreadable;
@@ -105,16 +106,14 @@ impl Keys {
             return Err(Missing::NameConflict { what: what() });
         }
         let secret = handed_over(order, key, value);
-        let params = PatchParams::apply(MEMBER_MANAGER).force();
-        let request = Request::new(Secret::url_path(&(), Some(namespace)))
-            .patch(&name, &params, &Patch::Apply(&secret))
-            .map_err(|error| failed(Failure::Invalid(error.to_string())))?;
         let ticket = self.state.lock().secrets.again(namespace, &name);
-        // As text, since the client logs what it can't read as an object.
-        let text = within(self.client.request_text(request)).await.map_err(failed)?;
+        let secrets = Secret::url_path(&(), Some(namespace));
+        let text = apply_unlogged(&self.client, secrets, &name, MEMBER_MANAGER, Conflicts::TakeOver, &secret)
+            .await
+            .map_err(failed)?;
         tracing::info!(agent = %agent, secret = name, "keeping the API key that the hub has handed over");
         let (version, facts) = SecretFacts::read(&text, [key], self.stamps.seal().await?)
-            .map_err(|error| failed(Failure::Unavailable(error.to_string())))?;
+            .map_err(|error| failed(Failure::Failed(error.to_string())))?;
         self.state.lock().secrets.learn(namespace, &name, ticket, Some((version, facts.clone())));
         Ok(facts)
     }
@@ -131,7 +130,7 @@ impl Keys {
         let params = DeleteParams::background().preconditions(preconditions);
         let request = Request::new(Secret::url_path(&(), Some(namespace)))
             .delete(&name, &params)
-            .map_err(|error| failed(Failure::Invalid(error.to_string())))?;
+            .map_err(|error| failed(kube::Error::BuildRequest(error).into()))?;
         match within(self.client.request_text(request)).await {
             Ok(_) | Err(Failure::NotFound(_)) => Ok(()),
             Err(failure) => Err(failed(failure)),

@@ -54,9 +54,8 @@ impl Keys {
     /// The JSON of a Secret. It is asked for as text, since the client logs what it can't read as an object.
     async fn secret_text(&self, namespace: &str, name: &str) -> Result<Option<String>, Failure> {
         let path = k8s_openapi::api::core::v1::Secret::url_path(&(), Some(namespace));
-        let request = Request::new(path)
-            .get(name, &GetParams::default())
-            .map_err(|error| Failure::Invalid(error.to_string()))?;
+        let request =
+            Request::new(path).get(name, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
         match within(self.client.request_text(request)).await {
             Ok(text) => Ok(Some(text)),
             Err(Failure::NotFound(_)) => Ok(None),

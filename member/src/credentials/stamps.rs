@@ -44,9 +44,9 @@ impl Stamps {
         let mut secret = Secret { type_: Some("Opaque".into()), ..Secret::default() };
         secret.metadata.name = Some(NAME.into());
         secret.data = Some([(ENTRY.to_owned(), ByteString(key.to_vec()))].into());
-        apply(&self.api, MEMBER_MANAGER, Conflicts::TakeOver, &secret)
+        apply(&self.api, NAME, MEMBER_MANAGER, Conflicts::TakeOver, &secret)
             .await
-            .map_err(|error| unreadable("ApiUnavailable", error.to_string()))?;
+            .map_err(|failure| unreadable(failure.reason(), failure.to_string()))?;
         Seal::new(&key).ok_or_else(|| unreadable("StampsDamaged", String::new()))
     }
 }

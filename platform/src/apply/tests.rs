@@ -2,10 +2,10 @@
 
 use http::{Request, Response, header};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Client;
 use kube::api::{ApiResource, DynamicObject};
 use kube::client::Body;
 use kube::core::ObjectMeta;
+use kube::{Client, Resource as _};
 use serde_json::{Value, json};
 use tower::BoxError;
 
@@ -41,7 +41,8 @@ fn config_map() -> ConfigMap {
 async fn a_typed_object_is_applied_with_its_kind_and_our_manager() {
     let (client, mut requests) = client(None);
     let api = Api::namespaced(client, "a");
-    let applied = apply(&api, "parallax-test", Conflicts::TakeOver, &config_map()).await.unwrap();
+    let applied: ConfigMap =
+        apply(&api, "b", "parallax-test", Conflicts::TakeOver, &config_map()).await.unwrap();
     assert_eq!(applied, config_map());
     let (uri, kind, body) = requests.recv().await.unwrap();
     assert!(uri.starts_with("/api/v1/namespaces/a/configmaps/b?"), "{uri}");
@@ -51,48 +52,37 @@ async fn a_typed_object_is_applied_with_its_kind_and_our_manager() {
 }
 
 #[tokio::test]
-async fn a_dynamic_status_is_applied_without_force() {
+async fn a_status_is_applied_without_force() {
     let (client, mut requests) = client(None);
     let resource = ApiResource::erase::<ConfigMap>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(client, "a", &resource);
-    let object = DynamicObject::new("b", &resource).within("a").data(json!({"status": {"x": 1}}));
-    apply_status_of(&api, &object).await;
+    let object =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}, "status": {"x": 1}});
+    apply_status(&api, "b", "parallax-test", Conflicts::Refuse, &object).await.unwrap();
     let (uri, _, body) = requests.recv().await.unwrap();
     assert!(uri.starts_with("/api/v1/namespaces/a/configmaps/b/status?"), "{uri}");
     assert!(!uri.contains("force=true"), "{uri}");
     assert_eq!(body["status"]["x"], 1);
 }
 
-async fn apply_status_of(api: &Api<DynamicObject>, object: &DynamicObject) {
-    apply_status(api, "parallax-test", Conflicts::Refuse, object).await.unwrap();
+#[tokio::test]
+async fn what_no_log_may_show_is_answered_as_text() {
+    let (client, mut requests) = client(None);
+    let path = ConfigMap::url_path(&(), Some("a"));
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}, "data": 7});
+    let text = apply_unlogged(&client, path, "b", "parallax-test", Conflicts::TakeOver, &object).await;
+    assert_eq!(text, Ok(object.to_string()), "no ConfigMap, and yet no error");
+    let (uri, kind, _) = requests.recv().await.unwrap();
+    assert!(uri.starts_with("/api/v1/namespaces/a/configmaps/b?") && uri.contains("force=true"), "{uri}");
+    assert!(kind.starts_with("application/apply-patch"), "{kind}");
 }
 
 #[tokio::test]
-async fn a_conflict_is_told_from_other_refusals() {
-    for (code, reason, conflict) in [(409, "Conflict", true), (403, "Forbidden", false)] {
-        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
-            "reason": reason, "message": "no"});
-        let (client, _requests) = client(Some(status));
-        let error =
-            apply(&Api::namespaced(client, "a"), "m", Conflicts::Refuse, &config_map()).await.unwrap_err();
-        assert_eq!(error.is_conflict(), conflict);
-        assert_eq!(error.status().unwrap().reason, reason);
-        assert_eq!(error.to_string(), format!("applying a/b: no (HTTP {code})"));
-    }
-}
-
-#[tokio::test]
-async fn an_object_without_a_name_is_refused() {
-    let (client, _requests) = client(None);
-    let error = apply(&Api::namespaced(client, "a"), "m", Conflicts::Refuse, &ConfigMap::default()).await;
-    assert!(matches!(error, Err(ApplyError::Nameless)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_apply_without_an_answer_ends() {
-    let never =
-        tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, BoxError>>());
-    let api = Api::namespaced(Client::new(never, "default"), "a");
-    let error = apply(&api, "m", Conflicts::TakeOver, &config_map()).await.unwrap_err();
-    assert!(matches!(error, ApplyError::TimedOut { .. }) && error.to_string().contains("a/b"), "{error}");
+async fn a_field_of_another_manager_is_a_conflict() {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 409,
+        "reason": "Conflict", "message": "no"});
+    let (client, _requests) = client(Some(status));
+    let refused: Result<ConfigMap, _> =
+        apply(&Api::namespaced(client, "a"), "b", "m", Conflicts::Refuse, &config_map()).await;
+    assert_eq!(refused, Err(CallError::Conflict("no".to_owned())));
 }

@@ -1,9 +1,9 @@
 //! Makes one object what is ordered of it.
 
 use parallax_member_core::{ChildKind, Valid, difference, strategy_patch};
+use parallax_platform::Conflicts;
 use serde_json::Value;
 
-use super::requests::Force;
 use super::unwanted::is_to_go;
 use super::verdict::Made;
 use crate::agents::Agents;
@@ -45,16 +45,18 @@ impl Agents {
         let known = if let Some(child) = known {
             child
         } else if selects_by_incarnation(kind) {
-            match self.write(kind, key, &desired, Force::No).await {
+            match self.write(kind, key, &desired, Conflicts::Refuse).await {
                 Ok(()) => return Ok(Made::Right { written: true }),
-                Err(Failure::Conflict(_) | Failure::Invalid(_)) if self.read(kind, key).await? => {
+                Err(Failure::Conflict(_) | Failure::Invalid(_) | Failure::Unprocessable(_))
+                    if self.read(kind, key).await? =>
+                {
                     self.index.lock().child(key, kind).ok_or_else(|| gone(kind, valid))?
                 }
                 Err(failure) => return Err(failure),
             }
         } else {
             if !self.read(kind, key).await? {
-                self.write(kind, key, &desired, Force::Yes).await?;
+                self.write(kind, key, &desired, Conflicts::TakeOver).await?;
                 return Ok(Made::Right { written: true });
             }
             self.index.lock().child(key, kind).ok_or_else(|| gone(kind, valid))?
@@ -108,7 +110,7 @@ impl Agents {
         }
         let wanted = desired.clone();
         desired["metadata"]["uid"] = live.uid().into();
-        self.write(kind, key, &desired, Force::Yes).await?;
+        self.write(kind, key, &desired, Conflicts::TakeOver).await?;
         let live = self.index.lock().child(key, kind).map(|c| c.json()).unwrap_or_default();
         self.stubborn.remember(kind, key, &wanted, &live);
         Ok(Made::Right { written: true })

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use parallax_member_core::replicas::{Autoscaled, HANDOVER_MANAGER};
 use parallax_member_core::{ChildKind, Valid};
+use parallax_platform::Conflicts;
 use serde_json::Value;
 
-use super::requests::{Force, Which};
+use super::requests::Which;
 use super::verdict::Made;
 use crate::agents::Agents;
 use crate::failure::Failure;
@@ -62,7 +63,7 @@ impl Agents {
         let key = &valid.agent.key;
         tracing::info!(agent = %key, replicas = set.replicas, "setting where the autoscaler begins");
         let body = autoscaled.body(set, valid, (live.uid(), live.version()));
-        self.write_as(HANDOVER_MANAGER, ChildKind::Deployment, key, &body, Force::Yes).await?;
+        self.write_as(HANDOVER_MANAGER, ChildKind::Deployment, key, &body, Conflicts::TakeOver).await?;
         Ok(true)
     }
 

@@ -4,19 +4,13 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditi
 use parallax_crds::AgentKey;
 use parallax_crds::labels::MEMBER_MANAGER;
 use parallax_member_core::ChildKind;
+use parallax_platform::{Conflicts, apply};
 use serde_json::{Value, json};
 use tracing::Instrument as _;
 
 use crate::agents::Agents;
 use crate::failure::{Failure, within};
 use crate::store::{Child, End, Versioned as _, resource};
-
-/// Whether fields that others set are taken from them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Force {
-    Yes,
-    No,
-}
 
 /// What is deleted.
 pub(super) enum Which<'a> {
@@ -45,9 +39,9 @@ impl Agents {
         kind: ChildKind,
         key: &AgentKey,
         desired: &Value,
-        force: Force,
+        conflicts: Conflicts,
     ) -> Result<(), Failure> {
-        self.write_as(MEMBER_MANAGER, kind, key, desired, force).await
+        self.write_as(MEMBER_MANAGER, kind, key, desired, conflicts).await
     }
 
     /// Applies an object, or a part of one, under that field manager.
@@ -57,14 +51,12 @@ impl Agents {
         kind: ChildKind,
         key: &AgentKey,
         desired: &Value,
-        force: Force,
+        conflicts: Conflicts,
     ) -> Result<(), Failure> {
         let span = tracing::info_span!("write", kind = kind.name(), agent = %key);
         let name = kind.object_name(key.name());
-        let mut params = PatchParams::apply(manager);
-        params.force = force == Force::Yes;
-        let request = async { self.objects(kind, key).patch(&name, &params, &Patch::Apply(desired)).await };
-        let object = within(request).instrument(span).await?;
+        let api = self.objects(kind, key);
+        let object = apply(&api, &name, manager, conflicts, desired).instrument(span).await?;
         self.child_seen(kind, key, Child::new(kind, object));
         Ok(())
     }

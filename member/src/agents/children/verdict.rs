@@ -72,7 +72,7 @@ mod tests {
         for failure in [Failure::Invalid(text()), Failure::Forbidden(text())] {
             assert_eq!(failed(failure).1, Then::Late);
         }
-        for failure in [Failure::Conflict(text()), Failure::Unavailable(text()), Failure::NotFound(text())] {
+        for failure in [Failure::Conflict(text()), Failure::Passing(text()), Failure::NotFound(text())] {
             assert_eq!(failed(failure).1, Then::Retry);
         }
     }

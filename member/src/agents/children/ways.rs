@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Endpoints;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Preconditions};
 use parallax_crds::AgentKey;
 use parallax_crds::labels::MEMBER_MANAGER;
 use parallax_member_core::activation::Standing;
 use parallax_member_core::{ChildKind, Valid, build, difference};
+use parallax_platform::{Conflicts, apply};
 use serde_json::Value;
 
 use crate::agents::Agents;
@@ -63,9 +64,8 @@ impl Agents {
     }
 
     async fn write_slice(&self, key: &AgentKey, name: &str, body: &Value) -> Result<(), Failure> {
-        let params = PatchParams::apply(MEMBER_MANAGER).force();
         let api = self.slices(key);
-        let object = within(api.patch(name, &params, &Patch::Apply(body))).await?;
+        let object = apply(&api, name, MEMBER_MANAGER, Conflicts::TakeOver, body).await?;
         self.slice_seen(object);
         Ok(())
     }
