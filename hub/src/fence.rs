@@ -2,38 +2,27 @@
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{Config, Event, watcher};
-use parallax_platform::explain_watch;
+use kube::runtime::watcher::{Config, Event};
+use kube::{Api, Client};
+use parallax_platform::Watch;
 
 use crate::error::HubError;
 use crate::store::state::{self, HubState};
 
 /// Returns when the hub's record says that another process has begun an epoch since `holder` did; what is wrong with
 /// the record otherwise, or with the way to it, ends nobody.
-pub async fn superseded(config_maps: Api<ConfigMap>, holder: String) -> HubError {
+pub async fn superseded(client: Client, namespace: String, holder: String) -> HubError {
     let only = Config::default().fields(&format!("metadata.name={}", state::NAME));
-    let mut events = std::pin::pin!(watcher(config_maps, only).default_backoff());
-    let mut troubled = false;
-    loop {
-        match events.next().await {
-            Some(Ok(Event::Apply(object) | Event::InitApply(object))) => {
-                troubled = false;
-                if let Some(epoch) = begun_by_another(&object, &holder) {
-                    return HubError::Superseded { epoch };
-                }
-            }
-            Some(Err(error)) if !std::mem::replace(&mut troubled, true) => {
-                tracing::warn!(
-                    error = explain_watch(&error),
-                    "the watch of the hub's record is interrupted, and tried again"
-                );
-            }
-            Some(_) => {}
-            None => return HubError::Halted { part: "the watch of the hub's record" },
+    let watch = Watch::new(&client, "the hub's record").config(only);
+    let mut events = watch.follow(|client| Api::<ConfigMap>::namespaced(client, &namespace));
+    while let Some(event) = events.next().await {
+        if let Event::Apply(object) | Event::InitApply(object) = event
+            && let Some(epoch) = begun_by_another(&object, &holder)
+        {
+            return HubError::Superseded { epoch };
         }
     }
+    HubError::Halted { part: "the watch of the hub's record" }
 }
 
 /// The epoch that another process than `holder` has begun.

@@ -11,11 +11,10 @@ use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::watcher::{Config, Event};
-use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use parallax_crds::link::{KeyAnswer, KeyWish, Withheld};
 use parallax_hub_core::fleet::SessionId;
-use parallax_platform::explain_watch;
+use parallax_platform::Watch;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -109,28 +108,19 @@ impl Keys {
 
     /// Follows what happens to the Secrets of a namespace, by their metadata.
     async fn watch(&self, namespace: &str) {
-        let api = Api::<PartialObjectMeta<Secret>>::namespaced(self.client.clone(), namespace);
         let config = Config::default().fields(&format!("type!={HELM_RELEASE}"));
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-        let mut troubled = false;
+        let watch = Watch::new(&self.client, format!("Secrets of {namespace}")).config(config);
+        let secrets = |client| Api::<PartialObjectMeta<Secret>>::namespaced(client, namespace);
+        let mut events = watch.follow(secrets);
         while let Some(event) = events.next().await {
             match event {
-                Ok(Event::Init) => continue,
-                Ok(Event::InitApply(_)) => {}
+                Event::Init | Event::InitApply(_) => continue,
                 // What happened to them meanwhile is not known, nor whether the right to read them has come.
-                Ok(Event::InitDone) => self.subscriptions.lock().changed_in(namespace),
-                Ok(Event::Apply(secret) | Event::Delete(secret)) => {
+                Event::InitDone => self.subscriptions.lock().changed_in(namespace),
+                Event::Apply(secret) | Event::Delete(secret) => {
                     self.subscriptions.lock().changed(namespace, &secret.name_any());
                 }
-                Err(error) => {
-                    if !std::mem::replace(&mut troubled, true) {
-                        let error = explain_watch(&error);
-                        tracing::warn!(%namespace, error, "changes of API keys are not seen; trying again");
-                    }
-                    continue;
-                }
             }
-            troubled = false;
             self.due.notify_one();
         }
     }

@@ -17,7 +17,7 @@ use parallax_hub_core::fleet::{Config, Fleet, Input};
 use parallax_hub_core::{FleetDefaults, Tombstone};
 use parallax_platform::readiness::Check;
 use parallax_platform::{
-    Addresses, AdminServer, Events, KubeArgs, PlatformError, Readiness, WatchHealth, admin,
+    Addresses, AdminServer, Events, KubeArgs, PlatformError, Readiness, Watch, admin, patiently,
 };
 use parallax_proto::driver::Clock;
 use parallax_proto::identity::{FleetCa, TrustDomain};
@@ -89,8 +89,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), HubE
     let readiness = Readiness::default();
     let ready = Ready {
         started: readiness.check("start"),
-        agents: WatchHealth::begin("ParallaxAgent", readiness.check("watch of ParallaxAgents")),
-        clusters: WatchHealth::begin("MemberCluster", readiness.check("watch of MemberClusters")),
+        agents: Watch::new(&client, "ParallaxAgents").shown_in(&readiness),
+        clusters: Watch::new(&client, "MemberClusters").shown_in(&readiness),
     };
     let sessions = bind(SocketAddr::new(settings.bind, settings.session_port))?;
     let http = AdminServer::bind(settings.bind, settings.http_port, "--port (PORT)").await?;
@@ -108,8 +108,11 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), HubE
     tokio::spawn(answer("health", http.serve(admin::health(readiness), ended.clone())));
     tokio::spawn(answer("metrics", scrapes.serve(admin::metrics(process), ended)));
 
-    let stored = preflight::patiently(&stop, &ready.started, || prepare(&client, &settings)).await?;
-    let Some(stored) = stored else { return Ok(()) };
+    let attempt = || prepare(&client, &settings);
+    let Some(stored) = patiently(&stop, &ready.started, HubError::is_passing, attempt).await? else {
+        return Ok(());
+    };
+    ready.started.ready();
     let hub = Hub { settings, client, registry, metrics, events };
     hub.serve(stored, sessions, ready, stop).await
 }
@@ -124,8 +127,8 @@ async fn answer(port: &'static str, serving: impl Future<Output = std::io::Resul
 /// What the hub waits for before it is ready.
 struct Ready {
     started: Check,
-    agents: WatchHealth,
-    clusters: WatchHealth,
+    agents: Watch,
+    clusters: Watch,
 }
 
 /// What the end of the fence means.
@@ -189,8 +192,11 @@ impl Hub {
         let (inputs, taken_in) = mpsc::channel(WAITING);
         let (events, said) = mpsc::channel(WAITING);
         let (writes, streams) = (TaskTracker::new(), TaskTracker::new());
-        let config_maps = Api::namespaced(self.client.clone(), &self.settings.namespace);
-        let mut fence = tokio::spawn(fence::superseded(config_maps, state.holder.clone()));
+        let mut fence = tokio::spawn(fence::superseded(
+            self.client.clone(),
+            self.settings.namespace.clone(),
+            state.holder.clone(),
+        ));
         let keys = Keys::new(self.client.clone(), self.registry.clone());
         let brain = self.brain(state, clock, Arc::clone(&keys), inputs.clone(), writes.clone());
         let mut thinking = tokio::spawn(brain.run(taken_in, said, stop.clone()));
@@ -315,22 +321,8 @@ impl Hub {
         let (agents_listed, clusters_listed) = (CancellationToken::new(), CancellationToken::new());
         let seen = (agents_listed.clone(), clusters_listed.clone());
         let mut watches = JoinSet::new();
-        watches.spawn(watch::follow::<ParallaxAgent>(
-            self.client.clone(),
-            inputs.clone(),
-            agents,
-            move || {
-                seen.0.cancel();
-            },
-        ));
-        watches.spawn(watch::follow::<MemberCluster>(
-            self.client.clone(),
-            inputs.clone(),
-            clusters,
-            move || {
-                seen.1.cancel();
-            },
-        ));
+        watches.spawn(watch::follow::<ParallaxAgent>(agents, inputs.clone(), move || seen.0.cancel()));
+        watches.spawn(watch::follow::<MemberCluster>(clusters, inputs.clone(), move || seen.1.cancel()));
         let listed = listed.clone();
         tokio::spawn(async move {
             agents_listed.cancelled().await;

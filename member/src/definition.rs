@@ -1,17 +1,16 @@
 //! Whether this cluster has a kind that others define, and in which version: a watch of that one definition.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
 use kube::api::{Api, ApiResource};
 use kube::core::{GroupVersionKind, Object};
 use kube::runtime::watcher::{Config, Event};
-use kube::runtime::{WatchStreamExt as _, watcher};
-use parallax_platform::explain_watch;
+use parallax_platform::Watch;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -77,11 +76,15 @@ struct Status {
 
 impl Definition {
     /// Begins the watch.
-    pub fn watch(client: Client, of: Foreign) -> Self {
+    pub fn watch(client: &Client, of: Foreign) -> Self {
         let ended = CancellationToken::new();
         let (say, said) = watch::channel(Said::Nothing);
-        let api = Api::<Slim>::all_with(client, &ApiResource::erase::<CustomResourceDefinition>(&()));
-        tokio::spawn(follow(api, of, say, ended.clone()));
+        let name = of.definition();
+        let watch = Watch::new(client, format!("the definition {name}"))
+            .config(Config::default().fields(&format!("metadata.name={name}")));
+        let resource = ApiResource::erase::<CustomResourceDefinition>(&());
+        let events = watch.follow_closely(|client| Api::<Slim>::all_with(client, &resource));
+        tokio::spawn(follow(events, of, say, ended.clone()));
         Self { said, _watch: Arc::new(ended.drop_guard()) }
     }
 
@@ -117,18 +120,19 @@ impl Definition {
     }
 }
 
-async fn follow(api: Api<Slim>, of: Foreign, say: watch::Sender<Said>, ended: CancellationToken) {
-    let name = of.definition();
-    let config = Config::default().fields(&format!("metadata.name={name}"));
-    let mut events = pin!(watcher(api, config).default_backoff());
-    let (mut listed, mut troubled) = (None, false);
+async fn follow(
+    mut events: BoxStream<'static, Result<Event<Slim>, String>>,
+    of: Foreign,
+    say: watch::Sender<Said>,
+    ended: CancellationToken,
+) {
+    let mut listed = None;
     loop {
         let event = tokio::select! {
             biased;
             () = ended.cancelled() => return,
             event = events.next() => event,
         };
-        troubled &= !matches!(event, Some(Ok(ref event)) if !matches!(event, Event::Init));
         let now = match event {
             None => return,
             Some(Ok(Event::Init)) => {
@@ -142,17 +146,9 @@ async fn follow(api: Api<Slim>, of: Foreign, say: watch::Sender<Said>, ended: Ca
             Some(Ok(Event::InitDone)) => Said::Served(listed.take()),
             Some(Ok(Event::Apply(object))) => Said::Served(of.served(&object)),
             Some(Ok(Event::Delete(_))) => Said::Served(None),
-            Some(Err(error)) => {
-                let why = explain_watch(&error);
-                if !std::mem::replace(&mut troubled, true) {
-                    tracing::warn!("watching the definition {name}: {why}; trying again");
-                }
-                // What was known before is still the best that is known.
-                if *say.borrow() != Said::Nothing {
-                    continue;
-                }
-                Said::Trouble(why)
-            }
+            // What was known before is still the best that is known.
+            Some(Err(_)) if *say.borrow() != Said::Nothing => continue,
+            Some(Err(why)) => Said::Trouble(why),
         };
         say.send_if_modified(|said| {
             let changed = *said != now;

@@ -1,6 +1,6 @@
 //! Why the member can't start or go on, each in one line that says what to do.
 
-use parallax_platform::PlatformError;
+use parallax_platform::{CallError, PlatformError};
 use parallax_proto::identity::IdentityError;
 
 /// What ends the process.
@@ -15,7 +15,7 @@ pub enum MemberError {
         /// What was attempted.
         what: &'static str,
         /// What happened.
-        why: String,
+        why: CallError,
     },
     /// AgentAssignments are unknown to the API server.
     #[error(
@@ -53,4 +53,11 @@ pub enum MemberError {
         "{0} has ended, which is a defect of the member: report the log; the member can be started again"
     )]
     Halted(&'static str),
+}
+
+impl MemberError {
+    /// Whether it may come right by itself: the API server is away, busy or starting.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Api { why, .. } if why.is_passing())
+    }
 }

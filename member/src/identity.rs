@@ -27,10 +27,8 @@ impl IdentityStore {
     /// The identity; none before the cluster is enrolled.
     pub async fn load(&self) -> Result<Option<MemberIdentity>, MemberError> {
         let found = within(self.api.get_opt(NAME)).await;
-        let secret = found.map_err(|e| MemberError::Api {
-            what: "read the Secret parallax-member-identity",
-            why: e.to_string(),
-        })?;
+        let what = "read the Secret parallax-member-identity";
+        let secret = found.map_err(|why| MemberError::Api { what, why })?;
         let Some(data) = secret.and_then(|s| s.data) else { return Ok(None) };
         let text =
             |key: &str| data.get(key).map(|v| String::from_utf8_lossy(&v.0).into_owned()).unwrap_or_default();

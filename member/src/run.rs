@@ -10,7 +10,8 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 use parallax_crds::AgentAssignment;
 use parallax_crds::link::ClusterReport;
-use parallax_platform::{Addresses, AdminServer, KubeArgs, Readiness, admin, observed_client};
+use parallax_platform::readiness::Check;
+use parallax_platform::{Addresses, AdminServer, KubeArgs, Readiness, admin, observed_client, patiently};
 use parallax_proto::driver::{Clock, member};
 use parallax_proto::identity::{JoinToken, MemberIdentity};
 use parallax_proto::session::{MemberLink, MemberLinkConfig};
@@ -25,7 +26,7 @@ use crate::failure::{Failure, within};
 use crate::identity::IdentityStore;
 use crate::link::{Courier, Dialler};
 use crate::metrics::Metrics;
-use crate::state::StateStore;
+use crate::state::{Obeyed, StateStore};
 use crate::{enroll, store};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -66,7 +67,7 @@ pub struct Settings {
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), MemberError> {
     let process = parallax_platform::Metrics::new("parallax-member", VERSION);
     let readiness = Readiness::default();
-    let caches = readiness.check("caches");
+    let started = readiness.check("start");
     let admin =
         AdminServer::bind(settings.bind, settings.metrics_port, "--metrics-port (METRICS_PORT)").await?;
     let addresses = Addresses { metrics: Some(admin.address()), ..Addresses::default() };
@@ -81,113 +82,129 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
             tracing::error!("the admin port failed: {error}");
         }
     });
-    let start = start(&settings, client, token, &process);
-    let started = tokio::select! {
-        started = start => started?,
-        () = shutdown.cancelled() => return Ok(()),
+    let attempt = || look(&settings, &client, token.is_some());
+    let Some(found) = patiently(&shutdown, &started, MemberError::is_passing, attempt).await? else {
+        return Ok(());
     };
-    Box::pin(started.follow(&settings, caches, shutdown.clone())).await?;
+    let member = Member::new(&settings, client, token, found, &process);
+    Box::pin(member.follow(&settings, &readiness, started, shutdown.clone())).await?;
     // Each task knows the shutdown and ends by itself; the whole is bounded by the process's grace.
     while tasks.join_next().await.is_some() {}
     tracing::info!("stopped");
     Ok(())
 }
 
-/// What is needed before the member can work.
-struct Started {
-    client: Client,
+/// What the member must know before it can work.
+struct Found {
+    kubernetes_version: String,
     cluster_uid: String,
-    identities: IdentityStore,
     identity: Option<MemberIdentity>,
-    token: Option<JoinToken>,
-    state: StateStore,
-    agents: Arc<Agents>,
-    clock: Clock,
-    metrics: Metrics,
+    obeyed: Obeyed,
 }
 
 /// Reads what this cluster is and whom its member obeyed; says what is missing.
-async fn start(
-    settings: &Settings,
-    client: Client,
-    token: Option<JoinToken>,
-    process: &parallax_platform::Metrics,
-) -> Result<Started, MemberError> {
-    let api = |what| move |e: Failure| MemberError::Api { what, why: e.to_string() };
+async fn look(settings: &Settings, client: &Client, has_token: bool) -> Result<Found, MemberError> {
+    let api = |what| move |why: Failure| MemberError::Api { what, why };
     let version =
         within(client.apiserver_version()).await.map_err(api("ask the API server for its version"))?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let system =
         within(namespaces.get("kube-system")).await.map_err(api("read the namespace kube-system"))?;
-    let cluster_uid = system.metadata.uid.unwrap_or_default();
     let assignments: Api<AgentAssignment> = Api::all(client.clone());
     match within(assignments.list_metadata(&ListParams::default().limit(1))).await {
         Ok(_) => {}
         Err(Failure::NotFound(_)) => return Err(MemberError::CrdMissing),
         Err(failure) => return Err(api("list AgentAssignments")(failure)),
     }
-    let identities = IdentityStore::new(client.clone(), &settings.namespace);
-    let identity = identities.load().await?;
-    if identity.is_none() && token.is_none() {
+    let identity = IdentityStore::new(client.clone(), &settings.namespace).load().await?;
+    if identity.is_none() && !has_token {
         return Err(MemberError::NoToken);
     }
-    let state = StateStore::new(client.clone(), &settings.namespace);
-    let obeyed = state.load().await?;
-    let clock = Clock::start();
-    let config = MemberLinkConfig {
-        cluster_uid: cluster_uid.clone(),
-        boot_id: uuid::Uuid::new_v4().to_string(),
-        member_version: VERSION.to_owned(),
-        hub_uid: obeyed.hub_uid,
-        max_epoch: obeyed.max_epoch,
-        seed: rand::random(),
-    };
-    let link = Arc::new(Mutex::new(MemberLink::new(config, clock.now())));
-    let outbox = Arc::clone(&link);
-    process.reads_gauge(
-        "parallax_member_outbox_entries",
-        "Results and changed reports that wait to be sent to the hub",
-        move || outbox.lock().outbox_depth() as u64,
-    );
-    let metrics = Metrics::new(process);
-    let uplink = Uplink { link, wake: Arc::new(Notify::new()) };
-    let about = ClusterReport {
+    Ok(Found {
         kubernetes_version: version.git_version,
-        member_version: VERSION.to_owned(),
-        ..ClusterReport::default()
-    };
-    let rules = agents::Settings {
-        own_namespace: settings.namespace.clone(),
-        create_namespaces: settings.create_namespaces,
-        control_plane_namespaces: settings.control_plane_namespaces.clone(),
-        scraper_namespaces: settings.scraper_namespaces.clone(),
-    };
-    let agents = Agents::new(client.clone(), rules, about, uplink, metrics.clone());
-    Ok(Started { client, cluster_uid, identities, identity, token, state, agents, clock, metrics })
+        cluster_uid: system.metadata.uid.unwrap_or_default(),
+        identity,
+        obeyed: StateStore::new(client.clone(), &settings.namespace).load().await?,
+    })
 }
 
-impl Started {
+/// What works from then on.
+struct Member {
+    client: Client,
+    cluster_uid: String,
+    identity: Option<MemberIdentity>,
+    token: Option<JoinToken>,
+    agents: Arc<Agents>,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+impl Member {
+    fn new(
+        settings: &Settings,
+        client: Client,
+        token: Option<JoinToken>,
+        found: Found,
+        process: &parallax_platform::Metrics,
+    ) -> Self {
+        let Found { kubernetes_version, cluster_uid, identity, obeyed } = found;
+        let clock = Clock::start();
+        let config = MemberLinkConfig {
+            cluster_uid: cluster_uid.clone(),
+            boot_id: uuid::Uuid::new_v4().to_string(),
+            member_version: VERSION.to_owned(),
+            hub_uid: obeyed.hub_uid,
+            max_epoch: obeyed.max_epoch,
+            seed: rand::random(),
+        };
+        let link = Arc::new(Mutex::new(MemberLink::new(config, clock.now())));
+        let outbox = Arc::clone(&link);
+        process.reads_gauge(
+            "parallax_member_outbox_entries",
+            "Results and changed reports that wait to be sent to the hub",
+            move || outbox.lock().outbox_depth() as u64,
+        );
+        let metrics = Metrics::new(process);
+        let uplink = Uplink { link, wake: Arc::new(Notify::new()) };
+        let about = ClusterReport {
+            kubernetes_version,
+            member_version: VERSION.to_owned(),
+            ..ClusterReport::default()
+        };
+        let rules = agents::Settings {
+            own_namespace: settings.namespace.clone(),
+            create_namespaces: settings.create_namespaces,
+            control_plane_namespaces: settings.control_plane_namespaces.clone(),
+            scraper_namespaces: settings.scraper_namespaces.clone(),
+        };
+        let agents = Agents::new(client.clone(), rules, about, uplink, metrics.clone());
+        Self { client, cluster_uid, identity, token, agents, clock, metrics }
+    }
+
     /// Works until `shutdown`: the agents first, the hub when there is one.
     async fn follow(
         self,
         settings: &Settings,
-        caches: parallax_platform::readiness::Check,
+        readiness: &Readiness,
+        started: Check,
         shutdown: CancellationToken,
     ) -> Result<(), MemberError> {
-        let Self { client, cluster_uid, identities, identity, token, state, agents, clock, metrics } = self;
+        let Self { client, cluster_uid, identity, token, agents, clock, metrics } = self;
+        let identities = IdentityStore::new(client.clone(), &settings.namespace);
+        let state = StateStore::new(client.clone(), &settings.namespace);
         let known = identity.as_ref().map(MemberIdentity::cluster).or(token.as_ref().map(JoinToken::cluster));
         if let Some(cluster) = known {
             agents.name_cluster(cluster.clone());
         }
         let mut watches = JoinSet::new();
-        caches.not_ready("the first lists are not complete");
+        started.not_ready("the first lists are not complete");
         tokio::select! {
-            listed = store::watch::start(&client, &agents, &mut watches) => {
+            listed = store::watch::start(&client, readiness, &agents, &mut watches) => {
                 listed.map_err(|_| MemberError::Halted("a watch"))?;
             }
             () = shutdown.cancelled() => return Ok(()),
         }
-        caches.ready();
+        started.ready();
         let mut work = JoinSet::new();
         work.spawn(agents::execute(Arc::clone(&agents), shutdown.clone()));
         work.spawn(agents::write_statuses(Arc::clone(&agents), shutdown.clone()));

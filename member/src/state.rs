@@ -37,10 +37,8 @@ impl StateStore {
     /// Whom the member obeyed last.
     pub async fn load(&self) -> Result<Obeyed, MemberError> {
         let found = within(self.api.get_opt(NAME)).await;
-        let found = found.map_err(|e| MemberError::Api {
-            what: "read the ConfigMap parallax-member-state",
-            why: e.to_string(),
-        })?;
+        let what = "read the ConfigMap parallax-member-state";
+        let found = found.map_err(|why| MemberError::Api { what, why })?;
         read(&found.and_then(|c| c.data).unwrap_or_default())
     }
 

@@ -72,7 +72,7 @@ pub fn explain(error: &kube::Error) -> String {
 
 /// What went wrong with a watch, for people, as [`explain`] says it.
 #[must_use]
-pub fn explain_watch(error: &watcher::Error) -> String {
+pub(crate) fn explain_watch(error: &watcher::Error) -> String {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     match error {
         InitialListFailed(call) | WatchStartFailed(call) | WatchFailed(call) => explain(call),

@@ -10,14 +10,14 @@ use parking_lot::Mutex;
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     /// What each check waits for; None when it is ready.
-    checks: Arc<Mutex<BTreeMap<&'static str, Option<String>>>>,
+    checks: Arc<Mutex<BTreeMap<Arc<str>, Option<String>>>>,
 }
 
 /// One check of a [`Readiness`], held by what it is about. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Check {
     readiness: Readiness,
-    name: &'static str,
+    name: Arc<str>,
 }
 
 /// What `/readyz` says.
@@ -32,8 +32,8 @@ pub struct Report {
 impl Readiness {
     /// A new check, not ready yet.
     #[must_use]
-    pub fn check(&self, name: &'static str) -> Check {
-        let check = Check { readiness: self.clone(), name };
+    pub fn check(&self, name: impl Into<Arc<str>>) -> Check {
+        let check = Check { readiness: self.clone(), name: name.into() };
         check.not_ready("starting");
         check
     }
@@ -57,12 +57,12 @@ impl Readiness {
 impl Check {
     /// It is ready.
     pub fn ready(&self) {
-        self.readiness.checks.lock().insert(self.name, None);
+        self.readiness.checks.lock().insert(self.name.clone(), None);
     }
 
     /// It is not ready (any more), and why.
     pub fn not_ready(&self, why: impl Into<String>) {
-        self.readiness.checks.lock().insert(self.name, Some(why.into()));
+        self.readiness.checks.lock().insert(self.name.clone(), Some(why.into()));
     }
 }
 

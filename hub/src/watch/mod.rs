@@ -1,26 +1,22 @@
-//! Watches that survive: one object that can't be read stalls nothing, errors back off and say once what
-//! to do, and what a relist lacks is noticed only when the list is complete.
+//! What happens to the kinds that the fleet is told about. What a relist lacks is noticed only when the list is
+//! complete.
 
 mod known;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use futures::{StreamExt, pin_mut};
+use futures::StreamExt as _;
 use kube::core::DeserializeGuard;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::runtime::watcher::Event;
+use kube::{Api, Resource};
 use parallax_crds::{AgentKey, ClusterName, MemberCluster, ParallaxAgent};
 use parallax_hub_core::fleet::Input;
-use parallax_platform::WatchHealth;
+use parallax_platform::{Watch, readable};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use known::{Identity, Known};
-
-/// kubectl's copy of what was applied: nobody here reads it, and it is as large as the object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A kind that the fleet is told about.
 pub trait Watched:
@@ -64,31 +60,17 @@ impl Watched for MemberCluster {
 
 /// Tells `inputs` of everything that happens to the objects of a kind, until nobody listens any more. Says
 /// `complete` once, when the first list has been told whole.
-pub async fn follow<K: Watched>(
-    client: Client,
-    inputs: mpsc::Sender<Input>,
-    health: WatchHealth,
-    complete: impl FnOnce() + Send,
-) {
-    let api = Api::<DeserializeGuard<K>>::all(health.client(&client));
-    let stream = watcher(api, watcher::Config::default()).default_backoff();
-    pin_mut!(stream);
+pub async fn follow<K: Watched>(watch: Watch, inputs: mpsc::Sender<Input>, complete: impl FnOnce() + Send) {
+    let mut events = watch.follow(Api::<DeserializeGuard<K>>::all);
     let mut known = Known::default();
     let mut complete = Some(complete);
     loop {
         let event = tokio::select! {
             biased;
             () = inputs.closed() => return,
-            event = stream.next() => event,
+            event = events.next() => event,
         };
-        let event = match event {
-            None => return,
-            Some(Ok(event)) => event,
-            Some(Err(error)) => {
-                health.interrupted(&error);
-                continue;
-            }
-        };
+        let Some(event) = event else { return };
         let whole = matches!(event, Event::InitDone);
         let news = match event {
             Event::Init => {
@@ -97,7 +79,7 @@ pub async fn follow<K: Watched>(
             }
             Event::InitApply(object) => {
                 known.listed(Identity::of(object.meta()));
-                readable(object).map(|object| K::seen(Arc::new(object))).into_iter().collect()
+                seen(object)
             }
             Event::InitDone => {
                 let mut news: Vec<_> = known.end_list().into_iter().filter_map(K::gone).collect();
@@ -108,7 +90,7 @@ pub async fn follow<K: Watched>(
             }
             Event::Apply(object) => {
                 known.seen(Identity::of(object.meta()));
-                readable(object).map(|object| K::seen(Arc::new(object))).into_iter().collect()
+                seen(object)
             }
             Event::Delete(object) => {
                 let identity = Identity::of(object.meta());
@@ -121,41 +103,22 @@ pub async fn follow<K: Watched>(
                 return;
             }
         }
-        if whole {
-            health.listed();
-            if let Some(complete) = complete.take() {
-                complete();
-            }
+        if whole && let Some(complete) = complete.take() {
+            complete();
         }
     }
 }
 
-/// The object, without what nobody reads; none, and a line that names it, when it can't be read.
-fn readable<K: Resource<DynamicType = ()>>(object: DeserializeGuard<K>) -> Option<K> {
-    match object.0 {
-        Ok(mut object) => {
-            object.managed_fields_mut().clear();
-            object.annotations_mut().remove(LAST_APPLIED);
-            Some(object)
-        }
-        Err(invalid) => {
-            tracing::error!(
-                kind = %K::kind(&()),
-                namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
-                name = invalid.metadata.name.as_deref().unwrap_or_default(),
-                error = %invalid.error,
-                "an object can't be read and stays as it was; apply the CRDs of this version, then the object again"
-            );
-            None
-        }
-    }
+/// What there is to tell of an object.
+fn seen<K: Watched>(object: DeserializeGuard<K>) -> Vec<Input> {
+    readable(object).map(|object| K::seen(Arc::new(object))).into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use parallax_platform::Readiness;
+    use kube::Client;
 
     use super::*;
 
@@ -165,9 +128,8 @@ mod tests {
             std::future::pending::<Result<http::Response<kube::client::Body>, kube::Error>>()
         });
         let (inputs, listener) = mpsc::channel(1);
-        let health = WatchHealth::begin("ParallaxAgent", Readiness::default().check("watch"));
-        let watch =
-            tokio::spawn(follow::<ParallaxAgent>(Client::new(silent, "default"), inputs, health, || {}));
+        let watch = Watch::new(&Client::new(silent, "default"), "ParallaxAgents");
+        let watch = tokio::spawn(follow::<ParallaxAgent>(watch, inputs, || {}));
         tokio::task::yield_now().await;
         drop(listener);
         assert!(tokio::time::timeout(Duration::from_secs(3600), watch).await.is_ok_and(|end| end.is_ok()));

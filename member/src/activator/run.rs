@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
 use kube::api::{Api, ApiResource};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use parallax_crds::AgentAssignment;
-use parallax_platform::{Addresses, AdminServer, KubeArgs, ListenArgs, Readiness, admin, observed_client};
+use parallax_platform::{
+    Addresses, AdminServer, KubeArgs, ListenArgs, Readiness, Watch, admin, observed_client, readable,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +47,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         settings;
     let process = parallax_platform::Metrics::new("parallax-activator", env!("CARGO_PKG_VERSION"));
     let readiness = Readiness::default();
-    let caches = readiness.check("caches");
+    let started = readiness.check("start");
     let admin = AdminServer::bind(bind, metrics_port, "--metrics-port (METRICS_PORT)").await?;
     let addresses = Addresses { metrics: Some(admin.address()), ..Addresses::default() };
     let client = observed_client(&kube, &process).await?;
@@ -57,19 +60,19 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let settings = town::Settings { address, bind, callers };
     let town = Town::new(client.clone(), settings, Metrics::new(&process), closing.clone());
     let mut watches = JoinSet::new();
-    caches.not_ready("the first lists are not complete");
-    let listed = watch(&client, &town, &mut watches);
+    started.not_ready("the first lists are not complete");
+    let listed = watch(&client, &readiness, &town, &mut watches);
     tokio::select! {
         listed = listed => listed?,
         () = shutdown.cancelled() => {}
     }
-    caches.ready();
+    started.ready();
     tokio::select! {
         () = shutdown.cancelled() => {}
         _ = watches.join_next() => return Err(MemberError::Halted("a watch")),
     }
     // Clients come until they are led elsewhere.
-    caches.not_ready("the process ends");
+    started.not_ready("the process ends");
     tokio::time::sleep(UNLISTED).await;
     closing.cancel();
     town.tasks.close();
@@ -83,10 +86,16 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
 
 /// Starts both watches, and returns once they have listed what there is: the pods first, so that no agent looks
 /// deserted that isn't.
-async fn watch(client: &kube::Client, town: &Arc<Town>, tasks: &mut JoinSet<()>) -> Result<(), MemberError> {
-    let api = Api::<WatchedPod>::all_with(client.clone(), &ApiResource::erase::<Pod>(&()));
+async fn watch(
+    client: &Client,
+    readiness: &Readiness,
+    town: &Arc<Town>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), MemberError> {
+    let begin = |what: &str| Watch::new(client, what).config(config()).shown_in(readiness);
+    let api = |client| Api::<WatchedPod>::all_with(client, &ApiResource::erase::<Pod>(&()));
     let to = Arc::clone(town);
-    let pods = follow(api, config(), "Pods", tasks, move |event| match event {
+    let pods = follow(begin("Pods"), api, tasks, move |event| match event {
         Event::Init => to.with_pods(|pods| {
             pods.list();
             Vec::new()
@@ -96,17 +105,14 @@ async fn watch(client: &kube::Client, town: &Arc<Town>, tasks: &mut JoinSet<()>)
         Event::InitDone => to.with_pods(super::pods::Pods::listed),
     });
     pods.await.map_err(|_| MemberError::Halted("a watch"))?;
-    let api = Api::<DeserializeGuard<AgentAssignment>>::all(client.clone());
+    let api = Api::<DeserializeGuard<AgentAssignment>>::all;
     let to = Arc::clone(town);
     let mut listing = 0;
-    let assignments = follow(api, config(), "AgentAssignments", tasks, move |event| match event {
+    let assignments = follow(begin("AgentAssignments"), api, tasks, move |event| match event {
         Event::Init => listing += 1,
-        Event::Apply(object) | Event::InitApply(object) => match object.0 {
+        Event::Apply(object) | Event::InitApply(object) => match readable(object) {
             Ok(object) => to.assignment_seen(&object, listing),
-            // Whom that is about stays as it was, or is taken for gone by the next listing.
-            Err(invalid) => {
-                tracing::error!("an AgentAssignment can't be read and is left alone: {}", invalid.error);
-            }
+            Err(meta) => to.assignment_kept(&meta, listing),
         },
         Event::Delete(object) => {
             let meta = kube::Resource::meta(&object);

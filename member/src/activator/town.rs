@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::api::ObjectMeta;
 use kube::{Api, Client};
 use parallax_crds::activation::{Sleep, Stage};
 use parallax_crds::{AgentAssignment, AgentKey, AgentRef, Incarnation};
@@ -22,6 +23,7 @@ use super::metrics::Metrics;
 use super::pods::{Pods, WatchedPod};
 use super::report::{self, Speaker};
 use super::visit::House;
+use crate::store::key_of;
 
 /// Connections of all ports together.
 const CONNECTIONS: usize = 8192;
@@ -125,6 +127,15 @@ impl Town {
             home.listing = listing;
             home.house.ordered(limits, order, metrics);
             home.speaker.heard(heard);
+        }
+    }
+
+    /// A listing has the assignment, but not in a form that can be read: it stays what it was.
+    pub fn assignment_kept(&self, meta: &ObjectMeta, listing: u32) {
+        if let Some(home) = self.homes.lock().get_mut(&key_of(meta))
+            && meta.uid.as_ref() == Some(&home.assignment)
+        {
+            home.listing = listing;
         }
     }
 

@@ -1,16 +1,15 @@
 //! Objects of others that have an agent's name: each is watched until it goes.
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use kube::Client;
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher::{Config, Event};
-use kube::runtime::{WatchStreamExt as _, watcher};
 use parallax_crds::AgentKey;
 use parallax_member_core::ChildKind;
+use parallax_platform::Watch;
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -49,10 +48,14 @@ impl Agents {
 }
 
 async fn follow(kind: ChildKind, client: Client, key: AgentKey, queue: Arc<Queue>, ended: CancellationToken) {
-    let api =
-        Api::<PartialObjectMeta<DynamicObject>>::namespaced_with(client, key.namespace(), &resource(kind));
-    let config = Config::default().fields(&format!("metadata.name={}", kind.object_name(key.name())));
-    let mut events = pin!(watcher(api, config).default_backoff());
+    let name = kind.object_name(key.name());
+    let watch =
+        Watch::new(&client, format!("{} {}/{name}, which is in conflict", kind.name(), key.namespace()))
+            .config(Config::default().fields(&format!("metadata.name={name}")));
+    let api = |client| {
+        Api::<PartialObjectMeta<DynamicObject>>::namespaced_with(client, key.namespace(), &resource(kind))
+    };
+    let mut events = watch.follow(api);
     let mut listed = false;
     loop {
         let event = tokio::select! {
@@ -61,11 +64,10 @@ async fn follow(kind: ChildKind, client: Client, key: AgentKey, queue: Arc<Queue
         };
         match event {
             None => return,
-            Some(Ok(Event::Init)) => listed = false,
-            Some(Ok(Event::InitApply(_))) => listed = true,
-            Some(Ok(Event::InitDone)) if listed => {}
-            Some(Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_))) => queue.add(&key),
-            Some(Err(error)) => tracing::debug!(agent = %key, "watch of an object in conflict: {error}"),
+            Some(Event::Init) => listed = false,
+            Some(Event::InitApply(_)) => listed = true,
+            Some(Event::InitDone) if listed => {}
+            Some(Event::InitDone | Event::Apply(_) | Event::Delete(_)) => queue.add(&key),
         }
     }
 }

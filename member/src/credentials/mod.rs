@@ -130,7 +130,7 @@ impl Keys {
         if state.externals.is_empty() {
             state.definition = None;
         } else if state.definition.is_none() {
-            let definition = Definition::watch(self.client.clone(), EXTERNAL_SECRETS);
+            let definition = Definition::watch(&self.client, EXTERNAL_SECRETS);
             tokio::spawn(follow(definition.changes(), Arc::downgrade(self)));
             state.definition = Some(definition);
         }

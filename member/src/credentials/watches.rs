@@ -1,19 +1,16 @@
 //! The watches of namespaces that have agents with credentials: of metadata only, each for as long as it is needed.
 
-use std::fmt::Debug;
-use std::pin::pin;
 use std::sync::Weak;
 
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Resource;
 use kube::api::{Api, DynamicObject, ObjectMeta, PartialObjectMeta};
 use kube::runtime::watcher::{Config, Event};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, Resource};
 use parallax_crds::AgentKey;
 use parallax_member_core::credentials::HELM_RELEASE;
-use parallax_platform::explain_watch;
-use serde::de::DeserializeOwned;
+use parallax_platform::Watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Keys, Kind, State};
@@ -39,18 +36,24 @@ impl Keys {
     ) -> Option<DropGuard> {
         let ended = CancellationToken::new();
         let keys = std::sync::Arc::downgrade(self);
-        let (client, config) = (self.client.clone(), Config::default().page_size(PAGE));
+        let watch = |config| {
+            let what = format!("{kind:?}s of {namespace}");
+            Watch::new(&self.client, what).config(config)
+        };
+        let config = Config::default().page_size(PAGE);
+        let place = (kind, namespace.to_owned());
         match kind {
             Kind::Secret => {
-                let api = Api::<PartialObjectMeta<Secret>>::namespaced(client, namespace);
-                let config = config.fields(&format!("type!={HELM_RELEASE}"));
-                tokio::spawn(follow(api, config, (kind, namespace.to_owned()), keys, ended.clone()));
+                let watch = watch(config.fields(&format!("type!={HELM_RELEASE}")));
+                let api = |client: Client| Api::<PartialObjectMeta<Secret>>::namespaced(client, namespace);
+                tokio::spawn(follow(watch.follow(api), place, keys, ended.clone()));
             }
             Kind::ExternalSecret => {
                 let resource = state.definition.as_ref()?.resource()?;
-                let api =
-                    Api::<PartialObjectMeta<DynamicObject>>::namespaced_with(client, namespace, &resource);
-                tokio::spawn(follow(api, config, (kind, namespace.to_owned()), keys, ended.clone()));
+                let api = |client: Client| {
+                    Api::<PartialObjectMeta<DynamicObject>>::namespaced_with(client, namespace, &resource)
+                };
+                tokio::spawn(follow(watch(config).follow(api), place, keys, ended.clone()));
             }
         }
         Some(ended.drop_guard())
@@ -84,18 +87,12 @@ impl Keys {
     }
 }
 
-async fn follow<K>(
-    api: Api<PartialObjectMeta<K>>,
-    config: Config,
+async fn follow<K: Resource>(
+    mut events: BoxStream<'static, Event<PartialObjectMeta<K>>>,
     (kind, namespace): (Kind, String),
     keys: Weak<Keys>,
     ended: CancellationToken,
-) where
-    K: Resource + 'static,
-    PartialObjectMeta<K>: Resource + DeserializeOwned + Clone + Debug + Send,
-{
-    let mut events = pin!(watcher(api, config).default_backoff());
-    let mut troubled = false;
+) {
     loop {
         let event = tokio::select! {
             biased;
@@ -104,18 +101,12 @@ async fn follow<K>(
         };
         let Some(keys) = keys.upgrade() else { return };
         let tell = |told: Told<'_>| keys.told(kind, &namespace, &told);
-        troubled &= !matches!(event, Some(Ok(ref event)) if !matches!(event, Event::Init));
         match event {
             None => return,
-            Some(Ok(Event::Init)) => tell(Told::Listing),
-            Some(Ok(Event::InitApply(object) | Event::Apply(object))) => tell(Told::There(&object.metadata)),
-            Some(Ok(Event::Delete(object))) => tell(Told::Gone(&object.metadata)),
-            Some(Ok(Event::InitDone)) => tell(Told::Listed),
-            // Said once, until it is well again: without the right to it, this lasts.
-            Some(Err(error)) if !std::mem::replace(&mut troubled, true) => {
-                tracing::warn!("watching {kind:?}s of {namespace}: {}; trying again", explain_watch(&error));
-            }
-            Some(Err(_)) => {}
+            Some(Event::Init) => tell(Told::Listing),
+            Some(Event::InitApply(object) | Event::Apply(object)) => tell(Told::There(&object.metadata)),
+            Some(Event::Delete(object)) => tell(Told::Gone(&object.metadata)),
+            Some(Event::InitDone) => tell(Told::Listed),
         }
     }
 }

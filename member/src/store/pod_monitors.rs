@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kube::Client;
 use kube::runtime::watcher::Config;
 use parallax_member_core::ChildKind;
+use parallax_platform::Watch;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -17,22 +18,23 @@ use crate::definition::{Definition, POD_MONITORS};
 pub(super) fn follow(
     client: &Client,
     agents: &Arc<Agents>,
-    config: Config,
+    config: &Config,
     tasks: &mut JoinSet<()>,
 ) -> oneshot::Receiver<()> {
     let (filled, receiver) = oneshot::channel();
-    let (client, agents) = (client.clone(), Arc::clone(agents));
+    let (client, agents, config) = (client.clone(), Arc::clone(agents), config.clone());
     tasks.spawn(async move {
         let mut filled = Some(filled);
-        let definition = Definition::watch(client.clone(), POD_MONITORS);
+        let definition = Definition::watch(&client, POD_MONITORS);
         let mut changes = definition.changes();
         loop {
             changes.mark_unchanged();
             let mut watch = JoinSet::new();
             match definition.known().await {
                 Ok(Some(kind)) if kind.version == "v1" => {
-                    let listed =
-                        children(ChildKind::PodMonitor, &client, &agents, config.clone(), &mut watch);
+                    // The process is ready without them: the cluster may have none at any time.
+                    let monitors = Watch::new(&client, "PodMonitors").config(config.clone());
+                    let listed = children(ChildKind::PodMonitor, monitors, &agents, &mut watch);
                     tokio::select! {
                         Ok(()) = listed => agents.pod_monitors_served(true),
                         _ = changes.changed() => continue,

@@ -1,7 +1,6 @@
 //! The watches that fill the index. Lists come in small pages, and nothing is kept that isn't read.
 
 use std::fmt::Debug;
-use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
@@ -10,13 +9,12 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{Config, Event};
-use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, Resource};
 use parallax_crds::AgentAssignment;
 use parallax_crds::labels::{ACTIVATOR, MANAGED_BY, MANAGED_BY_PARALLAX};
 use parallax_member_core::ChildKind;
 use parallax_member_core::build::SERVICE_NAME;
-use parallax_platform::explain_watch;
+use parallax_platform::{Readiness, Watch, readable};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -33,23 +31,32 @@ const PAGE: u32 = 100;
 /// When one has ended before: what it watches is not known, and nothing may be done by what isn't there.
 pub async fn start(
     client: &Client,
+    readiness: &Readiness,
     agents: &Arc<Agents>,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), oneshot::error::RecvError> {
-    let ours = || config().labels(&format!("{MANAGED_BY}={MANAGED_BY_PARALLAX}"));
-    let mut lists = vec![assignments(client, agents, tasks)];
+    let watch = |what: &str| Watch::new(client, what).config(config()).shown_in(readiness);
+    let of_ours = config().labels(&format!("{MANAGED_BY}={MANAGED_BY_PARALLAX}"));
+    let ours = |what: &str| watch(what).config(of_ours.clone());
+    let mut lists = vec![assignments(watch("AgentAssignments"), agents, tasks)];
     for kind in ChildKind::ALL {
         lists.push(match kind {
-            ChildKind::PodMonitor => super::pod_monitors::follow(client, agents, ours(), tasks),
-            _ => children(kind, client, agents, ours(), tasks),
+            ChildKind::PodMonitor => super::pod_monitors::follow(client, agents, &of_ours, tasks),
+            _ => children(kind, ours(&plural(kind)), agents, tasks),
         });
     }
-    lists.push(pods(client, agents, ours(), tasks));
-    lists.push(slices(client, agents, ours(), tasks));
-    lists.push(activators(client, agents, tasks));
-    lists.push(namespaces(client, agents, tasks));
-    lists.push(nodes(client, agents, tasks));
+    lists.push(pods(ours("Pods"), agents, tasks));
+    lists.push(slices(ours("EndpointSlices"), agents, tasks));
+    lists.push(activators(watch("the activators"), agents, tasks));
+    lists.push(namespaces(watch("Namespaces"), agents, tasks));
+    lists.push(nodes(watch("Nodes"), agents, tasks));
     all(lists).await
+}
+
+/// What several objects of a kind are called.
+fn plural(kind: ChildKind) -> String {
+    let name = kind.name();
+    name.strip_suffix('y').map_or_else(|| format!("{name}s"), |stem| format!("{stem}ies"))
 }
 
 async fn all(lists: Vec<oneshot::Receiver<()>>) -> Result<(), oneshot::error::RecvError> {
@@ -64,23 +71,20 @@ pub fn config() -> Config {
     Config::default().page_size(PAGE)
 }
 
-fn assignments(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
-    let api = Api::<DeserializeGuard<AgentAssignment>>::all(client.clone());
+fn assignments(watch: Watch, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
     let agents = Arc::clone(agents);
-    follow(api, config(), "AgentAssignments", tasks, move |event| assignment(&agents, event))
+    follow(watch, Api::all, tasks, move |event| assignment(&agents, event))
 }
 
 /// What becomes of an assignment. One that can't be read stops no other one, and stays what it last was.
 fn assignment(agents: &Agents, event: Event<DeserializeGuard<AgentAssignment>>) {
     match event {
         Event::Init => agents.with_index(super::Index::list_assignments),
-        Event::Apply(object) | Event::InitApply(object) => match object.0 {
+        Event::Apply(object) | Event::InitApply(object) => match readable(object) {
             Ok(object) => agents.assignment_seen(object),
-            Err(invalid) => {
-                let key = key_of(&invalid.metadata);
-                tracing::error!(agent = %key, "an AgentAssignment can't be read and is left alone: {}", invalid.error);
-                let uid = invalid.metadata.uid.as_deref().unwrap_or_default();
-                agents.with_index(|index| index.keep_assignment(&key, uid));
+            Err(meta) => {
+                let uid = meta.uid.as_deref().unwrap_or_default();
+                agents.with_index(|index| index.keep_assignment(&key_of(&meta), uid));
             }
         },
         // Its metadata says all that its end does.
@@ -95,14 +99,15 @@ fn assignment(agents: &Agents, event: Event<DeserializeGuard<AgentAssignment>>) 
 /// The watch of a kind that agents consist of.
 pub(super) fn children(
     kind: ChildKind,
-    client: &Client,
+    watch: Watch,
     agents: &Arc<Agents>,
-    config: Config,
     tasks: &mut JoinSet<()>,
 ) -> oneshot::Receiver<()> {
-    let api = Api::<DynamicObject>::all_with(client.clone(), &resource(kind));
+    // They say who set a Deployment's number of replicas.
+    let watch = if kind == ChildKind::Deployment { watch.with_managed_fields() } else { watch };
+    let api = |client| Api::<DynamicObject>::all_with(client, &resource(kind));
     let agents = Arc::clone(agents);
-    follow(api, config, kind.name(), tasks, move |event| match event {
+    follow(watch, api, tasks, move |event| match event {
         Event::Init => agents.with_index(|index| index.list_children(kind)),
         Event::Apply(object) | Event::InitApply(object) => {
             if let Some(key) = owner_of(kind, &object.metadata) {
@@ -121,15 +126,10 @@ pub(super) fn children(
     })
 }
 
-fn pods(
-    client: &Client,
-    agents: &Arc<Agents>,
-    config: Config,
-    tasks: &mut JoinSet<()>,
-) -> oneshot::Receiver<()> {
-    let api = Api::<SlimPod>::all_with(client.clone(), &ApiResource::erase::<PodObject>(&()));
+fn pods(watch: Watch, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
+    let api = |client| Api::<SlimPod>::all_with(client, &ApiResource::erase::<PodObject>(&()));
     let agents = Arc::clone(agents);
-    follow(api, config, "Pods", tasks, move |event| match event {
+    follow(watch, api, tasks, move |event| match event {
         Event::Init => agents.with_index(super::Index::list_pods),
         Event::Apply(pod) | Event::InitApply(pod) => agents.pod_seen(&pod),
         Event::Delete(pod) => agents.pod_deleted(&pod),
@@ -141,15 +141,10 @@ fn pods(
 }
 
 /// Kubernetes' own slices bear the labels of their Service, and so those of the agents'.
-fn slices(
-    client: &Client,
-    agents: &Arc<Agents>,
-    config: Config,
-    tasks: &mut JoinSet<()>,
-) -> oneshot::Receiver<()> {
-    let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::erase::<EndpointSlice>(&()));
+fn slices(watch: Watch, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
+    let api = |client| Api::<DynamicObject>::all_with(client, &ApiResource::erase::<EndpointSlice>(&()));
     let agents = Arc::clone(agents);
-    follow(api, config, "EndpointSlices", tasks, move |event| match event {
+    follow(watch, api, tasks, move |event| match event {
         Event::Init => agents.with_index(super::Index::list_slices),
         Event::Apply(slice) | Event::InitApply(slice) => agents.slice_seen(slice),
         Event::Delete(slice) => agents.slice_deleted(&slice.metadata),
@@ -161,12 +156,12 @@ fn slices(
 }
 
 /// Where the activators are: the slices of their Service.
-fn activators(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
+fn activators(watch: Watch, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
+    let watch = watch.config(config().labels(&format!("{SERVICE_NAME}={ACTIVATOR}")));
     let resource = ApiResource::erase::<EndpointSlice>(&());
-    let api = Api::<DynamicObject>::namespaced_with(client.clone(), agents.own_namespace(), &resource);
+    let api = |client| Api::<DynamicObject>::namespaced_with(client, agents.own_namespace(), &resource);
     let agents = Arc::clone(agents);
-    let config = config().labels(&format!("{SERVICE_NAME}={ACTIVATOR}"));
-    follow(api, config, "the activators", tasks, move |event| match event {
+    follow(watch, api, tasks, move |event| match event {
         Event::Init => agents.with_index(|index| index.activators.list()),
         // What a listing brings is looked at when it is complete.
         Event::InitApply(slice) => drop(agents.activators_seen(&slice)),
@@ -188,10 +183,9 @@ fn activators(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) ->
     })
 }
 
-fn namespaces(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
-    let api = Api::<PartialObjectMeta<NamespaceObject>>::all(client.clone());
+fn namespaces(watch: Watch, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
     let agents = Arc::clone(agents);
-    follow(api, config(), "Namespaces", tasks, move |event| match event {
+    follow(watch, Api::<PartialObjectMeta<NamespaceObject>>::all, tasks, move |event| match event {
         Event::Init => agents.with_index(|index| index.namespaces.list()),
         Event::Apply(object) | Event::InitApply(object) => {
             let going = object.metadata.deletion_timestamp.is_some();
@@ -206,10 +200,10 @@ fn namespaces(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) ->
     })
 }
 
-fn nodes(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
-    let api = Api::<SlimNode>::all_with(client.clone(), &ApiResource::erase::<NodeObject>(&()));
+fn nodes(watch: Watch, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
+    let api = |client| Api::<SlimNode>::all_with(client, &ApiResource::erase::<NodeObject>(&()));
     let agents = Arc::clone(agents);
-    follow(api, config(), "Nodes", tasks, move |event| match event {
+    follow(watch, api, tasks, move |event| match event {
         Event::Init => agents.with_index(|index| index.nodes.list()),
         Event::Apply(node) | Event::InitApply(node) => agents.node_seen(&node),
         Event::Delete(node) => {
@@ -226,9 +220,8 @@ fn nodes(client: &Client, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> ones
 /// Hands the events of a watch on, until the task is aborted; the receiver hears of the first complete list, and the
 /// task ends when nobody waits for that any more.
 pub fn follow<K>(
-    api: Api<K>,
-    config: Config,
-    what: &'static str,
+    watch: Watch,
+    api: impl FnOnce(Client) -> Api<K>,
     tasks: &mut JoinSet<()>,
     mut on: impl FnMut(Event<K>) + Send + 'static,
 ) -> oneshot::Receiver<()>
@@ -236,30 +229,23 @@ where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let (filled, receiver) = oneshot::channel();
+    let mut events = watch.follow(api);
     tasks.spawn(async move {
         let mut filled = Some(filled);
-        let mut events = pin!(watcher(api, config).default_backoff());
         loop {
             let event = tokio::select! {
                 biased;
                 () = given_up(&mut filled) => return,
                 event = events.next() => event,
             };
-            match event {
-                Some(Ok(event)) => {
-                    let listed = matches!(event, Event::InitDone);
-                    on(event);
-                    if listed
-                        && let Some(filled) = filled.take()
-                        && filled.send(()).is_err()
-                    {
-                        return;
-                    }
-                }
-                Some(Err(error)) => {
-                    tracing::warn!("watching {what}: {}; trying again", explain_watch(&error));
-                }
-                None => return,
+            let Some(event) = event else { return };
+            let listed = matches!(event, Event::InitDone);
+            on(event);
+            if listed
+                && let Some(filled) = filled.take()
+                && filled.send(()).is_err()
+            {
+                return;
             }
         }
     });
@@ -374,11 +360,25 @@ mod tests {
         assert_eq!(known(&agents), None);
     }
 
+    fn nodes_api(client: Client) -> Api<SlimNode> {
+        Api::all_with(client, &ApiResource::erase::<NodeObject>(&()))
+    }
+
+    #[test]
+    fn kinds_are_called_as_their_lists_are() {
+        for (kind, name) in [
+            (ChildKind::Service, "Services"),
+            (ChildKind::NetworkPolicy, "NetworkPolicies"),
+            (ChildKind::PodDisruptionBudget, "PodDisruptionBudgets"),
+        ] {
+            assert_eq!(plural(kind), name);
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_watch_whose_first_list_nobody_waits_for_ends() {
         let mut tasks = JoinSet::new();
-        let nodes = Api::<SlimNode>::all_with(client(), &ApiResource::erase::<NodeObject>(&()));
-        drop(follow(nodes, config(), "Nodes", &mut tasks, |_| {}));
+        drop(follow(Watch::new(&client(), "Nodes"), nodes_api, &mut tasks, |_| {}));
         let ended = tokio::time::timeout(Duration::from_secs(60), tasks.join_next()).await;
         assert!(ended.is_ok_and(|ended| ended.is_some_and(|ended| ended.is_ok())));
     }
@@ -386,8 +386,8 @@ mod tests {
     #[tokio::test]
     async fn a_watch_that_ends_before_its_first_list_is_not_taken_for_an_empty_one() {
         let mut tasks = JoinSet::new();
-        let nodes = Api::<SlimNode>::all_with(client(), &ApiResource::erase::<NodeObject>(&()));
-        let filled = follow(nodes, config(), "Nodes", &mut tasks, |_| panic!("a defect"));
+        let watch = Watch::new(&client(), "Nodes");
+        let filled = follow(watch, nodes_api, &mut tasks, |_| panic!("a defect"));
         assert!(all(vec![filled]).await.is_err());
     }
 }
