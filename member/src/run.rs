@@ -68,8 +68,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let process = parallax_platform::Metrics::new("parallax-member", VERSION);
     let readiness = Readiness::default();
     let started = readiness.check("start");
-    let admin =
-        AdminServer::bind(settings.bind, settings.metrics_port, "--metrics-port (METRICS_PORT)").await?;
+    let admin = AdminServer::bind(settings.bind, settings.metrics_port, "--metrics-port (METRICS_PORT)")?;
     let addresses = Addresses { metrics: Some(admin.address()), ..Addresses::default() };
     let token = enroll::token(settings.join_token_file.as_deref(), settings.join_token.as_deref())?;
     let client = observed_client(&settings.kube, &process).await?;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::PlatformError;
 
@@ -24,16 +24,66 @@ pub struct ListenArgs {
     pub addresses_file: Option<PathBuf>,
 }
 
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
 /// A listener on a port that a flag has set; `flag` names the flag and its environment variable, as in
 /// `--port (PORT)`.
 ///
 /// # Errors
 /// When the port is in use, or the address isn't this machine's.
-pub async fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, PlatformError> {
-    TcpListener::bind((bind, port)).await.map_err(|source| match source.kind() {
+pub fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, PlatformError> {
+    Port::take(bind, port, flag)?.listen()
+}
+
+/// A port that is taken, so that one in use is known at once, and at which nobody is let in yet.
+#[derive(Debug)]
+pub struct Port {
+    socket: TcpSocket,
+    bind: IpAddr,
+    port: u16,
+    flag: &'static str,
+}
+
+impl Port {
+    /// Takes a port that a flag has set; see [`listen`].
+    ///
+    /// # Errors
+    /// When the port is in use, or the address isn't this machine's.
+    pub fn take(bind: IpAddr, port: u16, flag: &'static str) -> Result<Self, PlatformError> {
+        let taken = || {
+            let socket = if bind.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(SocketAddr::new(bind, port))?;
+            Ok(socket)
+        };
+        match taken() {
+            Ok(socket) => Ok(Self { socket, bind, port, flag }),
+            Err(source) => Err(unusable(bind, port, flag, source)),
+        }
+    }
+
+    /// Where it is, with the number that was free.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+
+    /// Lets others in.
+    ///
+    /// # Errors
+    /// When somebody else, who had taken it too, listens there already.
+    pub fn listen(self) -> Result<TcpListener, PlatformError> {
+        let Self { socket, bind, port, flag } = self;
+        socket.listen(BACKLOG).map_err(|source| unusable(bind, port, flag, source))
+    }
+}
+
+fn unusable(bind: IpAddr, port: u16, flag: &'static str, source: std::io::Error) -> PlatformError {
+    match source.kind() {
         std::io::ErrorKind::AddrInUse => PlatformError::PortInUse { bind, port, flag },
         _ => PlatformError::Listen { bind, port, flag, source },
-    })
+    }
 }
 
 /// Where a process listens; what it hasn't got is left out.
@@ -86,6 +136,8 @@ impl Addresses {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use tokio::net::TcpStream;
+
     use super::*;
 
     #[test]
@@ -108,10 +160,20 @@ mod tests {
     #[tokio::test]
     async fn a_port_in_use_is_one_line_that_names_port_and_flag() {
         let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let taken = listen(localhost, 0, "--port (PORT)").await.unwrap();
+        let taken = listen(localhost, 0, "--port (PORT)").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = listen(localhost, port, "--port (PORT)").await.unwrap_err().to_string();
+        let error = listen(localhost, port, "--port (PORT)").unwrap_err().to_string();
         assert!(error.contains(&port.to_string()) && error.contains("--port (PORT)"), "{error}");
         assert!(!error.contains('\n'));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_let_in_at_a_port_that_is_only_taken() {
+        let port = Port::take(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, "--port (PORT)").unwrap();
+        let address = port.address().unwrap();
+        assert_ne!(address.port(), 0);
+        assert!(TcpStream::connect(address).await.is_err());
+        let _listener = port.listen().unwrap();
+        TcpStream::connect(address).await.unwrap();
     }
 }

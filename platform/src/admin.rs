@@ -30,8 +30,8 @@ impl AdminServer {
     ///
     /// # Errors
     /// When the port is in use, or the address isn't this machine's.
-    pub async fn bind(bind: IpAddr, port: u16, flag: &'static str) -> Result<Self, PlatformError> {
-        let listener = listen(bind, port, flag).await?;
+    pub fn bind(bind: IpAddr, port: u16, flag: &'static str) -> Result<Self, PlatformError> {
+        let listener = listen(bind, port, flag)?;
         let address =
             listener.local_addr().map_err(|source| PlatformError::Listen { bind, port, flag, source })?;
         Ok(Self { listener, address })
@@ -101,7 +101,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_ports_answer_and_end_with_the_process() {
-        let server = AdminServer::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, "--metrics-port").await.unwrap();
+        let server = AdminServer::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, "--metrics-port").unwrap();
         let address = server.address();
         let readiness = Readiness::default();
         let check = readiness.check("caches");
@@ -125,7 +125,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_never_finishes_does_not_hold_up_the_end() {
-        let server = AdminServer::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, "--metrics-port").await.unwrap();
+        let server = AdminServer::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, "--metrics-port").unwrap();
         let mut client = TcpStream::connect(server.address()).await.unwrap();
         client.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
         let shutdown = CancellationToken::new();

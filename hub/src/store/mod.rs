@@ -1,6 +1,7 @@
 //! The hub's own few objects in its system namespace. Each is created once by whoever comes first, and
 //! changed under a precondition afterwards, so that a hub and an administrator's command can race.
 
+pub mod at_start;
 pub mod ca;
 pub mod join_tokens;
 #[cfg(test)]

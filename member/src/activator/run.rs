@@ -48,7 +48,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let process = parallax_platform::Metrics::new("parallax-activator", env!("CARGO_PKG_VERSION"));
     let readiness = Readiness::default();
     let started = readiness.check("start");
-    let admin = AdminServer::bind(bind, metrics_port, "--metrics-port (METRICS_PORT)").await?;
+    let admin = AdminServer::bind(bind, metrics_port, "--metrics-port (METRICS_PORT)")?;
     let addresses = Addresses { metrics: Some(admin.address()), ..Addresses::default() };
     let client = observed_client(&kube, &process).await?;
     addresses.publish(addresses_file.as_deref())?;
