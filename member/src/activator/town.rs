@@ -23,7 +23,6 @@ use super::metrics::Metrics;
 use super::pods::{Pods, WatchedPod};
 use super::report::{self, Speaker};
 use super::visit::House;
-use crate::store::key_of;
 
 /// Connections of all ports together.
 const CONNECTIONS: usize = 8192;
@@ -132,7 +131,7 @@ impl Town {
 
     /// A listing has the assignment, but not in a form that can be read: it stays what it was.
     pub fn assignment_kept(&self, meta: &ObjectMeta, listing: u32) {
-        if let Some(home) = self.homes.lock().get_mut(&key_of(meta))
+        if let Some(home) = self.homes.lock().get_mut(&AgentKey::of(meta))
             && meta.uid.as_ref() == Some(&home.assignment)
         {
             home.listing = listing;

@@ -8,8 +8,7 @@ use parallax_member_core::ChildKind;
 
 use super::Agents;
 use crate::store::{
-    Assignment, Child, End, Index, Namespace, Pod, Slice, SlimNode, SlimPod, addresses, key_of, node_ready,
-    served_by,
+    Assignment, Child, End, Index, Namespace, Pod, Slice, SlimNode, SlimPod, addresses, node_ready, served_by,
 };
 
 impl Agents {
@@ -41,7 +40,7 @@ impl Agents {
 
     /// An assignment that the watch saw go.
     pub fn assignment_deleted(&self, meta: &ObjectMeta) {
-        let gone = self.index.lock().drop_assignment(&key_of(meta), &End::of(meta));
+        let gone = self.index.lock().drop_assignment(&AgentKey::of(meta), &End::of(meta));
         if let Some(gone) = gone {
             self.assignment_gone(&gone);
         }

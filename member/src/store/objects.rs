@@ -29,7 +29,7 @@ impl Assignment {
         object.metadata.managed_fields = None;
         let (uid, version) = identity(&object.metadata);
         let agent = AgentRef {
-            key: key_of(&object.metadata),
+            key: AgentKey::of(&object.metadata),
             incarnation: Incarnation::new(&object.spec.agent.incarnation),
         };
         Self { uid, version, agent, hash: object.spec.hash.parse().ok(), object }
@@ -143,11 +143,6 @@ impl Pod {
         let incarnation = Incarnation::new(labels.get(INCARNATION)?);
         Some((key, Self { incarnation, staying: meta.deletion_timestamp.is_none(), facts }))
     }
-}
-
-/// The agent that an object of this name belongs to.
-pub fn key_of(meta: &ObjectMeta) -> AgentKey {
-    AgentKey::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
 /// UID and resourceVersion.

@@ -10,8 +10,8 @@ use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{Config, Event};
 use kube::{Client, Resource};
-use parallax_crds::AgentAssignment;
 use parallax_crds::labels::{ACTIVATOR, MANAGED_BY, MANAGED_BY_PARALLAX};
+use parallax_crds::{AgentAssignment, AgentKey};
 use parallax_member_core::ChildKind;
 use parallax_member_core::build::SERVICE_NAME;
 use parallax_platform::{Readiness, Watch, readable};
@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::{Child, End, Namespace, SlimNode, SlimPod, key_of, owner_of, resource};
+use super::{Child, End, Namespace, SlimNode, SlimPod, owner_of, resource};
 use crate::agents::Agents;
 
 /// Objects in a page of a listing: the memory that a large cluster costs is this many of them.
@@ -84,7 +84,7 @@ fn assignment(agents: &Agents, event: Event<DeserializeGuard<AgentAssignment>>) 
             Ok(object) => agents.assignment_seen(object),
             Err(meta) => {
                 let uid = meta.uid.as_deref().unwrap_or_default();
-                agents.with_index(|index| index.keep_assignment(&key_of(&meta), uid));
+                agents.with_index(|index| index.keep_assignment(&AgentKey::of(&meta), uid));
             }
         },
         // Its metadata says all that its end does.
@@ -266,7 +266,6 @@ mod tests {
     use std::time::Duration;
 
     use kube::Config as Connection;
-    use parallax_crds::AgentKey;
     use parallax_crds::link::ClusterReport;
     use parallax_proto::session::{MemberLink, MemberLinkConfig};
     use parking_lot::Mutex;
