@@ -56,9 +56,7 @@ pub(super) async fn start_product(
         .iter()
         .map(|member| start_member(fleet, options, product, &hub.record, &member.record, &session));
     try_join_all(joining).await?;
-    // The pods of a real node have a network, and would not find one that stands outside of it.
-    let simulated = members.iter().filter(|member| options.real_node.as_deref() != Some(&member.record.name));
-    try_join_all(simulated.map(|member| activator::start(fleet, product, &member.record))).await?;
+    try_join_all(members.iter().map(|member| activator::start(fleet, product, &member.record))).await?;
     let hub_client = client::from_kubeconfig(&hub.record.kubeconfig).await?;
     try_join_all(names.iter().map(|name| connected(fleet, &hub_client, name))).await?;
     step.done();
@@ -167,8 +165,15 @@ pub(super) async fn restart(fleet: &Fleet, cluster: &str, component: Component) 
     if component == Component::Node {
         real_node::forget_arranged(&directory);
     }
+    let log = spec.log.clone();
+    let said = std::fs::metadata(&log).map_or(0, |log| log.len());
     let process = Process::start(&fleet.launcher, &spec)?;
     put(fleet, cluster, component, Slot { spec, process: Some(process.clone()) })?;
+    if component == Component::Containerd {
+        let what = format!("the container runtime of {cluster}'s node to take pods");
+        let takes = async || Ok(real_node::takes_pods(&log, said)?.then_some(()));
+        until(&what, LIMIT, OnTimeout::Logs(vec![(component, &process)]), takes).await?;
+    }
     if component == Component::Node {
         let what = format!("the namespaces of {cluster}'s node");
         let arranged = async || Ok(real_node::is_arranged(&directory).then_some(()));

@@ -19,4 +19,4 @@ pub mod traces;
 pub use init::init;
 pub use network::Network;
 pub use prerequisites::check;
-pub use start::{RealNode, forget_arranged, is_arranged, keep_network, start};
+pub use start::{RealNode, forget_arranged, is_arranged, keep_network, start, takes_pods};

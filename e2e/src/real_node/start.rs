@@ -135,6 +135,17 @@ pub fn is_arranged(directory: &Path) -> bool {
     directory.join(ARRANGED).is_file()
 }
 
+/// Whether containerd, which has had `before` bytes in its log when it was started, takes pods by now: a kubelet that comes
+/// sooner ends. Nothing but the log tells: it answers others before.
+///
+/// # Errors
+/// The log can't be read.
+pub fn takes_pods(log: &Path, before: u64) -> anyhow::Result<bool> {
+    let text = fs::read(log).with_context(|| format!("reading {}", log.display()))?;
+    let said = usize::try_from(before).ok().and_then(|before| text.get(before..)).unwrap_or_default();
+    Ok(String::from_utf8_lossy(said).contains("Start streaming server"))
+}
+
 /// Forgets that it has, before it is started again.
 pub fn forget_arranged(directory: &Path) {
     fs::remove_file(directory.join(ARRANGED)).ok();
