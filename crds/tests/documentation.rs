@@ -1,6 +1,7 @@
 //! The pages on the kinds' fields are current, and no page links to what isn't there.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use parallax_crds::{definitions, reference};
@@ -68,10 +69,55 @@ fn every_message_and_service_of_the_protocol_is_on_its_page() {
 }
 
 #[test]
+fn every_reason_that_a_page_names_is_in_the_code() {
+    // Its own test shows that it is right.
+    let mut code = std::fs::read_to_string(repository().join("docs/one-cluster.md")).unwrap();
+    for folder in ["crds/src", "proto/src", "platform/src", "hub", "member", "e2e/tests"] {
+        let mut files = Vec::new();
+        collect(&repository().join(folder), "rs", &mut files);
+        for file in files {
+            let text = std::fs::read_to_string(file).unwrap();
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            code.extend(lines.flat_map(|line| [line, "\n"]));
+        }
+    }
+    let known: BTreeSet<&str> = words(&code).collect();
+    for page in ["troubleshooting.md", "agents.md", "reference/agent.md"] {
+        let text = std::fs::read_to_string(repository().join("docs").join(page)).unwrap();
+        // `Ready=Unknown` names two.
+        let named = text.split('`').skip(1).step_by(2).flat_map(|code| code.split('='));
+        let is_reason = |word: &&str| {
+            word.starts_with(|c: char| c.is_ascii_uppercase())
+                && word.contains(|c: char| c.is_ascii_lowercase())
+                && word.chars().all(|c| c.is_ascii_alphabetic())
+        };
+        let reasons: Vec<&str> = named.filter(is_reason).collect();
+        assert!(!reasons.is_empty(), "docs/{page} names no reason");
+        for reason in reasons {
+            assert!(known.contains(reason), "docs/{page} names {reason}, which is nowhere in the code");
+        }
+    }
+}
+
+#[test]
+fn the_guide_for_agents_has_every_variable_that_they_are_given() {
+    let page = std::fs::read_to_string(repository().join("docs/agents.md")).unwrap();
+    let built = std::fs::read_to_string(repository().join("member/core/src/build/container.rs")).unwrap();
+    let given: Vec<&str> = built.split("own(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(given.contains(&"AGENT_NAME"), "{given:?}");
+    for variable in given {
+        assert!(
+            page.contains(&format!("| `{variable}` |")),
+            "docs/agents.md does not say what {variable} is"
+        );
+    }
+}
+
+#[test]
 fn every_link_between_pages_leads_somewhere() {
     let mut pages = Vec::new();
-    collect(&repository().join("docs"), &mut pages);
-    collect(&repository().join("deploy"), &mut pages);
+    collect(&repository().join("docs"), "md", &mut pages);
+    collect(&repository().join("deploy"), "md", &mut pages);
     pages.extend(
         ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|p| repository().join(p)),
     );
@@ -98,12 +144,13 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+/// The files of this kind in a folder and those in it.
+fn collect(folder: &Path, extension: &str, into: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            collect(&path, into);
-        } else if path.extension().is_some_and(|e| e == "md") {
+            collect(&path, extension, into);
+        } else if path.extension().is_some_and(|e| e == extension) {
             into.push(path);
         }
     }
@@ -111,7 +158,11 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
 
 /// Whether the text has the name as a word of its own.
 fn names(text: &str, name: &str) -> bool {
-    text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == name)
+    words(text).any(|word| word == name)
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
 }
 
 /// The anchor of a heading.

@@ -29,8 +29,8 @@ struct Args {
     #[arg(long, env = "PORT", default_value_t = 8080)]
     port: u16,
     /// Where it serves /metrics, beside the port that it answers on
-    #[arg(long, env = "METRICS_PORT")]
-    metrics_port: Option<u16>,
+    #[arg(long, env = "METRICS_PORT", default_value_t = 9090)]
+    metrics_port: u16,
     /// Share of one core that it uses from the start, in percent
     #[arg(long, env = "BUSY_PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     busy_percent: u8,
@@ -45,8 +45,8 @@ async fn main() -> anyhow::Result<ExitCode> {
 
     let answering = listen(args.port).await?;
     say(&serde_json::json!({ "message": "answering", "port": args.port, "identity": agent.identity() }));
-    if let Some(port) = args.metrics_port.filter(|port| *port != args.port) {
-        let listener = listen(port).await?;
+    if args.metrics_port != args.port {
+        let listener = listen(args.metrics_port).await?;
         let routes = routes::metrics_only(agent.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
     }
