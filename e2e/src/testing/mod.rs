@@ -2,10 +2,12 @@
 
 mod dump;
 mod namespace;
+mod page;
 mod real_node;
 mod shared;
 
 pub use dump::dump;
 pub use namespace::TestNamespace;
+pub use page::{Shell, Step, shows, steps};
 pub use real_node::{SKIPPED, can_run_a_real_node};
 pub use shared::{own_fleet, shared_fleet};

@@ -6,6 +6,7 @@
 mod containers;
 mod credentials;
 mod node;
+mod page;
 mod scaling;
 mod trouble;
 mod world;
