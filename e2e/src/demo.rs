@@ -57,7 +57,7 @@ async fn watch(agents: &Api<ParallaxAgent>, screen: &mut Screen) -> anyhow::Resu
             return Ok(());
         }
     }
-    bail!("the watch of the hub's agents has ended")
+    bail!("the watch of the hub's agents has ended: see `cargo fleet logs hub kube-apiserver`")
 }
 
 fn is_running(agent: &ParallaxAgent) -> bool {

@@ -104,7 +104,7 @@ pub async fn ask(layout: &Layout, request: &Request) -> anyhow::Result<Answer> {
         .with_context(|| format!("no answer within {} s: see {root}/supervisor.log", LIMIT.as_secs()))?
         .context("reading the answer")?;
     if answer.is_empty() {
-        bail!("the fleet in {root} has ended meanwhile");
+        bail!("the fleet in {root} has ended meanwhile: `cargo fleet up` starts one");
     }
     serde_json::from_str(&answer).context("the answer")
 }

@@ -50,11 +50,17 @@ fn hand_down(mount: &Path, controller: &str) -> anyhow::Result<()> {
 pub(super) fn check() -> anyhow::Result<()> {
     let hierarchies = in_charge(hierarchies()?);
     if hierarchies.is_empty() {
-        bail!("a real node needs cgroups, and no file system of them is mounted under /sys/fs/cgroup");
+        bail!(
+            "a real node needs cgroups, and no file system of them is mounted under /sys/fs/cgroup: mount -t cgroup2 none /sys/fs/cgroup"
+        );
     }
     for Hierarchy { mount, .. } in hierarchies {
         if let Err(error) = rustix::fs::access(&mount, rustix::fs::Access::WRITE_OK) {
-            bail!("a real node needs to make cgroups, and {} can't be written: {error}", mount.display());
+            bail!(
+                "a real node needs to make cgroups, and {} can't be written ({error}): run this as root, where the \
+                 mount is writable",
+                mount.display()
+            );
         }
     }
     Ok(())

@@ -92,7 +92,7 @@ impl Read {
             Some((bytes, _)) if bytes > KEY_BYTES => withheld(
                 "KeyTooLarge",
                 format!(
-                    "the key {key} of Secret {namespace}/{name} on the hub has {bytes} bytes; {KEY_BYTES} are the most that is handed over"
+                    "the key {key} of Secret {namespace}/{name} on the hub has {bytes} bytes; {KEY_BYTES} are the most that is handed over; make it shorter, or keep it in the cluster (source: Member)"
                 ),
             ),
             Some((_, None)) => withheld(
