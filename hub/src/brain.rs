@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use parallax_crds::AgentKey;
 use parallax_crds::link::Order;
 use parallax_hub_core::fleet::{Effect, Fleet, Hello, Input, Now, SessionEvent, SessionId};
-use parallax_platform::{Events, Stage};
+use parallax_platform::{Begun, Events, Stage};
 use parallax_proto::driver::Clock;
 use parallax_proto::driver::hub::Addressed;
 use parallax_proto::session::{CloseReason, HelloFacts, HubEvent, HubSession, HubSessionConfig, limits};
@@ -112,15 +112,16 @@ impl Brain {
                 stage.span().in_scope(|| self.fleet.handle(input, now));
             }
             Input::Session { session, event: SessionEvent::Report(report) } => {
-                let arrived = Stage::StatusReturn.span();
+                // The member counts how long it was on its way.
+                let mut arrived = Begun::at(Stage::StatusReturn, Instant::now());
                 arrived
+                    .span()
                     .record("agent", tracing::field::display(&report.agent.key))
                     .record("cluster", session.cluster.as_str());
-                if let Some(traceparent) = &report.traceparent {
-                    arrived.record("traceparent", traceparent);
-                }
-                let _arrived = arrived.entered();
-                let stage = stages.begin(Stage::AgentAggregate);
+                arrived.traceparent(report.traceparent.as_deref());
+                let _arrived = arrived.span().enter();
+                let mut stage = stages.begin(Stage::AgentAggregate);
+                stage.traceparent(report.traceparent.as_deref());
                 stage.span().in_scope(|| self.fleet.handle(input, now));
             }
             _ => self.fleet.handle(input, now),

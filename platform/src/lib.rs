@@ -31,5 +31,5 @@ pub use metrics::Metrics;
 pub use patiently::patiently;
 pub use readiness::Readiness;
 pub use run::{Threads, run_command, run_service};
-pub use stage::{Stage, Stages};
+pub use stage::{Begun, Stage, StageGuard, Stages};
 pub use watch::{Watch, readable};

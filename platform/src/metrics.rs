@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -23,6 +24,9 @@ const SECONDS: [f64; 14] =
 
 /// Histograms of seconds by labels.
 pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Histograms of seconds by labels, whose buckets name an example of what they counted.
+pub type ExemplarHistograms<L, E> = Family<L, HistogramWithExemplars<E>, fn() -> HistogramWithExemplars<E>>;
 
 /// The metrics of this process. Cheap to clone; all clones are the same registry.
 #[derive(Clone)]
@@ -85,6 +89,17 @@ impl Metrics {
     #[must_use]
     pub fn histograms<L: Label>(&self, name: &str, help: &str) -> Histograms<L> {
         self.register(name, help, Family::new_with_constructor(seconds as fn() -> Histogram))
+    }
+
+    /// As [`Self::histograms`], with exemplars labelled `E`, of together at most 128 characters.
+    #[must_use]
+    pub fn exemplar_histograms<L: Label, E: Label>(
+        &self,
+        name: &str,
+        help: &str,
+    ) -> ExemplarHistograms<L, E> {
+        let new: fn() -> HistogramWithExemplars<E> = || HistogramWithExemplars::new(SECONDS.into_iter());
+        self.register(name, help, Family::new_with_constructor(new))
     }
 
     /// A new histogram of seconds, as [`Self::histograms`].

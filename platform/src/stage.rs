@@ -1,12 +1,13 @@
-//! The stages of a change: one tracing span and one histogram each, under the same names.
+//! The stages of a change: one tracing span and one histogram each, under the same names. What is counted of a stage
+//! names the trace of the change, as an exemplar.
 
-use std::time::{Duration, Instant};
+use std::time::{Instant, SystemTime};
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::metrics::{Histograms, Metrics};
+use crate::metrics::{ExemplarHistograms, Metrics};
 
 const AGENT_PLACE: &str = "agent.place";
 const ASSIGNMENT_DISPATCH: &str = "assignment.dispatch";
@@ -55,8 +56,7 @@ impl Stage {
     }
 
     /// Its span, with the fields `agent`, `cluster` and `traceparent` to be recorded.
-    #[must_use]
-    pub fn span(self) -> Span {
+    fn span(self) -> Span {
         macro_rules! span {
             ($name:expr) => {
                 tracing::info_span!($name, agent = Empty, cluster = Empty, traceparent = Empty)
@@ -88,65 +88,162 @@ pub struct StageLabel {
     stage: Stage,
 }
 
+/// The label of an exemplar: the trace of the change that a stage was a part of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TraceLabel {
+    trace_id: String,
+}
+
+impl TraceLabel {
+    /// The trace that a W3C traceparent names; none for what is no traceparent.
+    fn of(traceparent: &str) -> Option<Self> {
+        let id = traceparent.split('-').nth(1)?;
+        let is_id = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_id.then(|| Self { trace_id: id.to_owned() })
+    }
+}
+
 /// How long stages take: `parallax_stage_duration_seconds{stage}`. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Stages(Histograms<StageLabel>);
+pub struct Stages(ExemplarHistograms<StageLabel, TraceLabel>);
 
 impl Stages {
     /// Stages that `metrics` shows. Once per process.
     #[must_use]
     pub fn register(metrics: &Metrics) -> Self {
-        Self(metrics.histograms("parallax_stage_duration_seconds", "How long the stages of a change took"))
-    }
-
-    /// Records a stage that took this long.
-    pub fn observe(&self, stage: Stage, took: Duration) {
-        self.0.get_or_create(&StageLabel { stage }).observe(took.as_secs_f64());
+        let help = "How long the stages of a change took";
+        Self(metrics.exemplar_histograms("parallax_stage_duration_seconds", help))
     }
 
     /// Begins a stage: its span opens now, and its duration is recorded when the guard is dropped.
     #[must_use]
     pub fn begin(&self, stage: Stage) -> StageGuard {
-        StageGuard { stages: self.clone(), stage, span: stage.span(), begun: Instant::now() }
+        StageGuard { stages: self.clone(), begun: Begun::at(stage, Instant::now()) }
     }
 }
 
-/// A stage that has begun. Instrument its futures with [`StageGuard::span`].
+/// A stage that has begun, and is recorded only if it ends as it should.
 #[derive(Debug)]
-pub struct StageGuard {
-    stages: Stages,
+pub struct Begun {
     stage: Stage,
     span: Span,
     begun: Instant,
+    trace: Option<TraceLabel>,
+}
+
+impl Begun {
+    /// It began then; its span opens now.
+    #[must_use]
+    pub fn at(stage: Stage, begun: Instant) -> Self {
+        Self { stage, span: stage.span(), begun, trace: None }
+    }
+
+    /// The stage's span.
+    #[must_use]
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// The W3C traceparent of the change that it is a part of, when that is known.
+    pub fn traceparent(&mut self, traceparent: Option<&str>) {
+        if let Some(traceparent) = traceparent {
+            self.span.record("traceparent", traceparent);
+            self.trace = TraceLabel::of(traceparent);
+        }
+    }
+
+    /// It ends now, and is recorded.
+    pub fn end(self, stages: &Stages) {
+        self.record(stages);
+    }
+
+    fn record(&self, stages: &Stages) {
+        let took = self.begun.elapsed().as_secs_f64();
+        let histogram = stages.0.get_or_create(&StageLabel { stage: self.stage });
+        histogram.observe(took, self.trace.clone(), Some(SystemTime::now()));
+    }
+}
+
+/// A stage that ends when this is dropped. Instrument its futures with [`StageGuard::span`].
+#[derive(Debug)]
+pub struct StageGuard {
+    stages: Stages,
+    begun: Begun,
 }
 
 impl StageGuard {
     /// The stage's span.
     #[must_use]
     pub fn span(&self) -> &Span {
-        &self.span
+        self.begun.span()
+    }
+
+    /// As [`Begun::traceparent`].
+    pub fn traceparent(&mut self, traceparent: Option<&str>) {
+        self.begun.traceparent(traceparent);
     }
 }
 
 impl Drop for StageGuard {
     fn drop(&mut self) {
-        self.stages.observe(self.stage, self.begun.elapsed());
+        self.begun.record(&self.stages);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
     use super::*;
 
+    const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
     #[test]
-    fn a_stage_is_recorded_when_its_guard_is_dropped() {
+    fn a_stage_is_recorded_when_its_guard_is_dropped_or_it_is_ended() {
         let metrics = Metrics::new("test", "0");
         let stages = Stages::register(&metrics);
         drop(stages.begin(Stage::AgentPlace));
-        stages.observe(Stage::PodsReady, Duration::from_secs(2));
+        let earlier = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+        drop(Begun::at(Stage::StatusReturn, earlier));
+        Begun::at(Stage::PodsReady, earlier).end(&stages);
         let text = metrics.render();
-        assert!(text.contains(r#"parallax_stage_duration_seconds_count{stage="agent.place"} 1"#), "{text}");
-        assert!(text.contains(r#"parallax_stage_duration_seconds_sum{stage="pods.ready"} 2.0"#), "{text}");
+        let count = |stage| format!(r#"parallax_stage_duration_seconds_count{{stage="{stage}"}} 1"#);
+        assert!(text.contains(&count("agent.place")) && text.contains(&count("pods.ready")), "{text}");
+        assert!(text.contains(r#"_bucket{le="1.0",stage="pods.ready"} 0"#), "it took at least 2 s: {text}");
+        assert!(!text.contains("status.return"), "{text}");
+    }
+
+    #[test]
+    fn what_is_counted_names_the_trace_as_open_metrics_has_it() {
+        let metrics = Metrics::new("test", "0");
+        let stages = Stages::register(&metrics);
+        let mut stage = stages.begin(Stage::AgentPlace);
+        stage.traceparent(Some(TRACEPARENT));
+        drop(stage);
+        let mut other = stages.begin(Stage::StatusWrite);
+        other.traceparent(Some("whatever a user has written"));
+        drop(other);
+        let text = metrics.render();
+        let (exemplars, plain): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.contains(" # "));
+        // Of all samples, only those of buckets and counters may have one; here it is the one bucket.
+        assert_eq!(exemplars.len(), 1, "{text}");
+        let (sample, exemplar) = exemplars[0].split_once(" # ").unwrap();
+        assert!(sample.starts_with("parallax_stage_duration_seconds_bucket{le="), "{sample}");
+        assert!(sample.ends_with(r#",stage="agent.place"} 1"#), "{sample}");
+        let rest = exemplar.strip_prefix(r#"{trace_id="0af7651916cd43dd8448eb211c80319c"} "#).unwrap();
+        let numbers: Vec<f64> = rest.split(' ').map(|number| number.parse().unwrap()).collect();
+        assert!(numbers.len() == 2 && numbers[0] < 60.0 && numbers[1] > 1e9, "value and time: {rest}");
+        assert_eq!(plain.last(), Some(&"# EOF"));
+    }
+
+    #[test]
+    fn only_a_trace_id_becomes_a_label() {
+        assert!(TraceLabel::of(TRACEPARENT).is_some());
+        for other in ["", "00", "00-0af7", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"] {
+            assert_eq!(TraceLabel::of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use parallax_crds::{AgentKey, ClusterName};
-use parallax_platform::{Stage, Stages};
-use tracing::Span;
+use parallax_platform::{Begun, Stage, Stages};
 
 /// What is under way, by cluster and agent: at most one each, the latest.
 #[derive(Default)]
 pub struct Dispatches {
-    under_way: HashMap<ClusterName, HashMap<AgentKey, (Instant, Span)>>,
+    under_way: HashMap<ClusterName, HashMap<AgentKey, Begun>>,
 }
 
 impl Dispatches {
@@ -23,21 +22,17 @@ impl Dispatches {
         traceparent: Option<&str>,
         decided: Instant,
     ) {
-        let span = Stage::AssignmentDispatch.span();
-        span.record("agent", tracing::field::display(agent)).record("cluster", cluster.as_str());
-        if let Some(traceparent) = traceparent {
-            span.record("traceparent", traceparent);
-        }
-        self.under_way.entry(cluster.clone()).or_default().insert(agent.clone(), (decided, span));
+        let mut stage = Begun::at(Stage::AssignmentDispatch, decided);
+        stage.span().record("agent", tracing::field::display(agent)).record("cluster", cluster.as_str());
+        stage.traceparent(traceparent);
+        self.under_way.entry(cluster.clone()).or_default().insert(agent.clone(), stage);
     }
 
     /// The member has said what became of it.
     pub fn acknowledged(&mut self, cluster: &ClusterName, agent: &AgentKey, stages: &Stages) {
-        let Some((decided, _span)) = self.under_way.get_mut(cluster).and_then(|agents| agents.remove(agent))
-        else {
-            return;
-        };
-        stages.observe(Stage::AssignmentDispatch, decided.elapsed());
+        if let Some(stage) = self.under_way.get_mut(cluster).and_then(|agents| agents.remove(agent)) {
+            stage.end(stages);
+        }
     }
 
     /// The agent is neither ordered nor to be removed any more: nobody acknowledges that.

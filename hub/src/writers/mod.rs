@@ -84,8 +84,9 @@ impl Writers {
         status: Box<ParallaxAgentStatus>,
         traceparent: &str,
     ) {
-        let stage = self.metrics.stages.begin(Stage::StatusWrite);
-        stage.span().record("agent", tracing::field::display(&key)).record("traceparent", traceparent);
+        let mut stage = self.metrics.stages.begin(Stage::StatusWrite);
+        stage.span().record("agent", tracing::field::display(&key));
+        stage.traceparent(Some(traceparent));
         let client = self.client.clone();
         let write = Write::AgentStatus(key.clone(), uid.clone());
         let span = stage.span().clone();

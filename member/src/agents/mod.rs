@@ -16,8 +16,7 @@ use parallax_crds::link::{AgentReport, ClusterReport, KeyAnswer, OrderResult};
 use parallax_crds::{AgentKey, ClusterName, Phase};
 use parallax_member_core::report::Facts;
 use parallax_member_core::{ChildKind, Sync, events, report};
-use parallax_platform::Stage;
-use parallax_platform::stage::StageGuard;
+use parallax_platform::{Begun, Stage, StageGuard};
 use parallax_proto::session::MemberLink;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -152,11 +151,10 @@ impl Agents {
             && new.reason.is_empty()
             && let Some(applied) = slot.applied.take()
         {
-            let took = applied.elapsed();
-            let span = Stage::PodsReady.span();
-            span.record("agent", tracing::field::display(key));
-            span.record("traceparent", new.traceparent.as_deref());
-            self.metrics.stages.observe(Stage::PodsReady, took);
+            let mut stage = Begun::at(Stage::PodsReady, applied);
+            stage.span().record("agent", tracing::field::display(key));
+            stage.traceparent(new.traceparent.as_deref());
+            stage.end(&self.metrics.stages);
         }
         slot.reported = Some(new.clone());
         let status_due = !std::mem::replace(&mut slot.status_due, true);
@@ -190,11 +188,9 @@ impl Agents {
 
     /// Begins a stage of a change.
     fn stage(&self, stage: Stage, key: &AgentKey, traceparent: Option<&str>) -> StageGuard {
-        let guard = self.metrics.stages.begin(stage);
+        let mut guard = self.metrics.stages.begin(stage);
         guard.span().record("agent", tracing::field::display(key));
-        if let Some(traceparent) = traceparent {
-            guard.span().record("traceparent", traceparent);
-        }
+        guard.traceparent(traceparent);
         guard
     }
 }
