@@ -153,3 +153,6 @@ impl Enroller {
 pub fn certificate_of(cluster: &MemberCluster) -> Option<&CertificateInfo> {
     cluster.status.as_ref()?.certificate.as_ref()
 }
+
+#[cfg(test)]
+mod tests;

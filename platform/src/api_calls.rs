@@ -144,7 +144,7 @@ where
 
 /// The verb as Kubernetes' own audit log calls it (and `apply` for server-side apply), and the resource
 /// as `resource.group/subresource`, without names.
-fn describe<B>(request: &Request<B>) -> (&'static str, String) {
+pub(crate) fn describe<B>(request: &Request<B>) -> (&'static str, String) {
     let mut path = request.uri().path().split('/').filter(|part| !part.is_empty());
     let group = match path.next() {
         Some("api") => {

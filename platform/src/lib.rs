@@ -17,6 +17,8 @@ pub mod readiness;
 mod reading;
 pub mod run;
 pub mod stage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod watch;
 
 pub use addresses::{Addresses, ListenArgs};

@@ -135,6 +135,7 @@ mod tests {
 
     use std::time::Duration;
 
+    use parallax_platform::testing::ApiServer;
     use parallax_proto::identity::CaFingerprint;
 
     use super::*;
@@ -187,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_many_who_present_a_token_at_once_exactly_one_is_let_in() {
-        let api: Api<Secret> = Api::namespaced(crate::store::one_object::server(), "test");
+        let api: Api<Secret> = Api::namespaced(ApiServer::new().client(), "test");
         let (one, other) = (token("a"), token("b"));
         let now = Timestamp::now();
         let expires = now + Duration::from_secs(60);

@@ -4,8 +4,6 @@
 pub mod at_start;
 pub mod ca;
 pub mod join_tokens;
-#[cfg(test)]
-pub mod one_object;
 pub mod state;
 pub mod tombstones;
 

@@ -121,6 +121,8 @@ fn object_of(state: &HubState) -> ConfigMap {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use parallax_platform::testing::ApiServer;
+
     use super::*;
 
     #[test]
@@ -145,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn hubs_that_start_at_once_are_the_same_hub_with_an_epoch_each() {
-        let api: Api<ConfigMap> = Api::namespaced(crate::store::one_object::server(), "test");
+        let api: Api<ConfigMap> = Api::namespaced(ApiServer::new().client(), "test");
         let states = futures::future::join_all((0..4).map(|_| begin_epoch(&api, 1_000))).await;
         let states: Vec<HubState> = states.into_iter().map(Result::unwrap).collect();
         assert!(states.iter().all(|state| state.uid == states[0].uid), "{states:?}");
@@ -155,7 +157,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_epoch_is_raised_but_never_lowered() {
-        let api: Api<ConfigMap> = Api::namespaced(crate::store::one_object::server(), "test");
+        let api: Api<ConfigMap> = Api::namespaced(ApiServer::new().client(), "test");
         let begun = begin_epoch(&api, 1_000).await.unwrap();
         assert!(raise_epoch(&api, &begun.holder, begun.epoch + 5).await.unwrap());
         assert!(!raise_epoch(&api, &begun.holder, begun.epoch + 5).await.unwrap());

@@ -73,44 +73,4 @@ async fn write(
 }
 
 #[cfg(test)]
-mod tests {
-    use http::{Method, Request, Response};
-    use kube::client::Body;
-    use serde_json::json;
-
-    use super::*;
-
-    /// An API server that refuses every patch for a cause, and whose object has these finalizers.
-    fn refusing(finalizers: &'static [&'static str], deleted: bool) -> Client {
-        let service = tower::service_fn(move |request: Request<Body>| async move {
-            let (code, answer) = if request.method() == Method::GET {
-                let mut metadata = json!({"name": "a", "uid": "u", "finalizers": finalizers});
-                if deleted {
-                    metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-                }
-                (
-                    200,
-                    json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata}),
-                )
-            } else {
-                let details = json!({"causes": [{"reason": "x", "message": "y", "field": "spec"}]});
-                let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 422,
-                    "reason": "Invalid", "message": "spec: too long", "details": details});
-                (422, status)
-            };
-            let body = Body::from(answer.to_string().into_bytes());
-            Ok::<_, tower::BoxError>(Response::builder().status(code).body(body)?)
-        });
-        Client::new(service, "default")
-    }
-
-    #[tokio::test]
-    async fn an_object_that_can_not_be_stored_is_invalid_and_one_that_changed_is_not() {
-        let key = AgentKey::new("team", "a");
-        let invalid = WriteOutcome::Invalid("spec: too long".to_owned());
-        assert_eq!(add(&refusing(&[], false), &key, "u").await, invalid);
-        assert_eq!(release(&refusing(&[FINALIZER], false), &key, "u").await, invalid);
-        assert_eq!(add(&refusing(&[], true), &key, "u").await, WriteOutcome::Conflict);
-        assert_eq!(add(&refusing(&["other/one"], false), &key, "u").await, invalid);
-    }
-}
+mod tests;

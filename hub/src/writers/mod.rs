@@ -261,14 +261,15 @@ fn report(write: &Write, outcome: &WriteOutcome, news: bool) {
 
 #[cfg(test)]
 mod tests {
+    use parallax_platform::testing::ApiServer;
+
     use super::*;
     use crate::sessions::Registry;
-    use crate::store::one_object;
 
     #[tokio::test]
     async fn a_write_that_panics_is_answered() {
         let (answers, mut answered) = mpsc::channel(1);
-        let client = one_object::server();
+        let client = ApiServer::new().client();
         let metrics =
             Metrics::register(&parallax_platform::Metrics::new("hub", "1"), &Arc::new(Registry::default()));
         let config_maps = Api::namespaced(client.clone(), "parallax-system");

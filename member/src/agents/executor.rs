@@ -37,7 +37,7 @@ pub async fn run(agents: Arc<Agents>, shutdown: CancellationToken) {
 
 impl Agents {
     /// Carries out what is ordered of an agent, then makes its objects what its assignment says.
-    async fn reconcile(&self, mut turn: Turn) {
+    pub(super) async fn reconcile(&self, mut turn: Turn) {
         let began = Instant::now();
         let key = &turn.key().clone();
         self.metrics.waiting.set(i64::try_from(self.queue.depth()).unwrap_or(i64::MAX));

@@ -8,6 +8,8 @@ mod orders;
 mod persist;
 mod seen;
 mod status;
+#[cfg(test)]
+pub mod testing;
 
 use std::sync::{Arc, OnceLock};
 

@@ -265,43 +265,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
-    use kube::Config as Connection;
-    use parallax_crds::link::ClusterReport;
-    use parallax_proto::session::{MemberLink, MemberLinkConfig};
-    use parking_lot::Mutex;
+    use parallax_platform::testing::{ApiServer, Refusal};
     use serde_json::{Value, json};
-    use tokio::sync::Notify;
 
     use super::*;
-    use crate::agents::{Settings, Uplink};
-    use crate::metrics::Metrics;
+    use crate::agents::testing::agents;
     use crate::store::Versioned as _;
-
-    /// A client of an API server that isn't there.
-    fn client() -> Client {
-        Client::try_from(Connection::new("http://127.0.0.1:1".parse().unwrap())).unwrap()
-    }
-
-    fn agents() -> Arc<Agents> {
-        let config = MemberLinkConfig {
-            cluster_uid: "uid".to_owned(),
-            boot_id: "boot".to_owned(),
-            member_version: "1".to_owned(),
-            hub_uid: None,
-            max_epoch: 0,
-            seed: 1,
-        };
-        let link = Arc::new(Mutex::new(MemberLink::new(config, Duration::ZERO)));
-        let settings = Settings {
-            own_namespace: "parallax-system".to_owned(),
-            create_namespaces: false,
-            control_plane_namespaces: Vec::new(),
-            scraper_namespaces: Vec::new(),
-        };
-        let metrics = Metrics::new(&parallax_platform::Metrics::new("member", "1"));
-        let uplink = Uplink { link, wake: Arc::new(Notify::new()) };
-        Agents::new(client(), settings, ClusterReport::default(), uplink, metrics)
-    }
 
     fn object(version: u64, spec: &Value) -> DeserializeGuard<AgentAssignment> {
         let metadata =
@@ -338,7 +307,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_an_assignment_that_cannot_be_read_is_seen() {
-        let agents = agents();
+        let agents = agents(ApiServer::new().client());
         assignment(&agents, Event::Apply(good(1)));
         assignment(&agents, Event::Apply(unreadable(2)));
         assert_eq!(known(&agents), Some(1), "it stays what it was");
@@ -348,7 +317,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_assignment_that_a_list_has_is_there_whether_it_can_be_read_or_not() {
-        let agents = agents();
+        let agents = agents(ApiServer::new().client());
         assignment(&agents, Event::Apply(good(1)));
         assignment(&agents, Event::Init);
         assignment(&agents, Event::InitApply(unreadable(2)));
@@ -377,7 +346,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_watch_whose_first_list_nobody_waits_for_ends() {
         let mut tasks = JoinSet::new();
-        drop(follow(Watch::new(&client(), "Nodes"), nodes_api, &mut tasks, |_| {}));
+        let server = ApiServer::new();
+        server.refuse("list", "nodes", Refusal::new(503, "ServiceUnavailable", "busy"));
+        drop(follow(Watch::new(&server.client(), "Nodes"), nodes_api, &mut tasks, |_| {}));
         let ended = tokio::time::timeout(Duration::from_secs(60), tasks.join_next()).await;
         assert!(ended.is_ok_and(|ended| ended.is_some_and(|ended| ended.is_ok())));
     }
@@ -385,7 +356,7 @@ mod tests {
     #[tokio::test]
     async fn a_watch_that_ends_before_its_first_list_is_not_taken_for_an_empty_one() {
         let mut tasks = JoinSet::new();
-        let watch = Watch::new(&client(), "Nodes");
+        let watch = Watch::new(&ApiServer::new().client(), "Nodes");
         let filled = follow(watch, nodes_api, &mut tasks, |_| panic!("a defect"));
         assert!(all(vec![filled]).await.is_err());
     }

@@ -168,3 +168,6 @@ impl Agents {
 fn blocked(cause: Cause, message: impl Into<String>) -> Brought {
     Brought { verdict: Some((Sync::blocked(cause, message), Then::Nothing)), written: false }
 }
+
+#[cfg(test)]
+mod tests;
