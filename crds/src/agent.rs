@@ -24,6 +24,7 @@ pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PodIds, PullPolicy
 pub use scaling::{ActivationLimits, Bounds, Scaling, ScalingTargets};
 pub use status::{
     ClusterRow, ClusterSummary, Freshness, ParallaxAgentStatus, Phase, PlacementDecision, PlacementTarget,
+    Usage,
 };
 
 pub use workspace::{AccessMode, Workspace};

@@ -20,6 +20,7 @@ pub mod hash;
 pub mod labels;
 pub mod link;
 pub mod names;
+pub mod quantity;
 pub mod reference;
 mod schema;
 pub mod trace;

@@ -195,6 +195,50 @@ pub struct Withheld {
     pub message: String,
 }
 
+/// What an agent uses in one cluster, over all of its pods there. What nobody measures is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentUsage {
+    /// Which agent.
+    pub agent: AgentRef,
+    /// Thousandths of a core.
+    pub cpu_millicores: Option<u64>,
+    /// Bytes of memory that are in use.
+    pub memory_bytes: Option<u64>,
+    /// Pods that say of themselves that they are at work.
+    pub busy_replicas: Option<u32>,
+    /// Requests that its pods have answered.
+    pub requests: Option<Traffic>,
+    /// Tokens that were read by models.
+    pub input_tokens: Option<Traffic>,
+    /// Tokens that were written by models.
+    pub output_tokens: Option<Traffic>,
+}
+
+impl AgentUsage {
+    /// Nothing is known of what the agent uses.
+    #[must_use]
+    pub fn unknown(agent: AgentRef) -> Self {
+        Self {
+            agent,
+            cpu_millicores: None,
+            memory_bytes: None,
+            busy_replicas: None,
+            requests: None,
+            input_tokens: None,
+            output_tokens: None,
+        }
+    }
+}
+
+/// Something that is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Since the member's process began.
+    pub total: u64,
+    /// In the last minute.
+    pub per_minute: u64,
+}
+
 /// What a cluster says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterReport {

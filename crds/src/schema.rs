@@ -233,6 +233,11 @@ pub(crate) fn quantities(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// An amount that the hub has measured.
+pub(crate) fn amount(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 32, "pattern": QUANTITY })
+}
+
 /// The size of a volume.
 pub(crate) fn size(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

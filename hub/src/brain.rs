@@ -150,7 +150,7 @@ impl Brain {
                     }
                     return None;
                 }
-                self.metrics.session_ended();
+                self.metrics.session_ended(&session.cluster);
                 memory.dispatches.lost(&session.cluster);
                 tracing::info!(cluster = %session.cluster, session = session.number, %cause, "disconnected");
                 return Some(Input::SessionClosed { session, cause });
@@ -167,6 +167,7 @@ impl Brain {
             HubEvent::Report(report) => SessionEvent::Report(report),
             HubEvent::ReportsComplete => SessionEvent::ReportsComplete,
             HubEvent::Cluster(report) => SessionEvent::Cluster(report),
+            HubEvent::Usage(usages) => SessionEvent::Usage(usages),
             HubEvent::KeyWishes(wishes) => SessionEvent::KeyWishes(wishes),
             HubEvent::Events(events, dropped) => SessionEvent::Events(events, dropped),
         };
@@ -234,6 +235,7 @@ impl Brain {
             Effect::WriteTombstones { store, drop } => self.writers.tombstones(store, drop),
             Effect::RaiseEpoch { to } => self.writers.raise_epoch(to),
             Effect::CheckCrd => self.writers.check_crd(),
+            Effect::Usage { cluster, usage } => self.metrics.usage.show(&cluster, &usage),
             Effect::Event { subject, warning, reason, message } => {
                 let object = events::reference(&subject);
                 if warning {

@@ -1,13 +1,17 @@
-//! What the hub counts. No label holds a name of an object.
+//! What the hub counts. No label holds a name of an object, but for those of clusters in [`usage`].
+
+mod usage;
 
 use std::sync::Arc;
 
+use parallax_crds::ClusterName;
 use parallax_platform::Stages;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
+use self::usage::Usage;
 use crate::sessions::Registry;
 
 /// A write, and how it went.
@@ -53,6 +57,8 @@ pub struct Metrics {
     writing: Gauge,
     agents: Family<PhaseLabel, Gauge>,
     epoch: Gauge,
+    /// What agents use.
+    pub usage: Usage,
 }
 
 impl Metrics {
@@ -81,6 +87,7 @@ impl Metrics {
                 .gauge("parallax_hub_writes_in_flight", "Writes that are under way or wait for their turn"),
             agents: process.gauges("parallax_agents", "ParallaxAgents by phase"),
             epoch: process.gauge("parallax_hub_epoch", "The epoch that orders are given under"),
+            usage: Usage::register(process),
         }
     }
 
@@ -89,9 +96,10 @@ impl Metrics {
         self.sessions.inc();
     }
 
-    /// A session ended.
-    pub fn session_ended(&self) {
+    /// A cluster's session ended.
+    pub fn session_ended(&self, cluster: &ClusterName) {
         self.sessions.dec();
+        self.usage.unknown(cluster);
     }
 
     /// A member holds what it was ordered.

@@ -15,8 +15,10 @@ mod link;
 mod metrics;
 mod queue;
 mod run;
+mod scrape;
 mod state;
 mod store;
+mod usage;
 
 use clap::Parser as _;
 

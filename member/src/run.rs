@@ -27,7 +27,7 @@ use crate::identity::IdentityStore;
 use crate::link::{Courier, Dialler};
 use crate::metrics::Metrics;
 use crate::state::{Obeyed, StateStore};
-use crate::{enroll, store};
+use crate::{enroll, store, usage};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long the first look at all agents may hold up the first dial.
@@ -207,6 +207,7 @@ impl Member {
         let mut work = JoinSet::new();
         work.spawn(agents::execute(Arc::clone(&agents), shutdown.clone()));
         work.spawn(agents::write_statuses(Arc::clone(&agents), shutdown.clone()));
+        work.spawn(usage::run(Arc::clone(&agents), client, clock, shutdown.clone()));
         let linked = async {
             // The hub asks at once what runs here: better to know by then.
             tokio::select! {

@@ -1,5 +1,6 @@
 //! What the fleet knows of an agent: the hub's side of it.
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -76,10 +77,45 @@ pub struct ParallaxAgentStatus {
     /// How many clusters are where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_summary: Option<ClusterSummary>,
+    /// What the agent uses, over the clusters whose word is fresh. It is written at most once a minute, and only when
+    /// it is noticeably another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// What each cluster says, the worst first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub clusters: Vec<ClusterRow>,
+}
+
+/// What an agent uses, rounded. What nobody measures is absent: CPU and memory without metrics.k8s.io in its clusters, the
+/// rest without an endpoint for metrics that has it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// Cores that are in use, "250m".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::amount")]
+    pub cpu: Option<Quantity>,
+    /// Memory that is in use, "512Mi".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::amount")]
+    pub memory: Option<Quantity>,
+    /// Replicas that say of themselves that they are at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub busy_replicas: Option<i64>,
+    /// Requests that were answered in a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub requests_per_minute: Option<i64>,
+    /// Tokens that models read in a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub input_tokens_per_minute: Option<i64>,
+    /// Tokens that models wrote in a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub output_tokens_per_minute: Option<i64>,
 }
 
 /// Where the replicas are. The only record of it: the hub keeps nothing else per cluster.

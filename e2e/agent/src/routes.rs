@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use futures::{Stream, StreamExt as _};
+use prometheus_client::metrics::gauge::Gauge;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -100,12 +101,20 @@ async fn busy(State(agent): State<Arc<Agent>>, Query(share): Query<Share>) -> St
 #[derive(Deserialize)]
 struct Task {
     ms: u64,
+    #[serde(default)]
+    input_tokens: u64,
+    #[serde(default)]
+    output_tokens: u64,
 }
 
-/// `/work?ms=5000`: answers after that time, also when the agent is asked to end meanwhile.
+/// `/work?ms=5000&input_tokens=1000&output_tokens=50`: answers after that time, also when the agent is asked to end
+/// meanwhile, and counts the tokens as if a model had read and written them.
 async fn work(State(agent): State<Arc<Agent>>, Query(task): Query<Task>) -> Json<Value> {
     agent.metrics.requests.inc();
+    let at_work = Held::of(&agent, |metrics| &metrics.busy);
     tokio::time::sleep(Duration::from_millis(task.ms)).await;
+    drop(at_work);
+    agent.metrics.tokens(task.input_tokens, task.output_tokens);
     Json(json!({ "worked": task.ms }))
 }
 
@@ -126,7 +135,7 @@ async fn events(
     Query(pace): Query<Pace>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     agent.metrics.requests.inc();
-    let open = Open::new(&agent);
+    let open = Held::of(&agent, |metrics| &metrics.streams);
     let ending = ended(agent.ending.clone());
     let ticks = IntervalStream::new(tokio::time::interval(Duration::from_millis(pace.every_ms.max(1))));
     let numbered = ticks.enumerate().map(move |(number, _)| {
@@ -144,7 +153,7 @@ async fn web_socket(State(agent): State<Arc<Agent>>, upgrade: WebSocketUpgrade) 
 }
 
 async fn echo(agent: Arc<Agent>, mut socket: WebSocket) {
-    let _open = Open::new(&agent);
+    let _open = Held::of(&agent, |metrics| &metrics.streams);
     let mut ending = std::pin::pin!(ended(agent.ending.clone()));
     loop {
         let message = tokio::select! {
@@ -180,19 +189,22 @@ pub async fn ended(mut ending: watch::Receiver<bool>) {
     ending.wait_for(|ending| *ending).await.ok();
 }
 
-/// Counts an open stream for as long as it lives.
-struct Open(Arc<Agent>);
+/// Holds a gauge one higher for as long as it lives.
+struct Held {
+    agent: Arc<Agent>,
+    gauge: fn(&Metrics) -> &Gauge,
+}
 
-impl Open {
-    fn new(agent: &Arc<Agent>) -> Self {
-        agent.metrics.streams.inc();
-        Self(agent.clone())
+impl Held {
+    fn of(agent: &Arc<Agent>, gauge: fn(&Metrics) -> &Gauge) -> Self {
+        gauge(&agent.metrics).inc();
+        Self { agent: agent.clone(), gauge }
     }
 }
 
-impl Drop for Open {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.0.metrics.streams.dec();
+        (self.gauge)(&self.agent.metrics).dec();
     }
 }
 
@@ -258,6 +270,24 @@ mod tests {
         }
         end.send_replace(true);
         stream.read_to_end(&mut answer).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn it_tells_what_it_has_done_and_what_it_does() {
+        let (address, _end) = agent().await;
+        ask(address, "GET /work?ms=0&input_tokens=1000&output_tokens=20").await;
+        let metrics = ask(address, "GET /metrics").await;
+        for line in [
+            "parallax_agent_requests_total 1",
+            "parallax_agent_busy 0",
+            r#"parallax_agent_tokens_total{type="input"} 1000"#,
+            r#"parallax_agent_tokens_total{type="output"} 20"#,
+        ] {
+            assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+        }
+        let begun = tokio::spawn(ask(address, "GET /work?ms=60000"));
+        while !ask(address, "GET /metrics").await.contains("parallax_agent_busy 1") {}
+        begun.abort();
     }
 
     #[tokio::test]

@@ -142,6 +142,6 @@ async fn an_agent_that_is_ended_finishes_the_answer_that_it_has_begun() -> Resul
 
 /// The agent's own count of requests.
 fn requests(metrics: &str) -> Result<u64> {
-    let line = metrics.lines().find_map(|line| line.strip_prefix("agent_requests_total "));
+    let line = metrics.lines().find_map(|line| line.strip_prefix("parallax_agent_requests_total "));
     line.and_then(|count| count.trim().parse().ok()).with_context(|| format!("no count in {metrics}"))
 }

@@ -9,4 +9,5 @@ mod node;
 mod page;
 mod scaling;
 mod trouble;
+mod usage;
 mod world;

@@ -10,6 +10,9 @@ use crate::fleet::WriteOutcome;
 /// How long an intermediate change may wait for the one that settles it.
 pub const COALESCE: Duration = Duration::from_secs(1);
 
+/// How long it may take until a status shows what an agent uses now.
+pub const AT_LEISURE: Duration = Duration::from_mins(1);
+
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// How long what was refused for good stays away: the same is refused again until somebody has done something.
@@ -24,6 +27,8 @@ pub enum Urgency {
     Now,
     /// Within [`COALESCE`]: another change is likely to follow.
     Soon,
+    /// Within [`AT_LEISURE`], or along with whatever else is written until then.
+    Leisurely,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +68,11 @@ impl<K: Ord + Clone> WriteQueue<K> {
 
     /// The object should be looked at. A key that waits already keeps its place, or moves forward.
     pub fn want(&mut self, key: K, urgency: Urgency, now: Duration) {
-        let due = if urgency == Urgency::Soon { now + COALESCE } else { now };
+        let due = match urgency {
+            Urgency::User | Urgency::Now => now,
+            Urgency::Soon => now + COALESCE,
+            Urgency::Leisurely => now + AT_LEISURE,
+        };
         let mut wanted = Waiting { user: urgency == Urgency::User, since: now, due };
         if let Some(again) = self.in_flight.get_mut(&key) {
             *again = Some(again.map_or(wanted, |a| a.join(wanted)));
@@ -222,6 +231,18 @@ mod tests {
         queue.want("b", Urgency::Now, ms(500));
         assert_eq!(queue.take(ms(500)), Some("b"));
         assert_eq!(queue.take(ms(1000)), Some("a"));
+    }
+
+    #[test]
+    fn what_has_time_waits_a_minute_from_its_first_word_on() {
+        let mut queue = WriteQueue::new(8);
+        queue.want("a", Urgency::Leisurely, ms(0));
+        queue.want("a", Urgency::Leisurely, ms(10_000));
+        assert_eq!(queue.take(AT_LEISURE - ms(1)), None);
+        assert_eq!(queue.take(AT_LEISURE), Some("a"));
+        queue.want("b", Urgency::Leisurely, ms(0));
+        queue.want("b", Urgency::Now, ms(5));
+        assert_eq!(queue.take(ms(5)), Some("b"));
     }
 
     #[test]

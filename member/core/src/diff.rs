@@ -3,10 +3,10 @@
 
 use std::fmt;
 
+use parallax_crds::quantity;
 use serde_json::{Map, Value};
 
 use crate::build::{CREDENTIALS_STAMP, SPEC_HASH};
-use crate::quantity;
 
 /// The first field that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! * [`build`]: the objects that should exist for an assignment.
 //! * [`credentials`]: where an agent's API key is, and whether it is there.
 //! * [`diff`]: whether a live object already is what should exist.
+//! * [`exposition`] and [`usage`]: what agents expose, and what they use.
 //! * [`live`]: what is read off live Deployments and Pods.
 //! * [`events`]: what an agent's user is told of as it happens.
 //! * [`sync`]: how far an order has come into the cluster's objects.
@@ -15,11 +16,12 @@ pub mod build;
 pub mod credentials;
 pub mod diff;
 pub mod events;
+pub mod exposition;
 pub mod live;
-pub mod quantity;
 pub mod replicas;
 pub mod report;
 pub mod sync;
+pub mod usage;
 pub mod validate;
 
 pub use build::{ChildKind, Desired, Site, build, strategy_patch};

@@ -8,6 +8,7 @@ mod orders;
 mod persist;
 mod seen;
 mod status;
+mod subjects;
 #[cfg(test)]
 pub mod testing;
 

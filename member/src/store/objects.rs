@@ -1,5 +1,7 @@
 //! What is kept of each object: enough to decide by, as small as can be.
 
+use std::net::IpAddr;
+
 use kube::api::ObjectMeta;
 use parallax_crds::activation::{Activation, Stage};
 use parallax_crds::labels::{AGENT, INCARNATION, TRACEPARENT};
@@ -125,6 +127,8 @@ pub struct Pod {
     pub incarnation: Incarnation,
     /// It is not ending.
     pub staying: bool,
+    /// Where it is, once it has an address.
+    pub ip: Option<IpAddr>,
     /// What is told of it.
     pub facts: PodFacts,
 }
@@ -141,7 +145,8 @@ impl Pod {
             trouble: pod.status.as_ref().and_then(PodStatus::trouble),
         };
         let incarnation = Incarnation::new(labels.get(INCARNATION)?);
-        Some((key, Self { incarnation, staying: meta.deletion_timestamp.is_none(), facts }))
+        let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()?.parse().ok());
+        Some((key, Self { incarnation, staying: meta.deletion_timestamp.is_none(), ip, facts }))
     }
 }
 

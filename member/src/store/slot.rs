@@ -47,6 +47,11 @@ impl Slot {
         self.pods.values().map(|(_, pod)| pod)
     }
 
+    /// Its pods by name.
+    pub fn named_pods(&self) -> impl Iterator<Item = (&str, &Pod)> {
+        self.pods.iter().map(|(name, (_, pod))| (&**name, pod))
+    }
+
     /// The slices of its Service, by name.
     pub fn slices(&self) -> impl Iterator<Item = (&str, &Arc<Slice>)> {
         self.slices.iter().filter_map(|(name, slice)| Some((&**name, slice.live()?)))

@@ -7,6 +7,7 @@ mod fields;
 mod keys;
 mod to_hub;
 mod to_member;
+mod usage;
 
 pub use fields::Malformed;
 pub(crate) use fields::{digest, sent, text};
@@ -16,3 +17,4 @@ pub(crate) use to_hub::{
     result, result_message, status,
 };
 pub(crate) use to_member::{removal, removal_message, upsert, upsert_message, welcome};
+pub(crate) use usage::{usage, usage_message};

@@ -7,6 +7,7 @@ mod conditions;
 mod row;
 mod significance;
 mod text;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::agent::{ClusterRow, ClusterSummary, Freshness, PlacementDecision, Strategy};
 use parallax_crds::conditions::{PROGRESSING, merge};
-use parallax_crds::link::{AgentReport, OrderResult, Scale};
+use parallax_crds::link::{AgentReport, AgentUsage, OrderResult, Scale};
 use parallax_crds::{AgentRef, ClusterName, ParallaxAgentSpec, ParallaxAgentStatus, Phase, labels};
 
 use crate::phase::{ClusterPhase, PhaseFacts, phase};
@@ -74,6 +75,8 @@ pub struct ClusterInput<'a> {
     pub freshness: Freshness,
     /// When it was last heard of this agent, for a row that no earlier status shows.
     pub last_reported: Option<Timestamp>,
+    /// What the agent uses there; none: not heard of since the hub's start.
+    pub usage: Option<&'a AgentUsage>,
 }
 
 /// A cluster's last word about an agent.
@@ -146,6 +149,7 @@ pub fn aggregate(
 
     let now = Time(whole_seconds(now));
     let before = previous.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let shown_usage = previous.and_then(|status| status.usage.as_ref());
     let status = ParallaxAgentStatus {
         phase: Some(verdict.phase),
         desired_replicas: desired,
@@ -157,6 +161,7 @@ pub fn aggregate(
         conditions: merge(before, &facts.conditions(), input.generation, &now),
         placement: input.decision.cloned(),
         cluster_summary: Some(summary(&targets)),
+        usage: if input.deleting { None } else { usage::usage(input.clusters, shown_usage) },
         clusters: rows
             .iter()
             .take(MAX_ROWS)

@@ -10,7 +10,7 @@ use parallax_crds::conditions::{CREDENTIALS_READY, PLACED, READY, SYNCED, find, 
 /// How soon a changed status is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Significance {
-    /// Nothing has changed.
+    /// Nothing has changed, but for what the agent uses.
     None,
     /// An intermediate change: the one that settles it is likely to follow, and may carry it along.
     Soon,
@@ -27,7 +27,7 @@ pub fn significance(previous: Option<&ParallaxAgentStatus>, next: &ParallaxAgent
     let Some(previous) = previous else {
         return Significance::Now;
     };
-    if previous == next {
+    if same_but_for_usage(previous, next) {
         return Significance::None;
     }
     let at_once = decided(previous, next)
@@ -38,6 +38,33 @@ pub fn significance(previous: Option<&ParallaxAgentStatus>, next: &ParallaxAgent
         || turned(previous, next, CREDENTIALS_READY, |truth| truth == Some(false))
         || lost_freshness(previous, next);
     if at_once { Significance::Now } else { Significance::Soon }
+}
+
+/// Usage has a slower pace of its own, and goes along with whatever else is written.
+fn same_but_for_usage(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {
+    let ParallaxAgentStatus {
+        phase,
+        desired_replicas,
+        replicas,
+        ready_replicas,
+        replica_summary,
+        selector,
+        observed_generation,
+        conditions,
+        placement,
+        cluster_summary,
+        usage: _,
+        clusters,
+    } = next;
+    (*phase, *desired_replicas, *replicas, *ready_replicas)
+        == (previous.phase, previous.desired_replicas, previous.replicas, previous.ready_replicas)
+        && (*observed_generation, *cluster_summary)
+            == (previous.observed_generation, previous.cluster_summary)
+        && *replica_summary == previous.replica_summary
+        && *selector == previous.selector
+        && *placement == previous.placement
+        && *conditions == previous.conditions
+        && *clusters == previous.clusters
 }
 
 /// There is a decision that must be stored. That a cluster has let go of the agent is no reason to hurry.

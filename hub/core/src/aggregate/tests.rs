@@ -168,6 +168,7 @@ impl Member {
             },
             freshness: self.freshness,
             last_reported: None,
+            usage: None,
         }
     }
 }

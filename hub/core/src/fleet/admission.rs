@@ -232,6 +232,7 @@ impl Fleet {
         cluster.session = Some(Session {
             id: id.clone(),
             cluster_uid: hello.cluster_uid,
+            boot_id: hello.boot_id.into(),
             synced: false,
             reports_complete: false,
             keys: BTreeMap::new(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use parallax_crds::agent::{Bounds, Freshness, PlacementDecision, PlacementTarget};
-use parallax_crds::link::{AgentReport, Order, OrderResult, Scale};
+use parallax_crds::link::{AgentReport, AgentUsage, Order, OrderResult, Scale};
 use parallax_crds::trace::TraceContext;
 use parallax_crds::{
     AgentKey, AgentRef, ClusterName, Incarnation, ParallaxAgent, ParallaxAgentStatus, SpecHash, labels,
@@ -15,6 +15,7 @@ use parallax_crds::{
 
 use super::stored::Stored;
 use super::tellers::Tellers;
+use super::usage::Counted;
 use crate::aggregate::remembered_quiet;
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::Explanation;
@@ -154,12 +155,15 @@ pub(super) struct Row {
     /// When it was reported.
     pub reported: Option<Timestamp>,
     pub freshness: Freshness,
+    /// What the agent uses there, by its session's word.
+    pub usage: Option<AgentUsage>,
+    pub counted: Counted,
 }
 
 impl Row {
     /// The session is over: what was sent in it is as if it had never been.
     pub fn session_lost(&mut self) {
-        (self.sent, self.admitted, self.heard) = (None, None, false);
+        (self.sent, self.admitted, self.heard, self.usage) = (None, None, false, None);
         (self.removals, self.overtaken) = (0, 0);
     }
 }

@@ -196,6 +196,7 @@ fn input<'a>(
         word,
         freshness: row.freshness,
         last_reported: row.reported,
+        usage: row.usage.as_ref(),
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Cluster {
 pub(super) struct Session {
     pub id: SessionId,
     pub cluster_uid: String,
+    /// The member's process.
+    pub boot_id: Arc<str>,
     pub synced: bool,
     pub reports_complete: bool,
     /// The API keys that it has asked for.

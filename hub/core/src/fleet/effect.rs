@@ -7,6 +7,7 @@ use parallax_crds::{AgentKey, AgentRef, ClusterName, MemberClusterStatus, Parall
 
 use super::input::SessionId;
 use super::refusals::{Closing, Refusal};
+use super::usage::ClusterUsage;
 use crate::tombstones::Tombstone;
 
 /// One thing to do. Effects on one session are to be carried out in the order in which they were polled; those
@@ -154,6 +155,13 @@ pub enum Effect {
     },
     /// Read the ParallaxAgent CRD from the API server, not from a cache. Answered by `Input::Crd`.
     CheckCrd,
+    /// What all agents of a connected cluster use, for metrics.
+    Usage {
+        /// The cluster.
+        cluster: ClusterName,
+        /// What its member said, summed up.
+        usage: ClusterUsage,
+    },
     /// Tell people, on the object that they look at.
     Event {
         /// Whose.

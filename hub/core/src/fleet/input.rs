@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parallax_crds::link::{AgentReport, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
+use parallax_crds::link::{AgentReport, AgentUsage, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
 use parallax_crds::{AgentKey, ClusterName, MemberCluster, ParallaxAgent};
 
 use crate::tombstones::Tombstone;
@@ -126,6 +126,8 @@ pub enum SessionEvent {
     ReportsComplete,
     /// What the cluster says of itself.
     Cluster(ClusterReport),
+    /// What agents use there, of those whose usage has changed.
+    Usage(Vec<AgentUsage>),
     /// The member asks for agents' API keys.
     KeyWishes(Vec<KeyWish>),
     /// Events for agents' users, and how many were dropped before them.

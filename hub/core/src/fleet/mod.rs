@@ -8,6 +8,7 @@
 //! * what is decided: [`deciding`] placement and orders, [`standing`] how agents stand with clusters by that,
 //!   [`withdrawal`] removals and the prune guard, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were
 //!   lost, [`keys`] who gets an API key from the hub;
+//! * what agents use: [`usage`], for people and in sums;
 //! * what is written back: [`agent_status`] and [`cluster_status`], with what is known of the [`stored`] ones;
 //! * [`settling`]: the order in which all of that is done.
 
@@ -40,6 +41,7 @@ mod settling;
 mod standing;
 mod stored;
 mod tellers;
+mod usage;
 mod watched_agents;
 mod watched_clusters;
 mod withdrawal;
@@ -50,6 +52,7 @@ pub use effect::{Effect, Subject};
 pub use input::{CrdState, Hello, Input, Now, SessionEvent, SessionId, Write, WriteOutcome};
 pub use refusals::{Closing, Refusal};
 use standing::Standings;
+pub use usage::ClusterUsage;
 
 /// How long a lost session may take to come back before its cluster is called unreachable; also how long rows keep
 /// their last freshness after the hub's start.

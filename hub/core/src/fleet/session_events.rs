@@ -32,6 +32,10 @@ impl Fleet {
                 self.touch_agents_of(name);
                 self.count_cluster(name, now);
             }
+            SessionEvent::Usage(usages) => {
+                let boot_id = session.boot_id.clone();
+                self.usage(name, &boot_id, usages, now);
+            }
             SessionEvent::KeyWishes(wishes) => self.key_wishes(name, wishes),
             SessionEvent::Cluster(report) => self.cluster_report(name, report, now),
             SessionEvent::Events(events, dropped) => self.member_events(name, events, dropped),

@@ -9,12 +9,10 @@
 //! assignment's status: the gate there is the member's, a word there is an activator's. Pods go only behind a closed
 //! gate, once every activator has said that nothing of its is on its way to them.
 
-pub mod busy;
 pub mod door;
 pub mod gate;
 pub mod standing;
 
-pub use busy::Gauge;
 pub use door::{Admission, Backend, Door, Entry, Limits, Order, Question, Word};
 pub use gate::{Gate, Heard, Signs, Stage};
 pub use standing::{Known, Listed, Standing, Ways, standing};

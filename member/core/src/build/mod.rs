@@ -47,7 +47,8 @@ pub const PORT: (i32, &str) = (8080, "http");
 /// The name of the port that an agent serves its metrics on.
 const METRICS: &str = "metrics";
 /// Where it serves them there.
-const METRICS_PATH: &str = "/metrics";
+/// Where agents expose their metrics.
+pub const METRICS_PATH: &str = "/metrics";
 
 /// Everything that should exist for one assignment, as bodies of server-side applies.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,20 +13,20 @@ use super::metadata::metadata;
 use super::{ChildKind, Site, labels};
 use crate::validate::Valid;
 
-/// What activators are labelled with, besides being Parallax's.
-const ACTIVATOR: [(&str, &str); 2] =
-    [("app.kubernetes.io/part-of", "parallax"), ("app.kubernetes.io/component", "activator")];
+/// What the pods of the cluster's own parts are labelled with.
+const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "parallax");
+const COMPONENT: &str = "app.kubernetes.io/component";
 /// A namespace's name, as a label on it that nobody can change.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 const DNS_PORT: i32 = 53;
 
-/// Only the control plane, the activators, scrapers on the port of the metrics, and the peers of `network` reach the agent.
-/// The agent reaches everybody, unless `network`
-/// says whom.
+/// Only the control plane, the activators, on the port of the metrics the member and scrapers, and the peers of `network`
+/// reach the agent. The agent reaches everybody, unless `network` says whom.
 pub(super) fn network_policy(assignment: &Valid<'_>, site: Site<'_>) -> NetworkPolicy {
     let network = assignment.template.runtime.network.as_ref();
     let mut ingress = vec![NetworkPolicyIngressRule {
-        from: Some([control_plane(site), vec![activators(site)]].concat()),
+        // Activators let nobody through but whom the policy admits besides them.
+        from: Some([control_plane(site), vec![component(site, "activator")]].concat()),
         ports: None,
     }];
     ingress.extend(
@@ -70,24 +70,26 @@ fn control_plane(site: Site<'_>) -> Vec<NetworkPolicyPeer> {
     peers
 }
 
-/// They let nobody through but whom the policy admits besides them.
-fn activators(site: Site<'_>) -> NetworkPolicyPeer {
+/// The pods of one of our own parts in this cluster.
+fn component(site: Site<'_>, name: &str) -> NetworkPolicyPeer {
     let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     NetworkPolicyPeer {
-        pod_selector: Some(selector(ACTIVATOR.map(own).into())),
+        pod_selector: Some(selector([PART_OF, (COMPONENT, name)].map(own).into())),
         namespace_selector: Some(selector([own((NAMESPACE_NAME, site.system_namespace))].into())),
         ..NetworkPolicyPeer::default()
     }
 }
 
-/// All pods of the namespaces of scrapers, on the port of the metrics alone.
+/// The member, which tells what agents use, and all pods of the namespaces of scrapers, on the port of the metrics alone.
 fn scrapers(assignment: &Valid<'_>, site: Site<'_>) -> Option<NetworkPolicyIngressRule> {
     let metrics = assignment.template.runtime.metrics_port()?;
-    let namespaces = Some(site.scraper_namespaces).filter(|namespaces| !namespaces.is_empty())?;
-    let from =
-        NetworkPolicyPeer { namespace_selector: Some(named(namespaces)), ..NetworkPolicyPeer::default() };
+    let mut from = vec![component(site, "member")];
+    if !site.scraper_namespaces.is_empty() {
+        let namespaces = Some(named(site.scraper_namespaces));
+        from.push(NetworkPolicyPeer { namespace_selector: namespaces, ..NetworkPolicyPeer::default() });
+    }
     let metrics = NetworkPort { port: metrics, end_port: None, protocol: Some(NetworkProtocol::TCP) };
-    Some(NetworkPolicyIngressRule { from: Some(vec![from]), ports: Some(vec![port(&metrics)]) })
+    Some(NetworkPolicyIngressRule { from: Some(from), ports: Some(vec![port(&metrics)]) })
 }
 
 /// The namespaces of these names.

@@ -15,6 +15,9 @@ pub struct PodStatus {
     pub reason: Option<String>,
     /// What goes with it.
     pub message: Option<String>,
+    /// Its address.
+    #[serde(rename = "podIP")]
+    pub pod_ip: Option<String>,
     /// Of these only `PodScheduled` is read.
     pub conditions: Vec<PodCondition>,
     /// The state of each container that runs before the others.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use parallax_crds::link::{AgentReport, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
+use parallax_crds::link::{AgentReport, AgentUsage, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
 
 /// What the hub grants a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +114,8 @@ pub enum HubEvent {
     Cluster(ClusterReport),
     /// What the member wants users to know, and how many more it had to drop.
     Events(Vec<MemberEvent>, u64),
+    /// What agents use there, of those whose usage has changed.
+    Usage(Vec<AgentUsage>),
     /// The member asks for API keys: each to be answered by `answer_key`, now and whenever the answer changes.
     KeyWishes(Vec<KeyWish>),
     /// The last event.

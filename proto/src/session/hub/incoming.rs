@@ -88,6 +88,12 @@ impl HubSession {
                 let said: Result<Vec<_>, Malformed> = events.events.into_iter().map(wire::event).collect();
                 self.events.push_back(HubEvent::Events(said?, events.dropped));
             }
+            (MemberFrame::MetricsReport(report), Stage::Open(_)) => {
+                let said: Result<Vec<_>, Malformed> = report.usages.iter().map(wire::usage).collect();
+                let mut usages = said?;
+                usages.retain(|usage| self.board.knows(&usage.agent.key));
+                self.events.push_back(HubEvent::Usage(usages));
+            }
             (MemberFrame::KeyWishes(wishes), Stage::Open(_)) => {
                 let wishes: Result<Vec<_>, Malformed> =
                     wishes.wishes.into_iter().map(wire::key_wish).collect();

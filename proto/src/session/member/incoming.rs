@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::action::MemberAction;
 use super::{Inventory, MemberLink, Open, Stage};
 use crate::v1::from_hub::Frame as HubFrame;
-use crate::{KEYS, VERSIONS, v1, wire};
+use crate::{KEYS, USAGE, VERSIONS, v1, wire};
 
 impl MemberLink {
     /// A frame arrived.
@@ -53,7 +53,8 @@ impl MemberLink {
             );
             return self.refused("VersionMismatch".to_owned(), message, now);
         }
-        let has_keys = welcome.features.iter().any(|feature| feature == KEYS);
+        let has = |wanted: &str| welcome.features.iter().any(|feature| feature == wanted);
+        let (has_keys, has_usage) = (has(KEYS), has(USAGE));
         let (mut welcomed, heartbeat) = match wire::welcome(welcome) {
             Ok(welcome) => welcome,
             Err(error) => return self.hang_up(&format!("the hub broke the protocol: {error}"), now),
@@ -84,6 +85,7 @@ impl MemberLink {
             beat_due: false,
             inventory: Inventory::Sent,
             has_keys,
+            has_usage,
             resynced: false,
         }));
         self.notices.begin_session();
@@ -118,6 +120,7 @@ impl MemberLink {
         if !open.resynced && matches!(open.inventory, Inventory::Sent) {
             open.resynced = true;
             self.reports.start_snapshot();
+            self.usages.start(open.has_usage);
         }
         Ok(())
     }

@@ -10,12 +10,13 @@ mod orders;
 mod outgoing;
 mod reports;
 mod time;
+mod usages;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use parallax_crds::AgentKey;
-use parallax_crds::link::{AgentReport, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
+use parallax_crds::link::{AgentReport, AgentUsage, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
 
 pub use self::action::{Batch, MemberAction, MemberLinkConfig, Welcomed};
 use self::holdings::Holdings;
@@ -23,6 +24,7 @@ use self::keys::Keys;
 use self::notices::Notices;
 use self::orders::Orders;
 use self::reports::Reports;
+use self::usages::Usages;
 use super::backoff::Backoff;
 use super::limits::FAREWELL;
 
@@ -40,6 +42,7 @@ pub struct MemberLink {
     reports: Reports,
     notices: Notices,
     keys: Keys,
+    usages: Usages,
     actions: VecDeque<MemberAction>,
     /// When something was last heard.
     heard: Duration,
@@ -80,6 +83,8 @@ struct Open {
     inventory: Inventory,
     /// The hub hands over keys.
     has_keys: bool,
+    /// The hub takes in what agents use.
+    has_usage: bool,
     /// The hub has said what it makes of Hello; reports may follow.
     resynced: bool,
 }
@@ -103,6 +108,7 @@ impl MemberLink {
             reports: Reports::default(),
             notices: Notices::default(),
             keys: Keys::default(),
+            usages: Usages::default(),
             actions: VecDeque::from([MemberAction::Dial]),
             heard: now,
             config,
@@ -127,6 +133,16 @@ impl MemberLink {
     /// Nothing is to be said about an agent any more.
     pub fn unreport(&mut self, key: &AgentKey) {
         self.reports.unset(key);
+    }
+
+    /// The latest of what an agent uses. The hub is told every ten seconds at the most.
+    pub fn usage(&mut self, usage: AgentUsage) {
+        self.usages.set(usage);
+    }
+
+    /// Nothing is measured of an agent any more.
+    pub fn forget_usage(&mut self, key: &AgentKey) {
+        self.usages.unset(key);
     }
 
     /// The latest about the cluster.
@@ -257,6 +273,7 @@ impl MemberLink {
         self.actions.push_back(why);
         self.orders.end_session();
         self.reports.end_session();
+        self.usages.end_session();
         self.stage = Stage::Away { until: now.saturating_add(delay) };
     }
 }

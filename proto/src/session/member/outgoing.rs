@@ -40,6 +40,7 @@ impl MemberLink {
                 None => {
                     open.resynced = true;
                     self.reports.start_snapshot();
+                    self.usages.start(open.has_usage);
                     Inventory::Sent
                 }
             };
@@ -51,7 +52,8 @@ impl MemberLink {
             return Some(Frame::Heartbeat(v1::Heartbeat { count: digest.count(), set_hash }));
         }
         let wishes = if open.has_keys && open.resynced { self.keys.next() } else { None };
-        wishes.or_else(|| self.notices.next()).or_else(|| self.reports.next(&self.config.boot_id, now))
+        let said = wishes.or_else(|| self.notices.next());
+        said.or_else(|| self.reports.next(&self.config.boot_id, now)).or_else(|| self.usages.next(now))
     }
 
     fn hello(&self) -> Frame {

@@ -10,6 +10,7 @@ impl MemberLink {
     /// The time of [`next_deadline`](Self::next_deadline) has come.
     pub fn on_timer(&mut self, now: Duration) {
         self.reports.on_timer(now);
+        self.usages.on_timer(now);
         match &mut self.stage {
             Stage::Away { until } if now >= *until => {
                 self.stage = Stage::Dialling;
@@ -40,8 +41,8 @@ impl MemberLink {
             Stage::Greeting { .. } => Some(silent),
             Stage::Open(open) => {
                 let beat = open.beat.saturating_add(open.heartbeat);
-                let held_back = self.reports.next_deadline().unwrap_or(Duration::MAX);
-                Some(silent.min(beat).min(held_back))
+                let said = [self.reports.next_deadline(), self.usages.next_deadline()];
+                Some(said.into_iter().flatten().fold(silent.min(beat), Duration::min))
             }
         }
     }

@@ -9,4 +9,5 @@ mod membership;
 mod random;
 mod recovery;
 mod refused;
+mod usage;
 mod world;

@@ -36,6 +36,7 @@ pub struct Member {
     pub uid: String,
     /// What its certificate has more of validity than the first one had.
     pub renewed: jiff::SignedDuration,
+    pub boot_id: String,
     pub session: Option<u64>,
     pub held: BTreeMap<AgentKey, (Incarnation, SpecHash, Scale)>,
     /// Removals are begun, and pods end only at [`World::pods_end`].

@@ -172,7 +172,10 @@ impl World {
                 let state = if self.crd_going { CrdState::Going } else { CrdState::Live };
                 self.send(Channel::Crd, Input::Crd(state));
             }
-            Effect::HandKey { .. } | Effect::WithholdKey { .. } | Effect::Event { .. } => {}
+            Effect::HandKey { .. }
+            | Effect::WithholdKey { .. }
+            | Effect::Usage { .. }
+            | Effect::Event { .. } => {}
         }
     }
 

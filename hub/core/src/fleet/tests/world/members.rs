@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use parallax_crds::agent::KeyReference;
-use parallax_crds::link::{AgentReport, ClusterReport, Held, KeyWish, Order, OrderResult, Outcome};
+use parallax_crds::link::{
+    AgentReport, AgentUsage, ClusterReport, Held, KeyWish, Order, OrderResult, Outcome,
+};
 use parallax_crds::{AgentKey, AgentRef, ClusterName, Phase, SpecHash, fixtures};
 
 use super::{Channel, World, cluster, key};
@@ -18,7 +20,7 @@ impl World {
         self.sessions += 1;
         let session = SessionId { cluster: cluster(name), number: self.sessions };
         let member = self.members.get_mut(&session.cluster).unwrap();
-        let renewed = member.renewed;
+        let (renewed, boot_id) = (member.renewed, member.boot_id.clone());
         if member.session.is_none() || member.uid == uid {
             member.session = Some(session.number);
             member.admitted = false;
@@ -26,7 +28,7 @@ impl World {
         }
         let hello = Hello {
             cluster_uid: uid.to_owned(),
-            boot_id: "boot".to_owned(),
+            boot_id,
             hub_uid: Some("hub".to_owned()),
             max_epoch_seen,
             member_version: "1".to_owned(),
@@ -93,6 +95,13 @@ impl World {
             ..fixtures::report(&held)
         };
         self.say(name, SessionEvent::Report(report));
+    }
+
+    /// It tells what an agent uses that it holds.
+    pub fn uses(&mut self, name: &str, agent: &str, usage: impl FnOnce(AgentRef) -> AgentUsage) {
+        let (key, name) = (key(agent), cluster(name));
+        let (incarnation, ..) = self.members[&name].held[&key].clone();
+        self.say(&name, SessionEvent::Usage(vec![usage(AgentRef { key, incarnation })]));
     }
 
     /// It asks for the key of an agent that it holds.
