@@ -1,5 +1,6 @@
 //! ParallaxAgent: the user's wish, on the hub.
 
+mod containers;
 mod credentials;
 mod health;
 mod metrics;
@@ -15,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{budget, schema};
 
+pub use containers::{
+    AGENT_CONTAINER, Companion, CompanionResources, EnvFrom, OptionalReference, Volume, VolumeMount,
+};
 pub use credentials::{Credentials, CredentialsSource, KeyReference, Rotation, native_variable};
 pub use health::HealthCheck;
 pub use metrics::Metrics;
@@ -65,7 +69,43 @@ pub const BUILT_IN_TYPES: [&str; 4] = ["claude", "codex", "gemini", "aider"];
         .message("image is needed: only the types claude, codex, gemini and aider have one of their own")
         .field_path(".image"),
     validation = Rule::new(budget::texts().rule())
-        .message("command, args, the values of env, podLabels, podAnnotations and the labels in tolerations, affinity, topologySpreadConstraints and network must not have more than 16384 characters together: keep long texts in a ConfigMap"),
+        .message("command, args, the values and sources of env, podLabels, podAnnotations and the labels in tolerations, affinity, topologySpreadConstraints and network, and those of envFrom, volumes, volumeMounts, initContainers and sidecars, must not have more than 16384 characters together: keep long texts in a ConfigMap"),
+    validation = Rule::new(
+        "!has(self.initContainers) || !has(self.sidecars) \
+         || self.initContainers.all(c, !self.sidecars.exists(s, s.name == c.name))"
+    )
+    .message("sidecars: one has the name of an init container: choose another")
+    .field_path(".sidecars"),
+    validation = Rule::new(
+        "!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))"
+    )
+    .message("volumeMounts: name must be that of one of volumes")
+    .field_path(".volumeMounts"),
+    validation = Rule::new(
+        "!has(self.volumeMounts) || !has(self.workspace) \
+         || !self.volumeMounts.exists(m, m.mountPath == \
+            (has(self.workspace.mountPath) ? self.workspace.mountPath : '/workspace'))"
+    )
+    .message("volumeMounts: the workspace is mounted there already: choose another mountPath")
+    .field_path(".volumeMounts"),
+    validation = Rule::new(
+        "(has(self.initContainers) ? self.initContainers : []).all(c, !has(c.volumeMounts) || c.volumeMounts.all(m, \
+            m.name == 'workspace' ? has(self.workspace) : has(self.volumes) && self.volumes.exists(v, v.name == m.name)))"
+    )
+    .message("initContainers: the name of a volumeMount must be that of one of volumes, or workspace where there is one")
+    .field_path(".initContainers"),
+    validation = Rule::new(
+        "(has(self.sidecars) ? self.sidecars : []).all(c, !has(c.volumeMounts) || c.volumeMounts.all(m, \
+            m.name == 'workspace' ? has(self.workspace) : has(self.volumes) && self.volumes.exists(v, v.name == m.name)))"
+    )
+    .message("sidecars: the name of a volumeMount must be that of one of volumes, or workspace where there is one")
+    .field_path(".sidecars"),
+    validation = Rule::new(
+        "has(self.serviceAccountName) || !has(self.volumes) || self.volumes.all(v, !has(v.projected) \
+            || v.projected.sources.all(s, !has(s.serviceAccountToken)))"
+    )
+    .message("volumes: a serviceAccountToken needs serviceAccountName, the account that it is of")
+    .field_path(".volumes"),
     validation = Rule::new(
         "!has(self.credentials) || has(self.credentials.envName) || self.type in ['claude', 'codex', 'gemini'] \
          || [has(self.credentials.secretRef) ? self.credentials.secretRef.key \

@@ -19,6 +19,17 @@ impl Budget {
     }
 }
 
+const ENV_FROM: [&str; 3] = ["prefix", "secretRef.name", "configMapRef.name"];
+const VALUE_FROM: [&str; 7] = [
+    "secretKeyRef.name",
+    "secretKeyRef.key",
+    "configMapKeyRef.name",
+    "configMapKeyRef.key",
+    "fieldRef.fieldPath",
+    "resourceFieldRef.resource",
+    "resourceFieldRef.containerName",
+];
+
 /// The characters of the long texts.
 #[must_use]
 pub fn texts() -> Budget {
@@ -27,6 +38,7 @@ pub fn texts() -> Budget {
         paths.extend(fields.iter().map(|field| format!("{parent}{field}")));
     };
     add("", &["command[]", "args[]", "env[].value", "podLabels{}", "podAnnotations{}"]);
+    add("env[].valueFrom.", &VALUE_FROM);
     add("tolerations[].", &["key", "value"]);
     let selector = ["matchLabels{}", "matchExpressions[].key", "matchExpressions[].values[]"];
     let (required, preferred) =
@@ -45,6 +57,24 @@ pub fn texts() -> Budget {
         for kind in ["podSelector.", "namespaceSelector."] {
             add(&format!("{peers}{kind}"), &selector);
         }
+    }
+    add("envFrom[].", &ENV_FROM);
+    let keys = ["items[].key", "items[].path"];
+    for kind in ["configMap.", "secret."] {
+        let named = if kind == "secret." { "secretName" } else { "name" };
+        add(&format!("volumes[].{kind}"), &[named, keys[0], keys[1]]);
+        add(&format!("volumes[].projected.sources[].{kind}"), &["name", keys[0], keys[1]]);
+    }
+    add("volumes[].persistentVolumeClaim.", &["claimName"]);
+    add("volumes[].projected.sources[].downwardAPI.items[].", &["path", "fieldRef.fieldPath"]);
+    add("volumes[].projected.sources[].serviceAccountToken.", &["audience", "path"]);
+    add("volumeMounts[].", &["mountPath", "subPath"]);
+    for containers in ["initContainers[].", "sidecars[]."] {
+        add(containers, &["image", "command[]", "args[]"]);
+        add(&format!("{containers}env[]."), &["name", "value"]);
+        add(&format!("{containers}env[].valueFrom."), &VALUE_FROM);
+        add(&format!("{containers}envFrom[]."), &ENV_FROM);
+        add(&format!("{containers}volumeMounts[]."), &["mountPath", "subPath"]);
     }
     Budget { most: 16_384, paths }
 }

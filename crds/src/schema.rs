@@ -6,6 +6,7 @@
 
 mod metadata;
 mod scheduling;
+mod volumes;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -34,12 +35,18 @@ pub(crate) const QUANTITY: &str =
 pub(crate) const CIDR: &str = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$";
 /// An absolute path, without a slash at its end.
 pub(crate) const ABSOLUTE_PATH: &str = "^(/[A-Za-z0-9._-]+)+$";
+/// An absolute path without `.`, `..` or a slash at its end.
+pub(crate) const PLAIN_PATH: &str = r"^(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)+$";
+/// A path below another, without `.` or `..`.
+pub(crate) const RELATIVE_PATH: &str =
+    r"^\.?[A-Za-z0-9_-][A-Za-z0-9._-]*(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)*$";
 /// A label's key: a name of at most 63 characters, after an optional DNS prefix and '/'.
 pub(crate) const LABEL_KEY: &str =
     "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
 pub(crate) use metadata::{pod_annotations, pod_labels};
 pub(crate) use scheduling::{affinity, tolerations, topology_spread};
+pub(crate) use volumes::{claim_volume, config_map_volume, empty_dir, projected_volume, secret_volume};
 
 /// `priorityClassName`.
 pub(crate) fn priority_class(_: &mut SchemaGenerator) -> Schema {
@@ -236,6 +243,19 @@ pub(crate) fn quantities(_: &mut SchemaGenerator) -> Schema {
 /// An amount that the hub has measured.
 pub(crate) fn amount(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "maxLength": 32, "pattern": QUANTITY })
+}
+
+/// `requests` or `limits` of a container beside the agent's own. There can be many, so that each is small.
+pub(crate) fn few_quantities(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 3,
+        "additionalProperties": quantity(),
+        "x-kubernetes-validations": [{
+            "rule": "self.all(k, size(k) <= 17 && k in ['cpu', 'memory', 'ephemeral-storage'])",
+            "message": "a key must be cpu, memory or ephemeral-storage: other resources are for the agent's own container"
+        }]
+    })
 }
 
 /// The size of a volume.

@@ -137,7 +137,7 @@ fn covers_list(desired: &[Value], live: &[Value], path: &mut Path) -> bool {
 /// The merge keys of the lists that we write, as Kubernetes' schema has them.
 fn keys_of(field: &str) -> Option<&'static [&'static str]> {
     match field {
-        "containers" | "env" | "volumes" | "imagePullSecrets" => Some(&["name"]),
+        "initContainers" | "containers" | "env" | "volumes" | "imagePullSecrets" => Some(&["name"]),
         "volumeMounts" => Some(&["mountPath"]),
         // Containers' ports have a containerPort, Services' a port; the other key is null on both sides.
         "ports" => Some(&["containerPort", "port", "protocol"]),

@@ -1,5 +1,6 @@
 //! What a member refuses, whoever orders it. The hub can't change any of this.
 
+mod beside;
 mod runtime;
 mod valid;
 
@@ -8,7 +9,8 @@ use parallax_crds::assignment::{AgentAssignment, AgentTemplate};
 use parallax_crds::link::{Order, Scale};
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash, names};
 
-use self::runtime::{credentials, pod, variables, workspace};
+use self::beside::{containers, volumes};
+use self::runtime::{credentials, pod, workspace};
 pub use self::valid::Valid;
 
 /// Why an order is not carried out. Only another order can mend it.
@@ -163,7 +165,8 @@ fn check(
     if image.trim().is_empty() {
         return Err(Rejection::new("NoImage", "the template names no image; set spec.image of the agent"));
     }
-    variables(runtime)?;
+    containers(runtime)?;
+    volumes(runtime)?;
     credentials(runtime)?;
     workspace(runtime, scale)?;
     pod(runtime)

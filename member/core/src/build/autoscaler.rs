@@ -5,6 +5,8 @@ use k8s_openapi::api::autoscaling::v2::{
     HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget,
 };
 
+use parallax_crds::agent::AGENT_CONTAINER;
+
 use super::ChildKind;
 use super::metadata::metadata;
 use crate::validate::Valid;
@@ -39,7 +41,7 @@ fn metric(resource: &str, percent: i32) -> MetricSpec {
     MetricSpec {
         type_: "ContainerResource".into(),
         container_resource: Some(ContainerResourceMetricSource {
-            container: "agent".into(),
+            container: AGENT_CONTAINER.into(),
             name: resource.into(),
             target: MetricTarget {
                 type_: "Utilization".into(),

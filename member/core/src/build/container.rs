@@ -1,40 +1,42 @@
 //! The containers of an agent's pods.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, ResourceRequirements, SecretKeySelector,
-    SecurityContext, VolumeMount,
+    SecurityContext,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use parallax_crds::ClusterName;
-use parallax_crds::agent::AgentRuntime;
+use parallax_crds::agent::{self, AGENT_CONTAINER, AgentRuntime};
 use parallax_crds::assignment::AgentTemplate;
 
-use super::{METRICS, PORT, map, probes, some, workspace};
+use super::{METRICS, PORT, companions, map, probes, some, volumes};
 use crate::credentials::Binding;
 use crate::validate::Valid;
 
+/// Amounts by resource.
+type Amounts = BTreeMap<String, Quantity>;
+
 /// The container that is the agent.
-pub(super) fn agent(
+pub(super) fn agents_own(
     assignment: &Valid<'_>,
     cluster: &ClusterName,
     key: Option<&Binding>,
 ) -> Result<Container, serde_json::Error> {
     let AgentTemplate { runtime, image, scaling: _, sleep: _ } = assignment.template;
     let container = Container {
-        name: "agent".into(),
+        name: AGENT_CONTAINER.into(),
         image: Some(image.clone()),
         image_pull_policy: runtime.image_pull_policy.map(|p| <&'static str>::from(p).to_owned()),
         command: some(runtime.command.clone()),
         args: some(runtime.args.clone()),
         env: Some(env(assignment, cluster, key)?),
+        env_from: companions::env_from(&runtime.env_from),
         ports: Some(ports(runtime)),
-        resources: resources(runtime),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Capabilities::default() }),
-            ..SecurityContext::default()
-        }),
-        volume_mounts: Some(mounts(runtime)),
+        resources: runtime.resources.as_ref().map(|of| resources(&of.requests, &of.limits)),
+        security_context: Some(security_context()),
+        volume_mounts: Some(volumes::agents_mounts(runtime)),
         ..Container::default()
     };
     Ok(probes::probed(container, runtime.health_check.as_ref()))
@@ -54,11 +56,6 @@ fn ports(runtime: &AgentRuntime) -> Vec<ContainerPort> {
         .collect()
 }
 
-fn mounts(runtime: &AgentRuntime) -> Vec<VolumeMount> {
-    let tmp = VolumeMount { name: "tmp".into(), mount_path: "/tmp".into(), ..VolumeMount::default() };
-    [Some(tmp), runtime.workspace.as_ref().map(workspace::mount)].into_iter().flatten().collect()
-}
-
 /// Parallax's own variables and the API key first, so that the user's may refer to them as `$(AGENT_NAME)`.
 fn env(
     assignment: &Valid<'_>,
@@ -76,12 +73,14 @@ fn env(
         own("PARALLAX_AGENT_UID", assignment.agent.incarnation.as_str().into()),
     ];
     env.extend(key.into_iter().flat_map(|key| credentials(runtime, key)));
-    env.extend(runtime.env.iter().map(|e| EnvVar {
-        name: e.name.clone(),
-        value: e.value.clone(),
-        value_from: e.value_from.clone(),
-    }));
+    env.extend(runtime.env.iter().map(variable));
     Ok(env)
+}
+
+/// A variable as its user has written it.
+pub(super) fn variable(of: &agent::EnvVar) -> EnvVar {
+    let agent::EnvVar { name, value, value_from } = of;
+    EnvVar { name: name.clone(), value: value.clone(), value_from: value_from.clone() }
 }
 
 /// The variables that the API key arrives as. One that the user has set otherwise is the user's.
@@ -102,11 +101,17 @@ fn credentials(runtime: &AgentRuntime, key: &Binding) -> impl Iterator<Item = En
     })
 }
 
-fn resources(runtime: &AgentRuntime) -> Option<ResourceRequirements> {
-    let resources = runtime.resources.as_ref()?;
-    Some(ResourceRequirements {
-        requests: map(&resources.requests),
-        limits: map(&resources.limits),
-        ..ResourceRequirements::default()
-    })
+/// Requests and limits of a container.
+pub(super) fn resources(requests: &Amounts, limits: &Amounts) -> ResourceRequirements {
+    ResourceRequirements { requests: map(requests), limits: map(limits), ..ResourceRequirements::default() }
+}
+
+/// What no container of an agent may do.
+pub(super) fn security_context() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Capabilities::default() }),
+        ..SecurityContext::default()
+    }
 }

@@ -1,6 +1,7 @@
 //! The objects that should exist for an assignment.
 
 mod autoscaler;
+mod companions;
 mod container;
 mod deployment;
 mod disruption_budget;
@@ -15,6 +16,7 @@ mod probes;
 mod scraping;
 mod service;
 mod slices;
+mod volumes;
 mod workspace;
 
 use std::collections::BTreeMap;

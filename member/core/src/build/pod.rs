@@ -1,14 +1,14 @@
 //! The pods of an agent. They satisfy the Pod Security Standard "restricted".
 
 use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile,
-    TopologySpreadConstraint, Volume,
+    LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile,
+    TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use parallax_crds::ClusterName;
 use parallax_crds::agent::{AgentRuntime, PodIds};
 
-use super::{CREDENTIALS_STAMP, container, labels, map, some, workspace};
+use super::{CREDENTIALS_STAMP, companions, container, labels, map, some, volumes};
 use crate::credentials::Binding;
 use crate::validate::Valid;
 
@@ -48,7 +48,8 @@ fn pod(
     let runtime = &assignment.template.runtime;
     let secrets = runtime.image_pull_secrets.iter().map(|s| LocalObjectReference { name: s.name.clone() });
     Ok(PodSpec {
-        containers: vec![container::agent(assignment, cluster, key)?],
+        init_containers: some(companions::companions(runtime)),
+        containers: vec![container::agents_own(assignment, cluster, key)?],
         image_pull_secrets: some(secrets.collect()),
         node_selector: map(&runtime.node_selector),
         tolerations: some(runtime.tolerations.clone()),
@@ -63,15 +64,9 @@ fn pod(
             runtime.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS),
         ),
         security_context: Some(security_context(runtime)),
-        volumes: Some(volumes(assignment)),
+        volumes: Some(volumes::volumes(assignment)),
         ..PodSpec::default()
     })
-}
-
-fn volumes(assignment: &Valid<'_>) -> Vec<Volume> {
-    let tmp =
-        Volume { name: "tmp".into(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() };
-    [Some(tmp), workspace::volume(assignment)].into_iter().flatten().collect()
 }
 
 /// The constraints; where one doesn't say which pods it spreads, the agent's own (Kubernetes would take none).

@@ -6,10 +6,6 @@ use parallax_crds::link::Scale;
 
 use super::Rejection;
 
-pub(super) fn variables(runtime: &AgentRuntime) -> Result<(), Rejection> {
-    runtime.env.iter().try_for_each(|env| variable(&env.name))
-}
-
 pub(super) fn credentials(runtime: &AgentRuntime) -> Result<(), Rejection> {
     if let Some(credentials) = &runtime.credentials {
         let Credentials { secret_ref, external_secret_ref, source, env_name, rotation: _ } = credentials;
@@ -32,7 +28,8 @@ pub(super) fn credentials(runtime: &AgentRuntime) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn variable(name: &str) -> Result<(), Rejection> {
+/// Whether a variable, or some that begin so, may be a user's.
+pub(super) fn variable(name: &str) -> Result<(), Rejection> {
     if name.is_empty() || name.contains('=') {
         return Err(Rejection::new(
             "InvalidEnv",

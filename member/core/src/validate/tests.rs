@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use parallax_crds::agent::{AgentRuntime, Credentials, CredentialsSource, EnvVar, KeyReference, PodIds};
+use serde_json::{Value, json};
 
 fn template() -> AgentTemplate {
     with(|_| ())
@@ -101,6 +102,55 @@ fn negative_replicas_reserved_variables_and_label_games_are_refused() {
     let mut o = an_order("team", "writer", &template());
     o.agent.incarnation = Incarnation::new("");
     assert_eq!(reason(&o), "InvalidIncarnation");
+}
+
+#[test]
+fn containers_and_volumes_that_the_schema_refuses_are_refused_here_too() {
+    let refused = |change: Value| {
+        let template = with(|runtime| {
+            let mut value = serde_json::to_value(&*runtime).unwrap();
+            value.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            *runtime = serde_json::from_value(value).unwrap();
+        });
+        reason(&an_order("team", "writer", &template))
+    };
+    let image = "example/proxy:1";
+    for (change, reason) in [
+        (json!({"envFrom": [{"prefix": "AGENT_", "secretRef": {"name": "keys"}}]}), "ReservedEnv"),
+        (json!({"envFrom": [{"prefix": "A_"}]}), "InvalidEnv"),
+        (
+            json!({"sidecars": [{"name": "a", "image": image, "env": [{"name": "PARALLAX_X", "value": "y"}]}]}),
+            "ReservedEnv",
+        ),
+        (json!({"sidecars": [{"name": "agent", "image": image}]}), "InvalidContainer"),
+        (
+            json!({"initContainers": [{"name": "a", "image": image}], "sidecars": [{"name": "a", "image": image}]}),
+            "InvalidContainer",
+        ),
+        (json!({"volumes": [{"name": "a"}]}), "InvalidVolume"),
+        (
+            json!({"volumes": [{"name": "a", "emptyDir": {}, "secret": {"secretName": "keys"}}]}),
+            "InvalidVolume",
+        ),
+        (json!({"volumes": [{"name": "tmp", "emptyDir": {}}]}), "ReservedVolume"),
+        (
+            json!({"volumes": [{"name": "a", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]}),
+            "TokenOfNoAccount",
+        ),
+    ] {
+        assert_eq!(refused(change.clone()), reason, "{change}");
+    }
+}
+
+/// It is not among the types: what a hub that is not ours writes there can't even be read.
+#[test]
+fn nothing_of_a_node_can_be_a_volume() {
+    let mut value = serde_json::to_value(template()).unwrap();
+    value["volumes"] = json!([{"name": "host", "emptyDir": {}, "hostPath": {"path": "/"}}]);
+    let mut o = an_order("team", "writer", &template());
+    o.hash = SpecHash::of(&value).unwrap();
+    o.template = value.to_string().into();
+    assert_eq!(reason(&o), "UnknownFields");
 }
 
 #[test]
