@@ -23,6 +23,7 @@ pub mod names;
 pub mod quantity;
 pub mod reference;
 mod schema;
+pub mod selector;
 pub mod trace;
 
 pub use agent::{ParallaxAgent, ParallaxAgentSpec, ParallaxAgentStatus, Phase};

@@ -3,6 +3,7 @@
 //! * [`activation`]: when an agent's pods may all go, and what happens to the requests meanwhile.
 //! * [`validate`]: whether an order or an assignment may be carried out here at all.
 //! * [`build`]: the objects that should exist for an assignment.
+//! * [`callers`]: who may call an agent.
 //! * [`credentials`]: where an agent's API key is, and whether it is there.
 //! * [`diff`]: whether a live object already is what should exist.
 //! * [`exposition`] and [`usage`]: what agents expose, and what they use.
@@ -13,6 +14,7 @@
 
 pub mod activation;
 pub mod build;
+pub mod callers;
 pub mod credentials;
 pub mod diff;
 pub mod events;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ipnet::IpNet;
 use parallax_platform::{KubeArgs, ListenArgs, Threads, run_service};
 
-use super::admission::Callers;
+use super::admission::Admitted;
 use super::run;
 
 /// Stand in front of the agents that may go to zero: hold their requests, and have them woken
@@ -34,7 +34,8 @@ impl Args {
     /// Does what the command line says; how it ended.
     pub fn execute(self, kube: KubeArgs) -> ExitCode {
         let Self { address, control_planes, networks, listen } = self;
-        let settings = run::Settings { kube, listen, address, callers: Callers { control_planes, networks } };
+        let settings =
+            run::Settings { kube, listen, address, admitted: Admitted { control_planes, networks } };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         run_service(Threads::Workers(cores), |stop| run::run(settings, stop))
     }

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Client;
-use kube::api::{Api, ApiResource};
+use kube::api::{Api, ApiResource, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use parallax_crds::AgentAssignment;
@@ -16,7 +16,7 @@ use parallax_platform::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::Callers;
+use super::admission::Admitted;
 use super::metrics::Metrics;
 use super::pods::WatchedPod;
 use super::town::{self, Town, UNLISTED};
@@ -34,8 +34,8 @@ pub struct Settings {
     pub listen: ListenArgs,
     /// The address that the cluster reaches this activator at.
     pub address: IpAddr,
-    /// Who may connect beside the pods.
-    pub callers: Callers,
+    /// Who may connect beside an agent's own callers.
+    pub admitted: Admitted,
 }
 
 /// Runs the activator until `shutdown`.
@@ -43,7 +43,7 @@ pub struct Settings {
 /// # Errors
 /// When it can't start, or a watch ends too soon.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), MemberError> {
-    let Settings { kube, listen: ListenArgs { bind, metrics_port, addresses_file }, address, callers } =
+    let Settings { kube, listen: ListenArgs { bind, metrics_port, addresses_file }, address, admitted } =
         settings;
     let process = parallax_platform::Metrics::new("parallax-activator", env!("CARGO_PKG_VERSION"));
     let readiness = Readiness::default();
@@ -57,7 +57,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let serving = tokio::spawn(admin.serve(routes, ended.clone()));
 
     let closing = CancellationToken::new();
-    let settings = town::Settings { address, bind, callers };
+    let settings = town::Settings { address, bind, admitted };
     let town = Town::new(client.clone(), settings, Metrics::new(&process), closing.clone());
     let mut watches = JoinSet::new();
     started.not_ready("the first lists are not complete");
@@ -84,8 +84,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     Ok(())
 }
 
-/// Starts both watches, and returns once they have listed what there is: the pods first, so that no agent looks
-/// deserted that isn't.
+/// Starts the watches, and returns once they have listed what there is: who calls first, then the pods, so that no agent
+/// looks deserted that isn't.
 async fn watch(
     client: &Client,
     readiness: &Readiness,
@@ -93,6 +93,22 @@ async fn watch(
     tasks: &mut JoinSet<()>,
 ) -> Result<(), MemberError> {
     let begin = |what: &str| Watch::new(client, what).config(config()).shown_in(readiness);
+    let to = Arc::clone(town);
+    let api = |client| Api::<PartialObjectMeta<Namespace>>::all(client);
+    let namespaces = follow(begin("Namespaces"), api, tasks, move |event| {
+        to.with_sources(|sources| match event {
+            Event::Init => sources.namespaces.list(),
+            Event::Apply(namespace) | Event::InitApply(namespace) => {
+                let name = namespace.metadata.name.as_deref().unwrap_or_default();
+                sources.namespaces.put(name, namespace.metadata.labels.unwrap_or_default());
+            }
+            Event::Delete(namespace) => {
+                sources.namespaces.remove(namespace.metadata.name.as_deref().unwrap_or_default());
+            }
+            Event::InitDone => sources.namespaces.sweep(),
+        });
+    });
+    namespaces.await.map_err(|_| MemberError::Halted("a watch"))?;
     let api = |client| Api::<WatchedPod>::all_with(client, &ApiResource::erase::<Pod>(&()));
     let to = Arc::clone(town);
     let pods = follow(begin("Pods"), api, tasks, move |event| match event {

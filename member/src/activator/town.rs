@@ -10,13 +10,14 @@ use kube::{Api, Client};
 use parallax_crds::activation::{Sleep, Stage};
 use parallax_crds::{AgentAssignment, AgentKey, AgentRef, Incarnation};
 use parallax_member_core::activation::{Limits, Order};
+use parallax_member_core::callers::Callers;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::admission::Callers;
+use super::admission::{Admitted, Sources};
 use super::clock::Clock;
 use super::listen::{self, Port};
 use super::metrics::Metrics;
@@ -37,8 +38,8 @@ pub struct Settings {
     pub address: IpAddr,
     /// The address to listen on.
     pub bind: IpAddr,
-    /// Who may connect beside the pods.
-    pub callers: Callers,
+    /// Who may connect beside an agent's own callers.
+    pub admitted: Admitted,
 }
 
 /// See the module.
@@ -62,6 +63,8 @@ struct Home {
     agent: AgentRef,
     house: Arc<House>,
     speaker: Arc<Speaker>,
+    /// Who may call it.
+    callers: Arc<Mutex<Callers>>,
     /// Ends what is said of it.
     silence: CancellationToken,
     /// Ends its port.
@@ -125,6 +128,8 @@ impl Town {
         if let Some(home) = homes.get_mut(&key) {
             home.listing = listing;
             home.house.ordered(limits, order, metrics);
+            let planes = &self.settings.admitted.control_planes;
+            *home.callers.lock() = Callers::of(namespace, template.runtime.network.as_ref(), planes);
             home.speaker.heard(heard);
         }
     }
@@ -163,6 +168,11 @@ impl Town {
         }
     }
 
+    /// Changes what is known of callers.
+    pub fn with_sources(&self, change: impl FnOnce(&mut Sources)) {
+        change(&mut self.pods.lock().sources);
+    }
+
     /// A pod, as it is now.
     pub fn pod_seen(&self, pod: &WatchedPod) {
         self.with_pods(|pods| pods.put(pod));
@@ -188,9 +198,12 @@ impl Town {
         let house = House::new(key.clone(), limits, self.clock, self.metrics.clone());
         let closing = self.closing.child_token();
         let town = Arc::clone(self);
-        let to = key.clone();
+        let callers = Arc::<Mutex<Callers>>::default();
+        let whose = Arc::clone(&callers);
         let port = Port {
-            admits: Arc::new(move |from| town.pods.lock().sources.admit(from, &to, &town.settings.callers)),
+            admits: Arc::new(move |from| {
+                town.settings.admitted.everywhere(from) || town.pods.lock().sources.admit(from, &whose.lock())
+            }),
             room: Arc::clone(&self.room),
             connections: self.tasks.clone(),
             closing: closing.clone(),
@@ -205,6 +218,7 @@ impl Town {
             agent: agent.clone(),
             house,
             speaker,
+            callers,
             silence,
             closing,
             listing: 0,

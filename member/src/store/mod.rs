@@ -14,6 +14,7 @@ pub mod watch;
 pub use child::{Child, owner_of, resource};
 pub use index::{End, Index, Namespace};
 pub use kept::{Kept, Versioned};
+pub use listed::Listed;
 pub use objects::{Assignment, Pod, SlimNode, SlimPod, node_ready};
 pub use slice::{Slice, addresses, served_by};
 pub use slot::Slot;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parallax_crds::agent::{ClusterWeight, DivisionMode, Placement, Strategy};
+use parallax_crds::selector::matches;
 use parallax_crds::{ClusterName, labels};
 
 use super::ClusterFacts;
-use super::selector::matches;
 
 /// Why a cluster doesn't run the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -8,7 +8,6 @@
 pub(crate) mod divide;
 mod explain;
 mod filter;
-mod selector;
 mod sticky;
 
 use std::collections::BTreeMap;

@@ -2,10 +2,13 @@
 #[path = "evaluator.rs"]
 mod evaluator;
 
-use parallax_crds::agent::AgentRuntime;
+use parallax_crds::agent::{AgentRuntime, Network};
 use parallax_crds::assignment::AgentTemplate;
 use parallax_crds::{AgentKey, AgentRef, ClusterName, Incarnation, SpecHash};
 use serde_json::{Value, json};
+
+use super::super::PORT;
+use crate::callers::{Caller, Callers};
 
 use self::evaluator::{End, Labels, admits_from, admits_to, selects};
 use super::*;
@@ -204,4 +207,48 @@ fn an_agent_that_says_whom_it_reaches_reaches_these_and_dns() {
     }
     assert!(admits_from(&policy, &pod("ops", PLANE), 8080, "TCP"));
     assert!(!admits_from(&policy, &pod("team", ANY), 8080, "TCP"));
+}
+
+/// An activator lets through whom the policy would let through to the port behind it.
+#[test]
+fn the_callers_of_an_agent_are_those_that_its_policy_admits_to_its_port() {
+    let networks = [
+        Value::Null,
+        json!({"ingress": [{"podSelector": {"matchLabels": {"app": "web"}}}]}),
+        json!({"ingress": [{"podSelector": {}}]}),
+        json!({"ingress": [{"namespaceSelector": {"matchLabels": {"tier": "front"}}, "ports": [{"port": 8080}]}]}),
+        json!({"ingress": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "web"}}}]}),
+        json!({"ingress": [{"podSelector": {}, "ports": [{"port": 9090}, {"port": 8080, "protocol": "UDP"}]}]}),
+        json!({"ingress": [{"podSelector": {}, "ports": [{"port": 8000, "endPort": 8100}]}]}),
+        json!({"ingress": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}),
+        json!({"ingress": [{"ipBlock": {"cidr": "2001:db8::/32"}}], "egress": [{"podSelector": {}}]}),
+        json!({"ingress": [{"podSelector": {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}}]}),
+    ];
+    let mut ends: Vec<End> = ["10.2.0.1", "10.1.0.1", "192.0.2.1", "2001:db8::1"].map(address).into();
+    for namespace in ["team", "web", "ops", "other"] {
+        for labels in [ANY, PLANE, &[("app", "web")]] {
+            ends.push(pod(namespace, labels));
+        }
+    }
+    let planes: Vec<String> = CONTROL_PLANES.iter().map(|&name| name.to_owned()).collect();
+    let mut admitted = 0;
+    for network in networks {
+        let policy = policy(&network, CONTROL_PLANES);
+        let callers = {
+            let network: Option<Network> = serde_json::from_value(network.clone()).unwrap();
+            Callers::of("team", network.as_ref(), &planes)
+        };
+        for end in &ends {
+            let caller = match end {
+                End::Pod { namespace, namespace_labels, labels } => {
+                    Caller::Pod { namespace, namespace_labels, labels }
+                }
+                End::Address(address) => Caller::Address(*address),
+            };
+            let expected = admits_from(&policy, end, PORT.0, "TCP");
+            assert_eq!(callers.admit(caller), expected, "{end:?} under {network}");
+            admitted += u32::from(expected);
+        }
+    }
+    assert!(admitted > 20, "the cases are both ways");
 }
