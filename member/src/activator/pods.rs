@@ -91,13 +91,15 @@ impl Pods {
             listing.push(uid.clone());
         }
         let new = known(pod, &uid);
-        if self.known.get(&uid) == Some(&new) {
-            return Vec::new();
-        }
-        let before = self.forget(&uid);
+        let same = self.known.get(&uid) == Some(&new);
+        let before = if same { None } else { self.forget(&uid) };
+        // Its labels decide whom it may call, and change without anything else.
         if let Some(address) = new.address {
             let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
             self.sources.put(address, &uid, namespace, pod.metadata.labels.as_ref());
+        }
+        if same {
+            return Vec::new();
         }
         let now = new.backend.as_ref().map(|(agent, backend, ready)| {
             self.staying.entry(agent.clone()).or_default().push((backend.clone(), *ready));
@@ -153,6 +155,7 @@ fn known(pod: &WatchedPod, uid: &str) -> Known {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use parallax_member_core::callers::Callers;
     use serde_json::json;
 
     use super::*;
@@ -190,6 +193,18 @@ mod tests {
         assert_eq!(pods.put(&pod("a", "10.0.0.1", "True", true)), [writer()]);
         assert_eq!(ready(&pods), Vec::<String>::new());
         assert!(pods.staying(&writer()).is_empty());
+    }
+
+    #[test]
+    fn a_caller_is_known_by_the_labels_that_it_has_now() {
+        let (mut pods, caller) = (Pods::default(), "10.0.0.1".parse().unwrap());
+        let control_plane = Callers::of("team", None, &[]);
+        let mut pod = pod("a", "10.0.0.1", "True", false);
+        for (app, admitted) in [("web", false), ("parallax-control-plane", true), ("web", false)] {
+            pod.metadata.labels.get_or_insert_default().insert("app".into(), app.into());
+            pods.put(&pod);
+            assert_eq!(pods.sources.admit(caller, &control_plane), admitted, "{app}");
+        }
     }
 
     #[test]
