@@ -8,6 +8,7 @@ mod autoscaling;
 mod away;
 mod bad_input;
 mod children;
+mod companions;
 mod credentials;
 mod credentials_from_hub;
 mod deletion;

@@ -115,7 +115,7 @@ fn workspace(world: &World, retain: bool) -> Value {
 }
 
 /// A volume that only this test's claims fit: nobody provisions any here.
-async fn volume(world: &World) -> Result<String> {
+pub async fn volume(world: &World) -> Result<String> {
     let volume: PersistentVolume = serde_json::from_value(json!({
         "metadata": {"name": world.namespace},
         "spec": {
@@ -129,7 +129,7 @@ async fn volume(world: &World) -> Result<String> {
     Ok(volumes(world).create(&PostParams::default(), &volume).await?.name_any())
 }
 
-async fn remove(world: &World, volume: &str) -> Result<()> {
+pub async fn remove(world: &World, volume: &str) -> Result<()> {
     volumes(world).delete(volume, &DeleteParams::default()).await?;
     Ok(())
 }
@@ -138,6 +138,6 @@ fn volumes(world: &World) -> Api<PersistentVolume> {
     Api::all(world.members[0].clone())
 }
 
-fn claims(world: &World) -> Api<PersistentVolumeClaim> {
+pub fn claims(world: &World) -> Api<PersistentVolumeClaim> {
     Api::namespaced(world.members[0].clone(), &world.namespace)
 }

@@ -7,7 +7,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A connection of HTTP/2: many requests at a time.
 #[derive(Clone)]
@@ -34,7 +34,14 @@ pub struct Kept(http1::SendRequest<String>);
 
 impl Kept {
     pub async fn open(to: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(to).await?;
+        Self::open_from(SocketAddr::from(([127, 0, 0, 1], 0)), to).await
+    }
+
+    /// From an address of the caller's own.
+    pub async fn open_from(from: SocketAddr, to: SocketAddr) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(from)?;
+        let stream = socket.connect(to).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self(sender))

@@ -1,6 +1,7 @@
 //! To zero and back. The test plays the agents' pods ([`pods`]), and calls them through the activators.
 
 mod callers;
+mod peers;
 mod pods;
 mod ways;
 
@@ -71,8 +72,8 @@ fn sleeper(delay: i32) -> Value {
     })
 }
 
-/// The second activator's process, as the fleet starts its own.
-async fn second_activator(world: &World) -> Result<Arc<Process>> {
+/// The second activator's process, as the fleet starts its own. That network may call every agent through it.
+async fn second_activator(world: &World, admitted: &str) -> Result<Arc<Process>> {
     let launcher = Path::new(env!("CARGO_BIN_EXE_fleet"));
     let layout = Layout::new(world.fleet().directory())?;
     let cluster = layout.cluster("member-1");
@@ -83,7 +84,7 @@ async fn second_activator(world: &World) -> Result<Arc<Process>> {
             format!("--kubeconfig={}", cluster.join(format!("{ACTIVATOR}.kubeconfig")).display()),
             format!("--address={SECOND}"),
             "--bind=127.0.0.1".to_owned(),
-            "--admit=127.0.0.0/8".to_owned(),
+            format!("--admit={admitted}"),
             "--metrics-port=0".to_owned(),
         ],
         env: vec![],
@@ -129,7 +130,7 @@ async fn an_agent_that_nobody_calls_goes_to_zero_and_a_request_wakes_it_with_the
 async fn no_request_is_lost_or_sent_twice_over_the_changes_to_zero_and_back() -> Result<()> {
     const SLEEPS: usize = 5;
     let world = World::alone("crossing").await?;
-    let second = second_activator(&world).await?;
+    let second = second_activator(&world, "127.0.0.0/8").await?;
     let pods = Pods::play(world.pods(0), "sleeper");
     world.apply("sleeper", sleeper(1)).await?;
     let addresses = world.led_to("sleeper", 2).await?;
