@@ -54,7 +54,9 @@ async fn podmonitors_come_and_go_with_their_kind_and_no_pod_is_replaced_for_it()
     let policies: Api<NetworkPolicy> = Api::namespaced(world.members[0].clone(), &world.namespace);
     let policy = serde_json::to_value(policies.get("before").await?.spec)?;
     let scrapers = &policy["ingress"][1];
-    assert_eq!(scrapers["from"][0]["namespaceSelector"]["matchExpressions"][0]["values"][0], SCRAPERS);
+    let member = json!({"app.kubernetes.io/component": "member", "app.kubernetes.io/part-of": "parallax"});
+    assert_eq!(scrapers["from"][0]["podSelector"]["matchLabels"], member);
+    assert_eq!(scrapers["from"][1]["namespaceSelector"]["matchExpressions"][0]["values"][0], SCRAPERS);
     assert_eq!(scrapers["ports"][0]["port"], 9100);
 
     manifests::apply(&world.members[0], &manifests::parse(DEFINITION)?).await?;
