@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::Fleet;
 use crate::layout::Component;
@@ -15,6 +15,8 @@ pub mod blocking;
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long one look may take beyond the limit of the whole wait.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// What a wait tells that came to nothing, beside what it waited for.
 pub enum OnTimeout<'a> {
@@ -51,7 +53,8 @@ impl OnTimeout<'_> {
 /// Looks again and again until the condition gives a value, and returns it. `Ok(None)` and errors mean "not yet".
 ///
 /// # Errors
-/// The limit is over: the error tells what was waited for, the condition's last error, and what `on_timeout` says.
+/// The limit is over, or one look takes a minute longer than that: the error tells what was waited for, the condition's
+/// last error, and what `on_timeout` says.
 pub async fn until<T>(
     what: &str,
     limit: Duration,
@@ -60,10 +63,11 @@ pub async fn until<T>(
 ) -> anyhow::Result<T> {
     let begun = Instant::now();
     loop {
-        let last = match condition().await {
-            Ok(Some(value)) => return Ok(value),
-            Ok(None) => String::new(),
-            Err(error) => format!("\nthe last error: {error:#}"),
+        let last = match timeout(limit.saturating_sub(begun.elapsed()) + LOOK, condition()).await {
+            Ok(Ok(Some(value))) => return Ok(value),
+            Ok(Ok(None)) => String::new(),
+            Ok(Err(error)) => format!("\nthe last error: {error:#}"),
+            Err(_) => "\nthe last look at it never came to an end".to_owned(),
         };
         if let Some((component, log)) = on_timeout.ended() {
             bail!("{component} ended while waiting for this: {what}{last}\nthe end of its log:\n{log}");
@@ -78,7 +82,7 @@ pub async fn until<T>(
 /// Looks again and again whether the condition holds, for the whole of `time`.
 ///
 /// # Errors
-/// It once did not, or couldn't be looked at: the error tells what should have held, and what `on_break` says.
+/// It once did not, or couldn't be looked at in time: the error tells what should have held, and what `on_break` says.
 pub async fn holds(
     what: &str,
     time: Duration,
@@ -87,10 +91,11 @@ pub async fn holds(
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < time {
-        let broken = match condition().await {
-            Ok(true) => None,
-            Ok(false) => Some(String::new()),
-            Err(error) => Some(format!("\nthe error: {error:#}")),
+        let broken = match timeout(time + LOOK, condition()).await {
+            Ok(Ok(true)) => None,
+            Ok(Ok(false)) => Some(String::new()),
+            Ok(Err(error)) => Some(format!("\nthe error: {error:#}")),
+            Err(_) => Some("\na look at it never came to an end".to_owned()),
         };
         if let Some(broken) = broken {
             bail!("did not hold for {} s: {what}{broken}{}", time.as_secs(), on_break.story().await);
@@ -126,6 +131,16 @@ mod tests {
         let never = until::<()>("the impossible", Duration::ZERO, OnTimeout::Plain, no).await;
         let error = never.unwrap_err().to_string();
         assert_eq!(error, "waited 0 s, in vain: the impossible\nthe last error: no way");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_never_ends_ends_the_wait() {
+        let stuck = || std::future::pending::<anyhow::Result<Option<()>>>();
+        let error = until("an answer", LIMIT, OnTimeout::Plain, stuck).await.unwrap_err().to_string();
+        assert_eq!(error, "waited 60 s, in vain: an answer\nthe last look at it never came to an end");
+        let stuck = || std::future::pending::<anyhow::Result<bool>>();
+        let error = holds("an answer", LIMIT, OnTimeout::Plain, stuck).await.unwrap_err().to_string();
+        assert_eq!(error, "did not hold for 60 s: an answer\na look at it never came to an end");
     }
 
     #[tokio::test]
