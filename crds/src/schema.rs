@@ -28,6 +28,10 @@ pub(crate) const URL_PATH: &str = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$";
 /// Text with no control characters but tab and line breaks. (JSON writes any other as six bytes, which the
 /// sum of the bounds would have to count.)
 pub(crate) const TEXT: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F]*$";
+/// A rule on requests and limits.
+pub(crate) const REQUESTS_WITHIN_LIMITS: &str = "!has(self.requests) || !has(self.limits) \
+     || self.requests.all(k, !(k in self.limits) \
+     || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)";
 /// A quantity that isn't negative: 2, 0.5, 250m, 512Mi, 1e3.
 pub(crate) const QUANTITY: &str =
     r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?$";

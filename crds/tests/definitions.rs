@@ -1,6 +1,8 @@
 //! The generated definitions: current, bounded, and small enough.
 #![allow(clippy::unwrap_used)]
 
+mod generated;
+
 use std::path::Path;
 
 use parallax_crds::budget;
@@ -12,24 +14,10 @@ const BUDGET: u64 = 256 * 1024;
 
 #[test]
 fn the_yaml_in_the_repository_is_what_the_types_say() {
+    let all = definitions::all().unwrap().into_iter();
+    let files = all.map(|definition| (definition.file.clone(), definition.to_yaml().unwrap()));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("yaml");
-    let mut files = Vec::new();
-    for definition in definitions::all().unwrap() {
-        let stored = std::fs::read_to_string(folder.join(&definition.file)).unwrap_or_default();
-        assert!(
-            stored == definition.to_yaml().unwrap(),
-            "crds/yaml/{} is stale: cargo run -p parallax-crds --bin crdgen",
-            definition.file
-        );
-        files.push(definition.file);
-    }
-    let mut present: Vec<String> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    present.sort();
-    files.sort();
-    assert_eq!(present, files, "crds/yaml holds what crdgen doesn't write");
+    generated::assert_current(&folder, "crds/yaml", files);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The pages on the kinds' fields are current, and no page links to what isn't there.
 #![allow(clippy::unwrap_used)]
 
+mod generated;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -9,24 +11,9 @@ use serde_json::Value;
 
 #[test]
 fn the_pages_on_fields_are_what_the_types_say() {
+    let pages = reference::pages().unwrap().into_iter().map(|page| (page.file, page.text));
     let folder = repository().join("docs/reference/fields");
-    let mut files = Vec::new();
-    for page in reference::pages().unwrap() {
-        let stored = std::fs::read_to_string(folder.join(&page.file)).unwrap_or_default();
-        assert!(
-            stored == page.text,
-            "docs/reference/fields/{} is stale: cargo run -p parallax-crds --bin crdgen",
-            page.file
-        );
-        files.push(page.file);
-    }
-    let mut present: Vec<String> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    present.sort();
-    files.sort();
-    assert_eq!(present, files, "docs/reference/fields holds what crdgen doesn't write");
+    generated::assert_current(&folder, "docs/reference/fields", pages);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/rejoin.rs"]
+mod rejoin;
 mod support;
 
 use std::time::Duration;
@@ -10,9 +12,8 @@ use parallax_crds::agent::KeyReference;
 use parallax_crds::link::{ApiKey, KeyAnswer, KeyWish, Withheld};
 use parallax_crds::{AgentKey, ClusterName, fixtures};
 use parallax_proto::session::{HubEvent, HubSession, MemberAction, MemberLink};
-use parallax_proto::v1;
-use parallax_proto::v1::from_hub::Frame as HubFrame;
 use parallax_proto::v1::from_member::Frame;
+use rejoin::rejoin_without_features;
 use support::{link_config, session_config};
 
 const START: Duration = Duration::ZERO;
@@ -153,24 +154,7 @@ fn many_wishes_go_in_few_frames() {
 #[test]
 fn a_hub_that_hands_over_no_keys_is_not_asked() {
     let mut pair = Pair::new();
-    pair.member.on_disconnected("cut", START);
-    let now = pair.member.next_deadline().unwrap();
-    pair.member.on_timer(now);
-    pair.member.on_connected(now);
-    pair.member.want_key(wish("x", "KEY"));
-    let _hello = pair.member.poll_frame(now);
-    let welcome = v1::Welcome {
-        version: 1,
-        hub_uid: "hub".to_owned(),
-        epoch: 1,
-        session: "s".to_owned(),
-        heartbeat_ms: 10_000,
-        cluster: "member".to_owned(),
-        ..v1::Welcome::default()
-    };
-    for frame in [HubFrame::Welcome(welcome), HubFrame::Heartbeat(v1::Heartbeat::default())] {
-        pair.member.on_frame(v1::FromHub { frame: Some(frame) }, now);
-    }
+    let now = rejoin_without_features(&mut pair.member, |member| assert!(member.want_key(wish("x", "KEY"))));
     while let Some(frame) = pair.member.poll_frame(now) {
         assert!(!matches!(frame.frame, Some(Frame::KeyWishes(_))));
     }

@@ -2,19 +2,21 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/rejoin.rs"]
+mod rejoin;
+mod support;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use parallax_crds::link::{AgentUsage, Held, Order, Scale, Traffic};
 use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, ClusterName, Incarnation, SpecHash};
-use parallax_proto::session::{
-    HubEvent, HubSession, HubSessionConfig, MemberAction, MemberLink, MemberLinkConfig, limits,
-};
-use parallax_proto::v1;
-use parallax_proto::v1::from_hub::Frame as HubFrame;
+use parallax_proto::session::{HubEvent, HubSession, MemberAction, MemberLink, limits};
 use parallax_proto::v1::from_member::Frame;
 use prost::Message as _;
+use rejoin::rejoin_without_features;
+use support::{link_config, session_config};
 
 const START: Duration = Duration::ZERO;
 
@@ -39,15 +41,7 @@ struct Pair {
 
 impl Pair {
     fn of(names: &[String]) -> Self {
-        let config = MemberLinkConfig {
-            cluster_uid: "cluster".to_owned(),
-            boot_id: "boot".to_owned(),
-            member_version: "1".to_owned(),
-            hub_uid: Some("hub".to_owned()),
-            max_epoch: 1,
-            seed: 1,
-        };
-        let mut member = MemberLink::new(config, START);
+        let mut member = MemberLink::new(link_config(Some(1)), START);
         for name in names {
             let scale = Scale::fixed(1);
             member.hold(Held { agent: agent(name), hash: hash(), scale, removing: false });
@@ -62,15 +56,6 @@ impl Pair {
         self.hub = HubSession::new(ClusterName::new("member").unwrap(), now);
         self.member.on_connected(now);
         self.hub.on_frame(self.member.poll_frame(now).unwrap(), now);
-        let config = HubSessionConfig {
-            hub_uid: "hub".to_owned(),
-            epoch: 1,
-            session: "s".to_owned(),
-            heartbeat: Duration::from_secs(10),
-            silence: Duration::from_secs(45),
-            not_after_unix: 0,
-            lifetime: Duration::from_secs(3600),
-        };
         let order = |name: &String| Order {
             agent: agent(name),
             hash: hash(),
@@ -78,7 +63,7 @@ impl Pair {
             template: Bytes::new(),
             traceparent: None,
         };
-        self.hub.admit(config, names.iter().map(order).collect(), Vec::new(), now);
+        self.hub.admit(session_config(1), names.iter().map(order).collect(), Vec::new(), now);
     }
 
     /// What the hub hears of usage until both ends are silent, by frames.
@@ -189,24 +174,7 @@ fn in_a_big_cluster_agents_take_turns() {
 fn a_hub_that_takes_none_is_told_none() {
     let mut pair = Pair::of(&[]);
     pair.heard(START);
-    pair.member.on_disconnected("cut", START);
-    let now = pair.member.next_deadline().unwrap();
-    pair.member.on_timer(now);
-    pair.member.on_connected(now);
-    pair.member.usage(usage("agent-0", 1));
-    let _hello = pair.member.poll_frame(now);
-    let welcome = v1::Welcome {
-        version: 1,
-        hub_uid: "hub".to_owned(),
-        epoch: 1,
-        session: "s".to_owned(),
-        heartbeat_ms: 10_000,
-        cluster: "member".to_owned(),
-        ..v1::Welcome::default()
-    };
-    for frame in [HubFrame::Welcome(welcome), HubFrame::Heartbeat(v1::Heartbeat::default())] {
-        pair.member.on_frame(v1::FromHub { frame: Some(frame) }, now);
-    }
+    let now = rejoin_without_features(&mut pair.member, |member| member.usage(usage("agent-0", 1)));
     pair.member.on_timer(now);
     while let Some(frame) = pair.member.poll_frame(now) {
         assert!(!matches!(frame.frame, Some(Frame::MetricsReport(_))));

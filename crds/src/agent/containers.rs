@@ -72,10 +72,7 @@ pub struct Companion {
 /// Requests and limits of CPU, memory and ephemeral storage.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[x_kube(
-    validation = Rule::new(
-        "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) \
-         || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)"
-    )
+    validation = Rule::new(schema::REQUESTS_WITHIN_LIMITS)
     .message("requests must not exceed limits")
     .field_path(".requests")
 )]
