@@ -1,7 +1,11 @@
 //! One request, from a client to a pod and back.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
 
 use hyper::body::Incoming;
 use hyper::header::{
@@ -11,6 +15,7 @@ use hyper::header::{
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::answer::Answer;
 use super::metrics::Outcome;
@@ -21,6 +26,9 @@ use super::visit::{House, Visit};
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// How long one side of an upgraded connection may go on once the other has ended it.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// Lets a request in, sends it to a pod, and passes the answer on as it comes.
 pub async fn pass(house: Arc<House>, from: IpAddr, mut request: Request<Incoming>) -> Response<Answer> {
@@ -119,7 +127,8 @@ fn forwarded_for(headers: &mut HeaderMap, from: IpAddr) {
     }
 }
 
-/// Passes bytes both ways, for as long as both sides talk; the request counts as open until then.
+/// Passes bytes both ways until one side ends the connection, whatever the other does; the request counts as open until
+/// then.
 async fn join(client: OnUpgrade, pod: OnUpgrade, visit: Visit) {
     let (client, pod) = match tokio::try_join!(client, pod) {
         Ok(both) => both,
@@ -128,7 +137,20 @@ async fn join(client: OnUpgrade, pod: OnUpgrade, visit: Visit) {
             return;
         }
     };
-    let (mut client, mut pod) = (TokioIo::new(client), TokioIo::new(pod));
-    // Its errors are the ends of connections.
-    let _ = tokio::io::copy_bidirectional(&mut client, &mut pod).await;
+    let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
+    let (from_pod, to_pod) = tokio::io::split(TokioIo::new(pod));
+    let (up, down) = (pin!(carry(from_client, to_pod)), pin!(carry(from_pod, to_client)));
+    // What is still on its way arrives. A side that never notices the end would keep the agent awake for nobody.
+    match select(up, down).await {
+        Either::Left((Ok(()), down)) => drop(tokio::time::timeout(PARTING, down).await),
+        Either::Right((Ok(()), up)) => drop(tokio::time::timeout(PARTING, up).await),
+        // A connection that is broken is so for both.
+        Either::Left((Err(_), _)) | Either::Right((Err(_), _)) => {}
+    }
+}
+
+/// Passes bytes one way, and then the end of them.
+async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> std::io::Result<()> {
+    tokio::io::copy(&mut from, &mut to).await?;
+    to.shutdown().await
 }

@@ -64,7 +64,7 @@ pub struct Pod {
 
 impl Pod {
     /// Answers every request with its method, path, body's length and the headers named in `x-show`; `/stream` passes
-    /// what comes back on frame by frame, with trailers; an upgrade echoes bytes.
+    /// what comes back on frame by frame, with trailers; an upgrade echoes bytes, or is ended at once by `/hang-up`.
     pub async fn start() -> Self {
         Self::listen(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap())
     }
@@ -115,8 +115,12 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<Frames>, Infa
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         response.headers_mut().insert("connection", "upgrade".parse().unwrap());
         response.headers_mut().insert("upgrade", request.headers()["upgrade"].clone());
+        let ends = request.uri().path() == "/hang-up";
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
+            if ends {
+                return;
+            }
             let (mut reader, mut writer) = tokio::io::split(TokioIo::new(upgrade.await.unwrap()));
             let _ = tokio::io::copy(&mut reader, &mut writer).await;
         });

@@ -58,20 +58,36 @@ async fn http2_streams_go_both_ways_at_once_with_trailers() {
     assert_eq!((pod.requests(), pod.connections()), (3, 1));
 }
 
-#[tokio::test]
-async fn an_upgraded_connection_passes_bytes_both_ways_and_counts_as_open() {
-    let pod = Pod::start().await;
-    let front = Front::before(&[pod.address]).await;
+/// A connection to the agent that is a WebSocket, as far as the activator knows.
+async fn upgraded(front: &Front, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(front.address).await.unwrap();
-    let request =
-        "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.unwrap();
+    let upgrade = "host: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket";
+    stream.write_all(format!("GET {path} HTTP/1.1\r\n{upgrade}\r\n\r\n").as_bytes()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
     }
     let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 101") && head.contains("upgrade: websocket"), "{head}");
+    stream
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_that_the_pod_has_ended_counts_no_longer_though_its_client_stays() {
+    let pod = Pod::start().await;
+    let front = Front::before(&[pod.address]).await;
+    let mut stream = upgraded(&front, "/hang-up").await;
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "the client is told");
+    front.house.ordered(super::LIMITS, super::Order { open: false, serial: 2, slept: 0 }, None);
+    front.says(|word| word.closed == Some(2)).await;
+    drop(stream);
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_passes_bytes_both_ways_and_counts_as_open() {
+    let pod = Pod::start().await;
+    let front = Front::before(&[pod.address]).await;
+    let mut stream = upgraded(&front, "/ws").await;
     for word in ["hello", "again"] {
         stream.write_all(word.as_bytes()).await.unwrap();
         let mut echo = [0; 5];
