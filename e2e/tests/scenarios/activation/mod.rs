@@ -3,6 +3,8 @@
 mod callers;
 mod peers;
 mod pods;
+mod streams;
+mod talk;
 mod ways;
 
 use std::net::SocketAddr;

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 use futures::TryStreamExt as _;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Request, Response, body::Incoming};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use k8s_openapi::api::core::v1::Pod;
@@ -21,7 +22,10 @@ use parallax_crds::labels::AGENT;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::broadcast;
 use tokio::task::{JoinHandle, JoinSet};
+
+use super::talk::{self, Talk};
 
 /// What simulated nodes leave to whoever plays the pods.
 pub const IMAGE: &str = "fleet.test/played:1";
@@ -31,7 +35,6 @@ const PORT: u16 = 8080;
 const METRICS_PORT: u16 = 9090;
 
 /// What goes on in the pods of one agent.
-#[derive(Default)]
 struct Life {
     /// How often each request has arrived, by its path.
     arrived: Mutex<HashMap<String, u32>>,
@@ -39,17 +42,20 @@ struct Life {
     works: AtomicBool,
     /// How often they were asked.
     asked: AtomicU32,
+    /// What those are told who listen for events.
+    events: broadcast::Sender<String>,
 }
 
 impl Life {
-    fn answer(&self, path: String) -> String {
-        *self.arrived.lock().entry(path.clone()).or_default() += 1;
-        path
+    fn answer(&self, request: Request<Incoming>) -> Response<Talk> {
+        let path = request.uri().path().to_owned();
+        *self.arrived.lock().entry(path).or_default() += 1;
+        talk::answer(request, &self.events)
     }
 
-    fn metrics(&self) -> String {
+    fn metrics(&self) -> Response<Talk> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        format!("parallax_agent_busy {}\n", u8::from(self.works.load(Ordering::SeqCst)))
+        talk::words(format!("parallax_agent_busy {}\n", u8::from(self.works.load(Ordering::SeqCst))))
     }
 }
 
@@ -62,7 +68,12 @@ pub struct Pods {
 impl Pods {
     /// Plays the pods of that agent from now on.
     pub fn play(api: Api<Pod>, agent: &str) -> Self {
-        let life = Arc::<Life>::default();
+        let life = Arc::new(Life {
+            arrived: Mutex::default(),
+            works: AtomicBool::default(),
+            asked: AtomicU32::default(),
+            events: broadcast::Sender::new(16),
+        });
         let playing = tokio::spawn(play(api, format!("{AGENT}={agent}"), Arc::clone(&life)));
         Self { life, playing }
     }
@@ -70,6 +81,12 @@ impl Pods {
     /// Whether they say from now on that they work.
     pub fn work(&self, works: bool) {
         self.life.works.store(works, Ordering::SeqCst);
+    }
+
+    /// An event, to those who listen.
+    pub fn tell(&self, event: &str) -> Result<()> {
+        self.life.events.send(event.to_owned()).context("nobody listens")?;
+        Ok(())
     }
 
     /// How often they were asked whether they do.
@@ -132,22 +149,37 @@ async fn start(life: Arc<Life>) -> Result<(SocketAddr, JoinHandle<()>)> {
     let address = listener.local_addr()?;
     let told = Arc::clone(&life);
     let serving = tokio::spawn(async move {
-        tokio::join!(serve(listener, move |path| life.answer(path)), serve(metrics, move |_| told.metrics()));
+        tokio::join!(
+            serve(listener, move |request| life.answer(request)),
+            serve(metrics, move |_| told.metrics())
+        );
     });
     Ok((address, serving))
 }
 
-async fn serve(listener: TcpListener, answer: impl Fn(String) -> String + Clone + Send + Sync + 'static) {
+async fn serve(
+    listener: TcpListener,
+    answer: impl Fn(Request<Incoming>) -> Response<Talk> + Clone + Send + Sync + 'static,
+) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let answer = answer.clone();
         connections.spawn(async move {
-            let service = service_fn(move |request: Request<Incoming>| {
-                let body = answer(request.uri().path().to_owned());
-                async move { Ok::<_, Infallible>(Response::new(body)) }
+            let upgraded = Mutex::new(None);
+            let service = service_fn(|mut request: Request<Incoming>| {
+                let upgrade = hyper::upgrade::on(&mut request);
+                let response = answer(request);
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    *upgraded.lock() = Some(upgrade);
+                }
+                async move { Ok::<_, Infallible>(response) }
             });
             let builder = auto::Builder::new(TokioExecutor::new());
-            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+            let upgrade = upgraded.into_inner();
+            if let Some(upgrade) = upgrade {
+                talk::socket(upgrade).await;
+            }
         });
     }
 }
