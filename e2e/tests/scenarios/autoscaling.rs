@@ -25,7 +25,7 @@ impl World {
     }
 
     /// Chooses the number of replicas as the cluster's autoscaler would.
-    async fn choose(&self, member: usize, name: &str, replicas: i32) -> Result<()> {
+    pub(crate) async fn choose(&self, member: usize, name: &str, replicas: i32) -> Result<()> {
         let params = PatchParams { field_manager: Some(AUTOSCALER.to_owned()), ..PatchParams::default() };
         let scale = json!({"spec": {"replicas": replicas}});
         self.deployments(member)
@@ -47,7 +47,7 @@ impl World {
     }
 
     /// Waits until the Deployment's number of replicas is, or is not, in the member's own hand.
-    async fn applied_by_member(&self, name: &str, wanted: bool) -> Result<()> {
+    pub(crate) async fn applied_by_member(&self, name: &str, wanted: bool) -> Result<()> {
         self.eventually(&format!("{name}: the member applies its replicas: {wanted}"), || async {
             let deployment = self.deployments(0).get(name).await?;
             let own = deployment.metadata.managed_fields.iter().flatten().any(|entry| {

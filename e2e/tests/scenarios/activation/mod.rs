@@ -1,6 +1,7 @@
 //! To zero and back. The test plays the agents' pods ([`pods`]), and calls them through the activators.
 
 mod callers;
+mod load;
 mod peers;
 mod pods;
 mod streams;
