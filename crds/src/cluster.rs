@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::schema;
@@ -39,6 +40,17 @@ pub struct MemberClusterSpec {
     /// Keep what is there, send nothing new.
     #[serde(default)]
     pub suspended: bool,
+}
+
+/// What a taint of a cluster does to agents that don't tolerate it.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaintEffect {
+    /// They get no new share there.
+    NoSchedule,
+    /// They get one where nothing better is left.
+    PreferNoSchedule,
+    /// They get none, and lose what they have there.
+    NoExecute,
 }
 
 /// What the hub knows of a cluster. Written on transitions and material changes only.

@@ -208,13 +208,7 @@ impl Fixture {
 
     /// What placement sees of its clusters: nothing is wrong with them.
     fn cluster_facts(&self) -> Vec<ClusterFacts> {
-        let facts = |member: &Member| ClusterFacts {
-            name: member.name.clone(),
-            labels: BTreeMap::new(),
-            accepted: true,
-            suspended: false,
-            connected: true,
-        };
+        let facts = |member: &Member| ClusterFacts::open(member.name.clone());
         self.members.iter().map(facts).collect()
     }
 

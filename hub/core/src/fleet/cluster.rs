@@ -109,11 +109,11 @@ impl Cluster {
     /// that an earlier process had connected count as connected.
     pub fn facts(&self, name: &ClusterName, starting: bool) -> ClusterFacts {
         ClusterFacts {
-            name: name.clone(),
             labels: self.stored.object.metadata.labels.clone().unwrap_or_default(),
             accepted: self.is_accepted(),
             suspended: self.is_suspended(),
             connected: self.session.is_some() || (starting && self.lost.is_none() && self.was_connected()),
+            ..ClusterFacts::open(name.clone())
         }
     }
 

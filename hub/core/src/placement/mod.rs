@@ -7,6 +7,7 @@
 
 pub(crate) mod divide;
 mod explain;
+mod facts;
 mod filter;
 mod sticky;
 
@@ -16,26 +17,12 @@ use parallax_crds::agent::{Placement, Strategy};
 use parallax_crds::{ClusterName, Incarnation};
 
 pub use explain::{Coverage, Explanation};
+pub use facts::{Amounts, ClusterFacts, Namespaces, Taint};
 pub(crate) use sticky::Ties;
 
 /// The most targets that a decision lists (the CRD's bound on `status.placement.targets`). Divide never uses
 /// more clusters; Replicate over more is stored as "all matching".
 pub const MAX_TARGETS: usize = 1_000;
-
-/// What placement needs to know of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterFacts {
-    /// The MemberCluster's name.
-    pub name: ClusterName,
-    /// The MemberCluster's labels.
-    pub labels: BTreeMap<String, String>,
-    /// `spec.accepted`, and the cluster is the one that was accepted.
-    pub accepted: bool,
-    /// `spec.suspended`: it keeps what it has and is given nothing new.
-    pub suspended: bool,
-    /// Its session is up.
-    pub connected: bool,
-}
 
 /// The agent to place.
 #[derive(Debug, Clone, Copy)]

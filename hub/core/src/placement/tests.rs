@@ -19,13 +19,7 @@ fn name(name: &str) -> ClusterName {
 
 /// An accepted, connected cluster without labels.
 fn cluster(called: &str) -> ClusterFacts {
-    ClusterFacts {
-        name: name(called),
-        labels: BTreeMap::new(),
-        accepted: true,
-        suspended: false,
-        connected: true,
-    }
+    ClusterFacts::open(name(called))
 }
 
 fn clusters(n: usize) -> Vec<ClusterFacts> {
