@@ -1,11 +1,17 @@
 //! MemberCluster: a cluster of the fleet as its administrator sees it.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::schema;
+
+mod taints;
+
+pub use taints::{ClusterTaint, SeenTaint, TaintEffect};
 
 /// What the administrator decides about a cluster. Its labels are what placement selects by.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -40,17 +46,38 @@ pub struct MemberClusterSpec {
     /// Keep what is there, send nothing new.
     #[serde(default)]
     pub suspended: bool,
+    /// What keeps agents away that don't tolerate it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key", "effect"])
+    )]
+    pub taints: Vec<ClusterTaint>,
+    /// Whose agents the cluster takes; absent: everybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<ClusterNamespaces>,
+    /// How many replicas may be placed there, of all agents together; absent: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub max_replicas: Option<i32>,
+    /// Keys of labels that placement believes the cluster itself (`status.labels`). One that the MemberCluster has
+    /// stays what it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::copied_labels")]
+    pub copy_labels: Vec<String>,
 }
 
-/// What a taint of a cluster does to agents that don't tolerate it.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaintEffect {
-    /// They get no new share there.
-    NoSchedule,
-    /// They get one where nothing better is left.
-    PreferNoSchedule,
-    /// They get none, and lose what they have there.
-    NoExecute,
+/// Whose agents a cluster takes.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterNamespaces {
+    /// Only agents of these namespaces; absent: of all. An empty list is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::namespaces")]
+    pub allow: Vec<String>,
+    /// No agents of these namespaces, whatever `allow` says. An empty list is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::namespaces")]
+    pub deny: Vec<String>,
 }
 
 /// What the hub knows of a cluster. Written on transitions and material changes only.
@@ -72,6 +99,32 @@ pub struct MemberClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub node_summary: Option<String>,
+    /// What its nodes have, all together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::cluster_amounts")]
+    pub capacity: Option<BTreeMap<String, Quantity>>,
+    /// What of it pods may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::cluster_amounts")]
+    pub allocatable: Option<BTreeMap<String, Quantity>>,
+    /// What of that no pod has requested yet, on nodes that are ready and take pods. Written when it has changed
+    /// noticeably; absent: the member may not see the pods of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::cluster_amounts")]
+    pub free: Option<BTreeMap<String, Quantity>>,
+    /// What the cluster says of itself: `topology.kubernetes.io/region` and `zone`, `parallax.io/provider`,
+    /// `nvidia.com/gpu.product`. Placement believes those whose keys are in `spec.copyLabels`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::reported_labels")]
+    pub labels: BTreeMap<String, String>,
+    /// The scores that the cluster gives itself, by name, from 0 to 100: cost, latency, whatever agents weigh.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::scores")]
+    pub scores: BTreeMap<String, i32>,
+    /// The taints that are in force, and since when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub taints: Vec<SeenTaint>,
     /// The agents assigned to the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<AgentCounts>,

@@ -27,6 +27,12 @@ pub const PRUNE_APPROVE: &str = "parallax.io/prune-approve";
 pub const FINALIZER: &str = "parallax.io/withdraw";
 /// The region of a cluster, on a MemberCluster.
 pub const REGION: &str = "topology.kubernetes.io/region";
+/// The zone of a cluster, on a MemberCluster.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+/// Who runs the machines of a cluster, on a MemberCluster.
+pub const PROVIDER: &str = "parallax.io/provider";
+/// The model of a cluster's GPUs, on a MemberCluster.
+pub const GPU_PRODUCT: &str = "nvidia.com/gpu.product";
 
 /// The hub's field manager.
 pub const HUB_MANAGER: &str = "parallax-hub";

@@ -9,6 +9,7 @@
 
 pub mod activation;
 pub mod agent;
+pub mod amounts;
 pub mod assignment;
 pub mod budget;
 pub mod cluster;
@@ -27,6 +28,7 @@ pub mod selector;
 pub mod trace;
 
 pub use agent::{ParallaxAgent, ParallaxAgentSpec, ParallaxAgentStatus, Phase};
+pub use amounts::Amounts;
 pub use assignment::{AgentAssignment, AgentAssignmentSpec, AgentAssignmentStatus, AgentTemplate};
 pub use cluster::{MemberCluster, MemberClusterSpec, MemberClusterStatus};
 pub use hash::SpecHash;

@@ -4,6 +4,7 @@
 //! A bound on every string, list and map is what lets the API server estimate what a CEL rule costs, and
 //! what keeps an agent within one message of the link.
 
+mod cluster;
 mod metadata;
 mod scheduling;
 mod volumes;
@@ -48,6 +49,7 @@ pub(crate) const RELATIVE_PATH: &str =
 pub(crate) const LABEL_KEY: &str =
     "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
+pub(crate) use cluster::{cluster_amounts, copied_labels, namespaces, reported_labels, scores};
 pub(crate) use metadata::{pod_annotations, pod_labels};
 pub(crate) use scheduling::{affinity, tolerations, topology_spread};
 pub(crate) use volumes::{claim_volume, config_map_volume, empty_dir, projected_volume, secret_volume};

@@ -28,7 +28,7 @@ impl Fleet {
         cluster.lost = Some(now.mono);
         self.drop_wishes(name, &session.keys);
         self.at(now.mono + GRACE, Timer::Unreachable(name.clone()));
-        if let Some(facts) = self.facts.iter_mut().find(|f| f.name == *name) {
+        if let Some(facts) = self.facts_of(name) {
             // Nothing moves for it; new shares go elsewhere.
             facts.connected = false;
         }
@@ -86,7 +86,7 @@ impl Fleet {
                 }
             }
         }
-        self.facts_changed(true);
+        self.absence_is_known();
         self.look_at_unrecorded();
     }
 }

@@ -10,6 +10,7 @@ use parallax_crds::{AgentKey, ClusterName};
 
 use super::agent::Life;
 use super::cluster::{Joining, Session};
+use super::concern::Concern;
 use super::refusals::{Closing, Refusal};
 use super::{Effect, Fleet, Hello, Now, SessionId, Timer, WriteOutcome};
 
@@ -256,7 +257,8 @@ impl Fleet {
         if !was_reachable {
             self.cluster_event(name, false, "ClusterConnected", format!("{name} is connected again"));
         }
-        self.facts_changed(true);
+        self.look_at_cluster(name);
+        self.place_anew(name, Concern::Open);
         self.touch_cluster(name, now);
     }
 
@@ -265,7 +267,7 @@ impl Fleet {
     fn reconsider(&mut self, name: &ClusterName, now: Now) {
         let open = |key: &&AgentKey| self.agents.get(*key).is_some_and(|agent| agent.decision.open);
         let open: Vec<_> = self.standings.withdrawing(name).filter(open).cloned().collect();
-        for facts in self.facts.iter_mut().filter(|facts| facts.name == *name && !open.is_empty()) {
+        if let Some(facts) = self.facts_of(name).filter(|_| !open.is_empty()) {
             facts.connected = true;
         }
         for key in &open {

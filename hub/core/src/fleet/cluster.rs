@@ -9,12 +9,12 @@ use parallax_crds::cluster::{CertificateInfo, NodeCounts};
 use parallax_crds::conditions::{CONNECTED, find, truth};
 use parallax_crds::{AgentKey, MemberCluster, labels};
 
+use super::cluster_facts::{Said, in_force, stored_taints};
 use super::input::{Hello, SessionId};
 use super::keys::Asked;
 use super::refusals::Refusal;
 use super::stored::Stored;
-use crate::placement::ClusterFacts;
-use parallax_crds::ClusterName;
+use crate::placement::Taint;
 
 /// A cluster whose MemberCluster exists.
 #[derive(Debug)]
@@ -34,6 +34,10 @@ pub(super) struct Cluster {
     pub unreachable: bool,
     /// Why the last Hello was refused.
     pub refusal: Option<(Refusal, String)>,
+    /// The taints that are in force.
+    pub taints: Vec<Taint>,
+    /// What it says of itself, by its last word.
+    pub said: Said,
     pub nodes: Option<NodeCounts>,
     pub kubernetes_version: Option<String>,
     pub member_version: Option<String>,
@@ -69,8 +73,9 @@ pub(super) struct Joining {
 }
 
 impl Cluster {
-    pub fn new(object: Arc<MemberCluster>, uid: String) -> Self {
+    pub fn new(object: Arc<MemberCluster>, uid: String, now: Timestamp) -> Self {
         let status = object.status.as_ref();
+        let taints = in_force(&object.spec.taints, &stored_taints(status), now);
         Self {
             pinned: object.spec.cluster_uid.clone(),
             session: None,
@@ -79,6 +84,8 @@ impl Cluster {
             cause: None,
             unreachable: false,
             refusal: None,
+            taints,
+            said: Said::stored(status),
             nodes: status.and_then(|s| s.nodes),
             kubernetes_version: status.and_then(|s| s.kubernetes_version.clone()),
             member_version: status.and_then(|s| s.member_version.clone()),
@@ -103,18 +110,6 @@ impl Cluster {
     pub fn was_connected(&self) -> bool {
         let conditions = self.stored.status().map(|s| s.conditions.as_slice()).unwrap_or_default();
         find(conditions, CONNECTED).and_then(truth) == Some(true)
-    }
-
-    /// What placement sees of it. `starting`: the hub hasn't given its members the time to come back yet, so those
-    /// that an earlier process had connected count as connected.
-    pub fn facts(&self, name: &ClusterName, starting: bool) -> ClusterFacts {
-        ClusterFacts {
-            labels: self.stored.object.metadata.labels.clone().unwrap_or_default(),
-            accepted: self.is_accepted(),
-            suspended: self.is_suspended(),
-            connected: self.session.is_some() || (starting && self.lost.is_none() && self.was_connected()),
-            ..ClusterFacts::open(name.clone())
-        }
     }
 
     pub fn approval(&self) -> Option<&String> {

@@ -1,11 +1,14 @@
 //! The status of a MemberCluster: written on transitions and material changes, never for a heartbeat.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use parallax_crds::cluster::AgentCounts;
 use parallax_crds::conditions::{
     ACCEPTED, CERTIFICATE_VALID, CONNECTED, HEALTHY, PRUNE_BLOCKED, Wanted, find, merge, truth,
 };
-use parallax_crds::{ClusterName, MemberClusterStatus};
+use parallax_crds::{Amounts, ClusterName, MemberClusterStatus};
 
 use super::agent_status::status_refused;
 use super::cluster::Cluster;
@@ -75,6 +78,12 @@ impl Fleet {
             observed_generation: Some(generation),
             nodes: cluster.nodes,
             node_summary: cluster.nodes.map(|n| format!("{}/{}", n.ready, n.total)),
+            capacity: shown(&cluster.said.capacity),
+            allocatable: shown(&cluster.said.allocatable),
+            free: shown(&cluster.said.free),
+            labels: cluster.said.labels.clone(),
+            scores: cluster.said.scores.clone(),
+            taints: cluster.seen_taints(),
             agents: Some(agents),
             agent_summary: Some(format!("{}/{}", agents.ready, agents.assigned)),
             kubernetes_version: cluster.kubernetes_version.clone(),
@@ -140,6 +149,10 @@ impl super::agent::Agent {
         let rows = self.stored.status().map(|s| s.clusters.as_slice()).unwrap_or_default();
         rows.iter().find(|row| row.name == name.as_str()).map(|row| row.ready_replicas)
     }
+}
+
+fn shown(amounts: &Option<Amounts>) -> Option<BTreeMap<String, Quantity>> {
+    amounts.as_ref().map(Amounts::quantities)
 }
 
 fn condition(type_: &'static str, status: Option<bool>, reason: &str, message: String) -> Wanted {

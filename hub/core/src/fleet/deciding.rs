@@ -53,8 +53,8 @@ impl Fleet {
         lost.extend(agent.elsewhere.iter().cloned());
 
         agent.decision.issued &= gained.is_empty();
-        for cluster in &gained {
-            self.standings.assign(cluster, key);
+        for (cluster, share) in targets {
+            self.standings.assign(cluster, key, *share);
         }
         for cluster in &lost {
             self.withdraw(key, cluster, now);
@@ -112,15 +112,6 @@ impl Fleet {
         if self.guards.get_mut(cluster).is_some_and(|guard| guard.clear(key)) {
             self.touch_cluster(cluster, now);
         }
-    }
-
-    /// A cluster's labels, acceptance, suspension or connection have changed: who may be placed otherwise now is
-    /// placed anew. `open_only`: only agents that lack a share, or that go wherever they match.
-    pub(super) fn facts_changed(&mut self, open_only: bool) {
-        let starting = self.is_starting();
-        self.facts = self.clusters.iter().map(|(name, cluster)| cluster.facts(name, starting)).collect();
-        let concerned = self.agents.iter().filter(|(_, agent)| !open_only || agent.decision.open);
-        self.replan.extend(concerned.map(|(key, _)| key.clone()));
     }
 
     /// Members haven't had the time yet to come back to a hub that has just started.

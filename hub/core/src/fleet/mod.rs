@@ -5,7 +5,8 @@
 //! * what comes in: [`watched_agents`] and [`watched_clusters`], what the hub's API server shows; [`admission`] members
 //!   that come, and [`refusals`] why they aren't let in; [`session_events`] what they say, and [`absence`] what it means
 //!   when they don't;
-//! * what is decided: [`deciding`] placement and orders, [`standing`] how agents stand with clusters by that,
+//! * what is decided: [`deciding`] placement and orders, by what placement sees of clusters ([`cluster_facts`]) and as
+//!   often as that [`concern`]s an agent, [`standing`] how agents stand with clusters by that,
 //!   [`withdrawal`] removals and the prune guard, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were
 //!   lost, [`keys`] who gets an API key from the hub;
 //! * what agents use: [`usage`], for people and in sums;
@@ -28,7 +29,9 @@ mod admission;
 mod agent;
 mod agent_status;
 mod cluster;
+mod cluster_facts;
 mod cluster_status;
+mod concern;
 mod deciding;
 mod deletion;
 mod effect;
@@ -112,6 +115,9 @@ pub struct Fleet {
     statuses: WriteQueue<StatusOf>,
     finalizers: WriteQueue<AgentKey>,
     timers: Timers,
+    /// How many times an agent was placed.
+    #[cfg(test)]
+    decisions: u64,
 }
 
 /// How far the hub's start is.
@@ -198,6 +204,8 @@ impl Fleet {
             statuses: WriteQueue::new(WRITES_IN_FLIGHT),
             finalizers: WriteQueue::new(WRITES_IN_FLIGHT),
             timers: Timers::new(),
+            #[cfg(test)]
+            decisions: 0,
         }
     }
 

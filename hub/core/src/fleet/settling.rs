@@ -17,9 +17,16 @@ impl Fleet {
         if !self.is_ready() {
             return;
         }
+        self.look_at_shares();
         for _ in 0..REPLAN_AT_ONCE {
             let Some(key) = self.replan.pop_first() else { break };
+            #[cfg(test)]
+            {
+                self.decisions += 1;
+            }
             self.decide(&key, now);
+            // The next one is not promised what this one got.
+            self.look_at_shares();
         }
         if self.replan.is_empty() {
             // Only now is it known how much a change of the fleet takes from each cluster.

@@ -20,28 +20,42 @@ pub(super) enum Standing {
 
 /// By cluster, whether its MemberCluster is known or not. An agent has one standing with a cluster, or none.
 #[derive(Debug, Default)]
-pub(super) struct Standings(BTreeMap<ClusterName, Agents>);
+pub(super) struct Standings {
+    agents: BTreeMap<ClusterName, Agents>,
+    /// Clusters whose shares have changed since somebody last asked.
+    changed: BTreeSet<ClusterName>,
+}
 
 /// The agents that have to do with a cluster, each in one of the sets.
 #[derive(Debug, Default)]
 struct Agents {
-    assigned: BTreeSet<AgentKey>,
+    /// With their shares.
+    assigned: BTreeMap<AgentKey, i32>,
+    /// The sum of these.
+    replicas: i64,
     withdrawing: BTreeSet<AgentKey>,
     passed: BTreeSet<AgentKey>,
     deleting: BTreeSet<AgentKey>,
 }
 
 impl Standings {
-    /// A decision gives the agent a share there.
-    pub fn assign(&mut self, cluster: &ClusterName, key: &AgentKey) {
-        self.set(cluster, key, Standing::Assigned);
+    /// A decision gives the agent so many replicas there.
+    pub fn assign(&mut self, cluster: &ClusterName, key: &AgentKey, share: i32) {
+        if self.share(cluster, key) == Some(share) {
+            return;
+        }
+        self.end(cluster, key);
+        let agents = self.agents.entry(cluster.clone()).or_default();
+        agents.assigned.insert(key.clone(), share);
+        agents.replicas += i64::from(share);
+        self.changed.insert(cluster.clone());
     }
 
     /// A decision takes the agent from there. Whether the guard has let it go already.
     pub fn withdraw(&mut self, cluster: &ClusterName, key: &AgentKey) -> bool {
         let passed = self.of(cluster, key) == Some(Standing::Passed);
         if !passed {
-            self.set(cluster, key, Standing::Withdrawing);
+            self.leave(cluster, key, |agents| &mut agents.withdrawing);
         }
         passed
     }
@@ -50,32 +64,38 @@ impl Standings {
     pub fn pass(&mut self, cluster: &ClusterName, key: &AgentKey) -> bool {
         let withdrawn = matches!(self.of(cluster, key), Some(Standing::Withdrawing | Standing::Passed));
         if withdrawn {
-            self.set(cluster, key, Standing::Passed);
+            self.leave(cluster, key, |agents| &mut agents.passed);
         }
         withdrawn
     }
 
     /// The agent's deletion waits for the cluster, whatever was decided before.
     pub fn delete(&mut self, cluster: &ClusterName, key: &AgentKey) {
-        self.set(cluster, key, Standing::Deleting);
+        self.leave(cluster, key, |agents| &mut agents.deleting);
     }
 
     /// The agent has nothing to do with the cluster any longer.
     pub fn end(&mut self, cluster: &ClusterName, key: &AgentKey) {
-        let Some(agents) = self.0.get_mut(cluster) else { return };
-        for set in agents.sets_mut() {
+        let Some(agents) = self.agents.get_mut(cluster) else { return };
+        if let Some(share) = agents.assigned.remove(key) {
+            agents.replicas -= i64::from(share);
+            self.changed.insert(cluster.clone());
+        }
+        for set in agents.leaving_mut() {
             set.remove(key);
         }
-        if agents.sets_mut().iter().all(|set| set.is_empty()) {
-            self.0.remove(cluster);
+        if agents.assigned.is_empty() && agents.leaving_mut().iter().all(|set| set.is_empty()) {
+            self.agents.remove(cluster);
         }
     }
 
     /// How the agent stands with the cluster.
     pub fn of(&self, cluster: &ClusterName, key: &AgentKey) -> Option<Standing> {
-        let agents = self.0.get(cluster)?;
+        let agents = self.agents.get(cluster)?;
+        if agents.assigned.contains_key(key) {
+            return Some(Standing::Assigned);
+        }
         let sets = [
-            (&agents.assigned, Standing::Assigned),
             (&agents.withdrawing, Standing::Withdrawing),
             (&agents.passed, Standing::Passed),
             (&agents.deleting, Standing::Deleting),
@@ -85,49 +105,66 @@ impl Standings {
 
     /// Agents with a share there.
     pub fn assigned(&self, cluster: &ClusterName) -> impl Iterator<Item = &AgentKey> + Clone {
-        self.0.get(cluster).into_iter().flat_map(|agents| &agents.assigned)
+        self.agents.get(cluster).into_iter().flat_map(|agents| agents.assigned.keys())
+    }
+
+    /// The agent's share there, if it has one.
+    pub fn share(&self, cluster: &ClusterName, key: &AgentKey) -> Option<i32> {
+        self.agents.get(cluster)?.assigned.get(key).copied()
+    }
+
+    /// The clusters whose shares may have changed since this was last asked.
+    pub fn take_changed(&mut self) -> BTreeSet<ClusterName> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The sum of the shares there.
+    pub fn replicas(&self, cluster: &ClusterName) -> i64 {
+        self.agents.get(cluster).map_or(0, |agents| agents.replicas)
     }
 
     /// Agents that are to leave by a decision, let go by the guard or not.
     pub fn withdrawing(&self, cluster: &ClusterName) -> impl Iterator<Item = &AgentKey> {
-        self.0.get(cluster).into_iter().flat_map(|agents| agents.withdrawing.iter().chain(&agents.passed))
+        self.agents
+            .get(cluster)
+            .into_iter()
+            .flat_map(|agents| agents.withdrawing.iter().chain(&agents.passed))
     }
 
     /// Agents that are to leave by a decision and that the guard has let go.
     pub fn passed(&self, cluster: &ClusterName) -> impl Iterator<Item = &AgentKey> {
-        self.0.get(cluster).into_iter().flat_map(|agents| &agents.passed)
+        self.agents.get(cluster).into_iter().flat_map(|agents| &agents.passed)
     }
 
     /// Agents whose deletion waits for the cluster.
     pub fn deleting(&self, cluster: &ClusterName) -> impl Iterator<Item = &AgentKey> {
-        self.0.get(cluster).into_iter().flat_map(|agents| &agents.deleting)
+        self.agents.get(cluster).into_iter().flat_map(|agents| &agents.deleting)
     }
 
     /// How many agents the cluster has, but for those that the guard has let go.
     pub fn count(&self, cluster: &ClusterName) -> usize {
         let of = |agents: &Agents| agents.assigned.len() + agents.withdrawing.len() + agents.deleting.len();
-        self.0.get(cluster).map_or(0, of)
+        self.agents.get(cluster).map_or(0, of)
     }
 
-    fn set(&mut self, cluster: &ClusterName, key: &AgentKey, standing: Standing) {
+    fn leave(
+        &mut self,
+        cluster: &ClusterName,
+        key: &AgentKey,
+        set: impl FnOnce(&mut Agents) -> &mut BTreeSet<AgentKey>,
+    ) {
         self.end(cluster, key);
-        let agents = self.0.entry(cluster.clone()).or_default();
-        let set = match standing {
-            Standing::Assigned => &mut agents.assigned,
-            Standing::Withdrawing => &mut agents.withdrawing,
-            Standing::Passed => &mut agents.passed,
-            Standing::Deleting => &mut agents.deleting,
-        };
-        set.insert(key.clone());
+        set(self.agents.entry(cluster.clone()).or_default()).insert(key.clone());
     }
 
     /// Every standing, for tests to compare with the decisions.
     #[cfg(test)]
     pub fn all(&self) -> BTreeSet<(ClusterName, AgentKey, Standing)> {
         let mut all = BTreeSet::new();
-        for (cluster, agents) in &self.0 {
+        for (cluster, agents) in &self.agents {
+            assert_eq!(agents.replicas, agents.assigned.values().map(|share| i64::from(*share)).sum::<i64>());
+            all.extend(agents.assigned.keys().map(|key| (cluster.clone(), key.clone(), Standing::Assigned)));
             for (set, standing) in [
-                (&agents.assigned, Standing::Assigned),
                 (&agents.withdrawing, Standing::Withdrawing),
                 (&agents.passed, Standing::Passed),
                 (&agents.deleting, Standing::Deleting),
@@ -140,8 +177,8 @@ impl Standings {
 }
 
 impl Agents {
-    fn sets_mut(&mut self) -> [&mut BTreeSet<AgentKey>; 4] {
-        [&mut self.assigned, &mut self.withdrawing, &mut self.passed, &mut self.deleting]
+    fn leaving_mut(&mut self) -> [&mut BTreeSet<AgentKey>; 3] {
+        [&mut self.withdrawing, &mut self.passed, &mut self.deleting]
     }
 }
 
@@ -158,11 +195,14 @@ mod tests {
             assert_eq!(standings.all(), [(a.clone(), x.clone(), standing)].into());
         };
         assert!(!standings.pass(&a, &x), "no decision takes it from there");
-        standings.assign(&a, &x);
+        standings.assign(&a, &x, 2);
+        standings.assign(&a, &x, 3);
+        assert_eq!(standings.replicas(&a), 3);
         assert!(!standings.pass(&a, &x));
         one(&standings, Standing::Assigned);
         assert!(!standings.withdraw(&a, &x));
         one(&standings, Standing::Withdrawing);
+        assert_eq!(standings.replicas(&a), 0, "what leaves has no share");
         assert!(standings.pass(&a, &x));
         one(&standings, Standing::Passed);
         assert!(standings.withdraw(&a, &x), "it was let go, and is not judged twice");
@@ -171,6 +211,7 @@ mod tests {
         standings.delete(&a, &x);
         one(&standings, Standing::Deleting);
         standings.end(&a, &x);
-        assert!(standings.0.is_empty(), "nothing is kept of a cluster that nobody has to do with");
+        assert_eq!(standings.take_changed(), [a.clone()].into());
+        assert!(standings.agents.is_empty(), "nothing is kept of a cluster that nobody has to do with");
     }
 }

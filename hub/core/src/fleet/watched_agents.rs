@@ -25,8 +25,8 @@ impl Fleet {
             None => {}
         }
         let agent = Agent::new(object, uid, &self.config.defaults, now.mono);
-        for cluster in agent.decision.targets.keys() {
-            self.standings.assign(cluster, &key);
+        for (cluster, share) in &agent.decision.targets {
+            self.standings.assign(cluster, &key, *share);
             self.count_cluster(cluster, now);
         }
         for cluster in &agent.decision.withdrawing {

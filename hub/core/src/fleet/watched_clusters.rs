@@ -28,9 +28,9 @@ impl Fleet {
                     // Deleted and made again between two looks.
                     self.cluster_gone(&name, now);
                 }
-                self.clusters.insert(name.clone(), Cluster::new(object, uid));
+                self.clusters.insert(name.clone(), Cluster::new(object, uid, now.wall));
                 self.await_certificate(&name, now);
-                self.facts_changed(false);
+                self.clusters_changed();
                 self.touch_cluster(&name, now);
             }
         }
@@ -39,12 +39,13 @@ impl Fleet {
     }
 
     fn cluster_changed(&mut self, name: &ClusterName, object: Arc<MemberCluster>, now: Now) {
-        let starting = self.is_starting();
         let Some(cluster) = self.clusters.get_mut(name) else { return };
-        let before = cluster.facts(name, starting);
+        let was_suspended = cluster.is_suspended();
         let Some(Change { object, status, foreign }) = cluster.stored.seen(object) else { return };
         let seen = &cluster.stored.object;
-        let edited = seen.spec != object.spec;
+        let edited = seen.spec != object.spec
+            || seen.metadata.labels != object.metadata.labels
+            || seen.metadata.deletion_timestamp != object.metadata.deletion_timestamp;
         if foreign && certificate(seen.status.as_ref()) != certificate(status.as_ref()) {
             // An enrollment, or an administrator's reset: ours is what an earlier session said.
             cluster.certificate = certificate(seen.status.as_ref()).cloned();
@@ -53,23 +54,22 @@ impl Fleet {
         if edited && cluster.session.is_none() {
             cluster.refusal = None;
         }
-        let after = cluster.facts(name, starting);
-        let resumed = before.suspended && !after.suspended;
+        cluster.note_taints(now.wall);
+        let resumed = was_suspended && !cluster.is_suspended();
+        let accepted = cluster.is_accepted();
         let stranger = cluster
             .session
             .as_ref()
             .is_some_and(|s| cluster.pinned.as_ref().is_some_and(|pin| *pin != s.cluster_uid));
-        if !after.accepted || stranger {
+        if !accepted || stranger {
             let why = if stranger { Closing::ClusterUidMismatch } else { Closing::NotAccepted };
             self.end_session(name, why, now);
         }
-        if before != after {
-            self.facts_changed(false);
-        }
+        self.look_at_cluster(name);
         if resumed {
             self.resume(name, now);
         }
-        if edited || foreign || before != after {
+        if edited || foreign {
             self.await_certificate(name, now);
             self.touch_cluster(name, now);
         }
@@ -101,7 +101,7 @@ impl Fleet {
             self.no_longer_waits(&key, name, now);
         }
         // Those with a share keep it until they are placed anew: the cluster may be made again before.
-        self.facts_changed(false);
+        self.clusters_changed();
     }
 
     fn end_session(&mut self, name: &ClusterName, why: Closing, now: Now) {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use parallax_crds::ClusterName;
 use parallax_crds::cluster::TaintEffect;
+use parallax_crds::{Amounts, ClusterName};
 
 /// A cluster as placement sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub struct ClusterFacts {
     pub scores: BTreeMap<String, i32>,
 }
 
+#[cfg(test)]
 impl ClusterFacts {
     /// A cluster that is accepted and connected, and of which nothing more is known.
     #[must_use]
@@ -70,17 +71,4 @@ pub struct Namespaces {
     pub allow: Vec<String>,
     /// Not these, whatever `allow` says.
     pub deny: Vec<String>,
-}
-
-/// Amounts of resources.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Amounts {
-    /// Thousandths of a core.
-    pub cpu: i64,
-    /// Bytes.
-    pub memory: i64,
-    /// Pods.
-    pub pods: i64,
-    /// Whole units of extended resources, by name ("nvidia.com/gpu"). One that isn't in here, the cluster doesn't have.
-    pub extended: BTreeMap<String, i64>,
 }

@@ -17,7 +17,7 @@ use parallax_crds::agent::{Placement, Strategy};
 use parallax_crds::{ClusterName, Incarnation};
 
 pub use explain::{Coverage, Explanation};
-pub use facts::{Amounts, ClusterFacts, Namespaces, Taint};
+pub use facts::{ClusterFacts, Namespaces, Taint};
 pub(crate) use sticky::Ties;
 
 /// The most targets that a decision lists (the CRD's bound on `status.placement.targets`). Divide never uses
