@@ -136,6 +136,11 @@ pub struct PlacementDecision {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "atomic"))]
     pub targets: Vec<PlacementTarget>,
+    /// What clusters have beyond their share, by name, until the replicas that replace it are ready elsewhere. A cluster
+    /// that is away keeps it until it is back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "atomic"))]
+    pub leaving: Vec<PlacementTarget>,
     /// Clusters that no longer have a share and have not let go of the agent yet, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10_000), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]

@@ -6,6 +6,7 @@
 
 mod aggregate;
 pub mod fleet;
+mod moving;
 mod phase;
 mod placement;
 mod prune;

@@ -38,8 +38,10 @@ pub struct PhaseFacts<'a> {
     pub deleting: bool,
     /// Replicas wanted over the whole fleet; 0 when idle or suspended.
     pub desired: i32,
-    /// The clusters with a share.
+    /// The clusters that are to have replicas now.
     pub clusters: &'a [ClusterPhase],
+    /// Some of what they have is about to leave for another.
+    pub moves: bool,
     /// For how long neither the wish nor anything ready has changed.
     pub quiet: Duration,
     /// After how much quiet an agent counts as stuck.
@@ -77,8 +79,8 @@ pub struct PhaseVerdict {
 /// The phase of an agent: the first that holds, in this order.
 ///
 /// * Terminating: it is being deleted.
-/// * Running: nothing is wanted; or all that is wanted is ready, at the current generation; or something is
-///   ready and it has stopped moving.
+/// * Running: nothing is wanted; or all that is wanted is ready, at the current generation, and where it is to be; or
+///   something is ready and it has stopped moving.
 /// * Its last known phase, where all that it had is in clusters whose session is lost.
 /// * Scaling: something is ready, and it moves.
 /// * Failed: nothing is ready, and it has stopped moving.
@@ -102,7 +104,7 @@ fn table(facts: &PhaseFacts<'_>, deadline_over: bool) -> (Phase, Movement) {
     let ready: i64 = facts.clusters.iter().filter(|c| c.fresh).map(|c| i64::from(c.ready)).sum();
     let serves = facts.clusters.iter().any(|c| c.fresh && c.serving > 0);
     let lags = facts.clusters.iter().any(ClusterPhase::lags);
-    if facts.desired <= 0 || (ready == i64::from(facts.desired) && !lags) {
+    if facts.desired <= 0 || (ready == i64::from(facts.desired) && !lags && !facts.moves) {
         return (Phase::Running, Movement::Settled);
     }
     if !serves && out_of_sight(facts.clusters) {

@@ -159,14 +159,15 @@ impl PruneGuard {
     }
 
     /// Judges everything that was asked since the last time, together: all of it passes, or all is held.
-    /// `agents` is how many the cluster had before. Returns what may go.
-    pub fn judge(&mut self, agents: usize, now: Duration) -> Vec<AgentRef> {
+    /// `agents` is how many the cluster had before, and `leaving` how many of them are about to be asked for: they count
+    /// already, or the first of many would go while the others wait for those that replace them. Returns what may go.
+    pub fn judge(&mut self, agents: usize, leaving: usize, now: Duration) -> Vec<AgentRef> {
         while self.passed.front().is_some_and(|at| *at + WINDOW <= now) {
             self.passed.pop_front();
         }
         let asked = std::mem::take(&mut self.asked);
         let limit = ALWAYS.max((agents + self.passed.len()) * PERCENT / 100);
-        if asked.len() + self.held.len() + self.passed.len() > limit {
+        if asked.len() + leaving + self.held.len() + self.passed.len() > limit {
             self.held.extend(asked);
             return Vec::new();
         }
@@ -233,7 +234,7 @@ mod tests {
 
     fn ask(guard: &mut PruneGuard, range: std::ops::Range<usize>, agents: usize, at: u64) -> usize {
         range.for_each(|n| guard.ask(agent(n)));
-        guard.judge(agents, Duration::from_secs(at)).len()
+        guard.judge(agents, 0, Duration::from_secs(at)).len()
     }
 
     #[test]

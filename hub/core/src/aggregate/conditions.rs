@@ -14,7 +14,7 @@ use crate::placement::Coverage;
 use crate::scaling::start;
 
 /// The reason of `Progressing=False` when nothing has changed for too long.
-pub(super) const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
+pub const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
 const UNREACHABLE: &str = "ClusterUnreachable";
 const SUSPENDED: &str = "ClusterSuspended";
 const NO_ORDERS: &str = "the cluster is suspended, so that the current order waits for its resumption";
@@ -34,6 +34,8 @@ pub(super) struct Facts<'a> {
     pub(super) serves: bool,
     /// The clusters with a share, the worst first.
     pub(super) targets: &'a [Row<'a>],
+    /// The clusters within sight that have more than their share until the replicas that replace it are ready.
+    pub(super) leaving: &'a [Row<'a>],
 }
 
 /// A status, a reason and a message.
@@ -198,9 +200,10 @@ impl Facts<'_> {
                     Some(true),
                     PROGRESS,
                     format!(
-                        "{} at the current generation{}",
+                        "{} at the current generation{}{}",
                         are_ready(self.ready, self.desired),
-                        self.meanwhile()
+                        self.meanwhile(),
+                        self.stay()
                     ),
                 )
             }),
@@ -212,7 +215,7 @@ impl Facts<'_> {
             Movement::DeadlineOver => saying(
                 Some(false),
                 DEADLINE_EXCEEDED,
-                format!("nothing ready has changed for {} s", self.input.deadline.as_secs()),
+                format!("nothing ready has changed for {} s{}", self.input.deadline.as_secs(), self.stay()),
             ),
             Movement::Unreachable => saying(None, UNREACHABLE, self.lost_sessions()),
         }
@@ -264,6 +267,28 @@ impl Facts<'_> {
     /// Nothing of the current generation is ready, and yet it isn't down.
     fn meanwhile(&self) -> &'static str {
         if self.ready == 0 && self.serves { ", while earlier ones serve" } else { "" }
+    }
+
+    /// What is in the middle of a move, and what for.
+    fn stay(&self) -> String {
+        let staying: i32 = self.leaving.iter().map(|row| row.leaving).fold(0, i32::saturating_add);
+        let names: Vec<_> = self.leaving.iter().map(|row| row.name).collect();
+        let Some((first, more)) = names.split_first() else { return String::new() };
+        let clusters = match more.len() {
+            0 => (*first).to_owned(),
+            more => format!("{first} and {more} more"),
+        };
+        let lacks = |row: &&Row<'_>| row.leaving == 0 && !row.is_ready();
+        let lacking = self
+            .targets
+            .iter()
+            .find(lacks)
+            .map(|row| format!(" (in {}, {} of {} are)", row.name, row.ready, row.wanted.unwrap_or(0)));
+        let stay = if staying == 1 { "replica stays" } else { "replicas stay" };
+        format!(
+            "; {staying} {stay} in {clusters} until as many are ready elsewhere{}",
+            lacking.unwrap_or_default()
+        )
     }
 
     fn before(&self, type_: &str) -> Option<&Condition> {

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use parallax_crds::agent::{ClusterRow, ClusterSummary, Freshness, PlacementDecision, Strategy};
+use parallax_crds::agent::{
+    ClusterRow, ClusterSummary, Freshness, PlacementDecision, PlacementTarget, Strategy,
+};
 use parallax_crds::conditions::{PROGRESSING, merge};
 use parallax_crds::link::{AgentReport, AgentUsage, OrderResult, Scale};
 use parallax_crds::{AgentRef, ClusterName, ParallaxAgentSpec, ParallaxAgentStatus, Phase, labels};
@@ -26,6 +28,7 @@ use crate::scaling::start;
 
 use row::{Row, Unsynced};
 
+pub use conditions::DEADLINE_EXCEEDED;
 pub use significance::{Significance, significance};
 
 /// The most rows of a status (the CRD's bound on `status.clusters`).
@@ -63,6 +66,10 @@ pub struct ClusterInput<'a> {
     pub name: &'a ClusterName,
     /// What its order says (0 replicas while suspended); none: the agent is being withdrawn from it.
     pub wanted: Option<Scale>,
+    /// Of these replicas, those that leave as soon as the ones that replace them are ready.
+    pub leaving: i32,
+    /// It has a share, so that not all of it leaves.
+    pub stays: bool,
     /// It has persisted the current order, hash and replicas; none: not known since the hub's start.
     pub persisted: Option<bool>,
     /// Its administrator has it suspended: it is sent no order.
@@ -122,21 +129,31 @@ pub fn aggregate(
         .map(|cluster| Row::of(input, cluster, shown.get(cluster.name.as_str()).copied()))
         .collect();
     rows.sort_by_cached_key(|row| (row.severity(), row.name));
-    let targets: Vec<Row<'_>> = rows.iter().copied().filter(|row| row.wanted.is_some()).collect();
+    let targets: Vec<Row<'_>> =
+        rows.iter().copied().filter(|row| row.wanted.is_some() && row.stays).collect();
+    // One that is out of sight leaves when it is back: nothing moves until then.
+    let leaving: Vec<Row<'_>> = rows
+        .iter()
+        .copied()
+        .filter(|row| row.wanted.is_some() && row.leaving > 0 && row.is_fresh())
+        .collect();
+    let left = || leaving.iter().filter(|row| !row.stays);
 
     let desired = desired(input, &targets);
-    let ready = total(targets.iter().filter(|row| row.is_fresh() && row.current).map(|row| row.ready));
+    let counted = targets.iter().chain(left()).filter(|row| row.is_fresh() && row.current);
+    let ready = total(counted.map(|row| row.ready));
     let moved = moved(input, previous, &rows, &shown, (desired, ready));
-    let phases: Vec<ClusterPhase> = targets.iter().filter_map(Row::phase_facts).collect();
+    let phases: Vec<ClusterPhase> = targets.iter().chain(left()).filter_map(Row::phase_facts).collect();
     let verdict = phase(&PhaseFacts {
         deleting: input.deleting,
         desired,
         clusters: &phases,
+        moves: !leaving.is_empty(),
         quiet: if moved { Duration::ZERO } else { input.quiet },
         deadline: input.deadline,
         last: previous.and_then(|status| status.phase),
     });
-    let serves = targets.iter().any(|row| row.is_fresh() && row.serving > 0);
+    let serves = targets.iter().chain(left()).any(|row| row.is_fresh() && row.serving > 0);
     let facts = conditions::Facts {
         input,
         previous,
@@ -145,6 +162,7 @@ pub fn aggregate(
         ready,
         serves,
         targets: &targets,
+        leaving: &leaving,
     };
 
     let now = Time(whole_seconds(now));
@@ -194,7 +212,8 @@ fn desired(input: &AggregateInput<'_>, targets: &[Row<'_>]) -> i32 {
     }
     let strategy = input.spec.placement.as_ref().map_or(Strategy::Divide, |placement| placement.strategy);
     let start = start(input.spec);
-    let wanted = || total(targets.iter().filter_map(|row| row.wanted));
+    let stays = |row: &Row<'_>| Some(row.wanted?.saturating_sub(row.leaving).max(0));
+    let wanted = || total(targets.iter().filter_map(stays));
     match strategy {
         Strategy::Replicate if !targets.is_empty() => wanted(),
         Strategy::Divide if input.spec.scaling.is_some() => {
@@ -222,10 +241,14 @@ fn moved(
     };
     previous.observed_generation != Some(input.generation)
         || previous.desired_replicas != desired
-        || previous.placement.as_ref().map(|p| &p.targets) != input.decision.map(|p| &p.targets)
+        || previous.placement.as_ref().map(shares) != input.decision.map(shares)
         || rows.iter().any(changed)
         // Where not every cluster has a row, the sum tells of the others.
         || (rows.len() > MAX_ROWS && previous.ready_replicas != ready)
+}
+
+fn shares(decision: &PlacementDecision) -> (&[PlacementTarget], &[PlacementTarget]) {
+    (&decision.targets, &decision.leaving)
 }
 
 fn summary(targets: &[Row<'_>]) -> ClusterSummary {

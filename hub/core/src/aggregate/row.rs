@@ -10,6 +10,11 @@ use super::text::{first_line, word};
 use super::{AggregateInput, ClusterInput, Word};
 use crate::phase::ClusterPhase;
 
+/// The reason of a row whose replicas are about to leave.
+const LEAVING: &str = "Leaving";
+const STAYS: &str =
+    "what it has beyond its share stays until the replicas that replace it are ready elsewhere";
+
 /// How bad a row is; the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Severity {
@@ -40,6 +45,10 @@ pub(super) enum Unsynced {
 pub(super) struct Row<'a> {
     pub(super) name: &'a str,
     pub(super) wanted: Option<i32>,
+    /// Of these, those that leave as soon as the ones that replace them are ready.
+    pub(super) leaving: i32,
+    /// It has a share, so that not all of it leaves.
+    pub(super) stays: bool,
     /// Its autoscaler may choose what is wanted.
     autoscaled: bool,
     pub(super) phase: Phase,
@@ -91,6 +100,9 @@ impl<'a> Row<'a> {
         if cluster.wanted.is_none() || input.deleting {
             row.phase = Phase::Terminating;
         }
+        if row.leaving > 0 && row.wanted.is_some() && row.reason.is_empty() && !input.deleting {
+            (row.reason, row.message) = (LEAVING, STAYS);
+        }
         row.failed = rejected || row.phase == Phase::Failed || input.unresolved.is_some();
         row.reason = word(row.reason).unwrap_or_default();
         row
@@ -100,6 +112,8 @@ impl<'a> Row<'a> {
         let nothing = Self {
             name: cluster.name.as_str(),
             wanted: None,
+            leaving: cluster.leaving,
+            stays: cluster.stays,
             autoscaled: cluster.wanted.is_some_and(|scale| scale.bounds.is_some()),
             phase: Phase::Pending,
             replicas: 0,

@@ -67,13 +67,15 @@ fn same_but_for_usage(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus
         && *clusters == previous.clusters
 }
 
-/// There is a decision that must be stored. That a cluster has let go of the agent is no reason to hurry.
+/// There is a decision that must be stored. That a cluster has let go of the agent is no reason to hurry, and that one is
+/// about to is followed by others: they may share a write.
 fn decided(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {
     match (&previous.placement, &next.placement) {
         (Some(old), Some(new)) => {
             (old.generation, old.all_matching, &old.targets)
                 != (new.generation, new.all_matching, &new.targets)
                 || !letting_go(new).is_subset(&letting_go(old))
+                || new.leaving.iter().any(|leaving| !old.leaving.contains(leaving))
         }
         (old, new) => old.is_some() != new.is_some(),
     }

@@ -18,6 +18,7 @@ use crate::placement::{ClusterFacts, Request, place};
 struct Member {
     name: ClusterName,
     wanted: Option<i32>,
+    leaving: i32,
     bounds: Option<Bounds>,
     persisted: Option<bool>,
     suspended: bool,
@@ -51,6 +52,7 @@ fn member(name: &str, wanted: i32) -> Member {
     Member {
         name: ClusterName::new(name).unwrap(),
         wanted: Some(wanted),
+        leaving: 0,
         bounds: None,
         persisted: Some(false),
         suspended: false,
@@ -144,6 +146,16 @@ impl Member {
         self
     }
 
+    /// So many of its replicas leave when those that replace them are ready.
+    fn leaving(mut self, replicas: i32) -> Self {
+        self.leaving = replicas;
+        self
+    }
+
+    fn stays(&self) -> bool {
+        self.leaving == 0 || self.wanted != Some(self.leaving)
+    }
+
     fn withdrawing(mut self) -> Self {
         self.wanted = None;
         self
@@ -158,6 +170,8 @@ impl Member {
         ClusterInput {
             name: &self.name,
             wanted: self.wanted.map(|replicas| Scale { replicas, bounds: self.bounds }),
+            leaving: self.leaving,
+            stays: self.stays(),
             persisted: self.persisted,
             suspended: self.suspended,
             result: self.result.as_ref(),
@@ -175,7 +189,7 @@ impl Member {
 
 /// The agent over these clusters, under Divide.
 fn over(members: &[Member]) -> Fixture {
-    let replicas: i32 = members.iter().filter_map(|member| member.wanted).sum();
+    let replicas: i32 = members.iter().filter_map(|member| Some(member.wanted? - member.leaving)).sum();
     let spec = ParallaxAgentSpec { replicas, ..serde_json::from_str(r#"{"type": "claude"}"#).unwrap() };
     Fixture {
         agent: agent(),
@@ -195,11 +209,19 @@ impl Fixture {
     /// With the decision and the explanation that its shares amount to.
     fn decided(mut self) -> Self {
         let target = |member: &Member| {
-            Some(PlacementTarget { cluster: member.name.as_str().to_owned(), replicas: member.wanted? })
+            Some(PlacementTarget {
+                cluster: member.name.as_str().to_owned(),
+                replicas: member.wanted? - member.leaving,
+            })
+        };
+        let leaving = |member: &Member| {
+            let replicas = Some(member.leaving).filter(|leaving| *leaving > 0)?;
+            Some(PlacementTarget { cluster: member.name.as_str().to_owned(), replicas })
         };
         self.decision = Some(PlacementDecision {
             generation: self.generation,
-            targets: self.members.iter().filter_map(target).collect(),
+            targets: self.members.iter().filter(|m| m.stays()).filter_map(target).collect(),
+            leaving: self.members.iter().filter_map(leaving).collect(),
             ..PlacementDecision::default()
         });
         let facts = self.cluster_facts();

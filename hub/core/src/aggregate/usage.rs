@@ -107,6 +107,8 @@ mod tests {
             .iter()
             .map(|(usage, freshness)| ClusterInput {
                 name: &name,
+                leaving: 0,
+                stays: true,
                 wanted: None,
                 persisted: None,
                 suspended: false,

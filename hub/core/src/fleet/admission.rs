@@ -254,6 +254,7 @@ impl Fleet {
         removals.iter().for_each(|agent| self.removal_sent(name, agent));
         self.effects.push_back(Effect::Admit { session: id, epoch: self.config.epoch, orders, removals });
         self.deletions_now_ordered(name);
+        self.is_within_reach(name);
         if !was_reachable {
             self.cluster_event(name, false, "ClusterConnected", format!("{name} is connected again"));
         }
@@ -283,6 +284,10 @@ impl Fleet {
         let assigned: Vec<AgentKey> = self.standings.assigned(name).cloned().collect();
         let mut orders = Vec::with_capacity(assigned.len());
         for key in assigned {
+            // An order for what is to go at once would only make it begin an update.
+            if self.goes_now(&key, name, now) {
+                continue;
+            }
             let Some(agent) = self.agents.get_mut(&key).filter(|a| a.is_orderable()) else { continue };
             let Some(order) = agent.order(&key, name) else { continue };
             let row = agent.rows.entry(name.clone()).or_default();
@@ -302,7 +307,8 @@ impl Fleet {
         let suspended = self.clusters.get(name).is_none_or(super::Cluster::is_suspended);
         let mut removals: std::collections::BTreeSet<_> = self.tombstones.of(name).cloned().collect();
         let demanded = self.standings.deleting(name).filter(|key| !self.is_held(key, name));
-        let passed = self.standings.passed(name).filter(|_| !suspended);
+        let issued = |key: &&AgentKey| self.agents.get(*key).is_some_and(|agent| agent.decision.issued);
+        let passed = self.standings.passed(name).filter(|_| !suspended).filter(issued);
         for key in demanded.chain(passed) {
             if let Some(agent) = self.agents.get(key) {
                 removals.insert(agent.reference(key));

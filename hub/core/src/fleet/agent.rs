@@ -120,14 +120,18 @@ pub(super) struct Decision {
     /// None: never placed.
     pub generation: Option<i64>,
     pub targets: BTreeMap<ClusterName, i32>,
-    /// Of the targets whose autoscaler may choose; they follow from the targets and the spec.
+    /// What clusters have beyond that until it is ready.
+    pub leaving: BTreeMap<ClusterName, i32>,
+    /// Of these clusters, those that are out of reach, by the last look.
+    pub away: BTreeSet<ClusterName>,
+    /// Of the clusters whose autoscaler may choose; they follow from the shares and the spec.
     pub bounds: BTreeMap<ClusterName, Bounds>,
     pub all_matching: bool,
     pub withdrawing: BTreeSet<ClusterName>,
     /// A cluster that connects may change it: shares are missing, or every matching cluster gets one.
     pub open: bool,
-    /// A write that names every target was sent: orders go beside it, not before it, or a crash could leave
-    /// copies that nobody wrote down.
+    /// A write of it was sent: orders and removals go beside it, not before it, or a crash could leave copies that nobody
+    /// wrote down, and a hub that starts could bring back what has left.
     pub issued: bool,
 }
 
@@ -147,6 +151,8 @@ pub(super) struct Row {
     pub touched: bool,
     /// What the cluster has persisted.
     pub persisted: Persisted,
+    /// The cluster was ordered to have less, or nothing: until then, what it was last heard to have ready may be gone.
+    pub doubted: Option<Duration>,
     /// The last word on an order.
     pub result: Option<OrderResult>,
     pub report: Option<AgentReport>,
@@ -204,13 +210,13 @@ impl Agent {
         let shown = status.map(|s| s.clusters.as_slice()).unwrap_or_default();
         let freshness =
             |name: &ClusterName| shown.iter().find(|row| row.name == name.as_str()).map(|row| row.freshness);
-        let earlier = decision.targets.keys().chain(&decision.withdrawing);
+        let earlier = decision.shares().map(|(name, _)| name.clone()).chain(decision.withdrawing.clone());
         let row = |name: &ClusterName| Row {
             touched: true,
             freshness: freshness(name).unwrap_or_default(),
             ..Row::default()
         };
-        let rows = earlier.map(|name| (name.clone(), row(name))).collect();
+        let rows = earlier.map(|name| (name.clone(), row(&name))).collect();
         let mut agent = Self {
             finalizer: has_finalizer(&object),
             life: Life::Living,
@@ -283,16 +289,22 @@ impl Agent {
 
     /// What is ordered of a cluster; none: it has no share.
     pub fn scale(&self, cluster: &ClusterName) -> Option<Scale> {
-        let share = *self.decision.targets.get(cluster)?;
+        let share = self.decision.share(cluster)?;
         if self.stored.object.spec.suspend {
             return Some(Scale::fixed(0));
         }
         Some(Scale { replicas: share, bounds: self.decision.bounds.get(cluster).copied() })
     }
 
-    /// Divides the bounds of scaling as the decision divides the replicas.
+    /// Divides the bounds of scaling as the replicas are divided now, so that in the middle of a move they are whole too.
     pub fn divide_bounds(&mut self) {
-        self.decision.bounds = bounds(&self.stored.object.spec, &self.incarnation, &self.decision.targets);
+        let away = &self.decision.away;
+        let within_reach = self.decision.shares().filter(|(name, _)| !away.contains(*name));
+        let mut shares: BTreeMap<_, _> = within_reach.map(|(name, share)| (name.clone(), share)).collect();
+        // A cluster that is away counts with what it is to have in the end: what it has besides leaves when it is back.
+        let ends = away.iter().filter_map(|name| Some((name.clone(), *self.decision.targets.get(name)?)));
+        shares.extend(ends);
+        self.decision.bounds = bounds(&self.stored.object.spec, &self.incarnation, &shares);
     }
 
     /// The change's own trace, or the one that the object's author continues.
@@ -307,7 +319,7 @@ impl Agent {
 
     /// Whoever may hold it: with a share, about to lose it, heard to, or waited for to let go of it.
     pub fn holders(&self) -> BTreeSet<ClusterName> {
-        let mut all: BTreeSet<_> = self.decision.targets.keys().cloned().collect();
+        let mut all: BTreeSet<_> = self.decision.shares().map(|(name, _)| name.clone()).collect();
         all.extend(self.decision.withdrawing.iter().cloned());
         all.extend(self.elsewhere.iter().cloned());
         if let Life::Deleting { waits, .. } = &self.life {
@@ -318,16 +330,35 @@ impl Agent {
 }
 
 impl Decision {
+    /// What a cluster is to have now: its share, and what it has beyond that for a while. None: it has neither.
+    pub fn share(&self, cluster: &ClusterName) -> Option<i32> {
+        let (target, leaving) = (self.targets.get(cluster), self.leaving.get(cluster));
+        target.or(leaving)?;
+        Some(target.copied().unwrap_or(0).saturating_add(leaving.copied().unwrap_or(0)))
+    }
+
+    /// What every cluster is to have now, by name.
+    pub fn shares(&self) -> impl Iterator<Item = (&ClusterName, i32)> {
+        let names: BTreeSet<_> = self.targets.keys().chain(self.leaving.keys()).collect();
+        names.into_iter().filter_map(|name| Some((name, self.share(name)?)))
+    }
+
     fn stored(stored: &PlacementDecision) -> Self {
         let names = |name: &String| ClusterName::new(name).ok();
-        let targets: BTreeMap<_, _> =
-            stored.targets.iter().filter_map(|t| Some((names(&t.cluster)?, t.replicas))).collect();
+        let shares = |of: &[PlacementTarget]| -> BTreeMap<_, _> {
+            of.iter().filter_map(|t| Some((names(&t.cluster)?, t.replicas))).collect()
+        };
+        let (targets, leaving) = (shares(&stored.targets), shares(&stored.leaving));
         // Nobody but a hand writes both of a cluster; the share is what is safe to believe.
         let withdrawing = stored.withdrawing.iter().filter_map(names);
         Self {
             generation: Some(stored.generation),
-            withdrawing: withdrawing.filter(|name| !targets.contains_key(name)).collect(),
+            withdrawing: withdrawing
+                .filter(|name| !targets.contains_key(name) && !leaving.contains_key(name))
+                .collect(),
             targets,
+            leaving,
+            away: BTreeSet::new(),
             bounds: BTreeMap::new(),
             all_matching: stored.all_matching,
             open: true,
@@ -346,6 +377,7 @@ impl Decision {
             all_matching: self.all_matching,
             incomplete: record == Record::Partial,
             targets: if self.all_matching { Vec::new() } else { self.targets.iter().map(target).collect() },
+            leaving: self.leaving.iter().map(target).collect(),
             withdrawing: self.withdrawing.iter().map(ToString::to_string).collect(),
         })
     }

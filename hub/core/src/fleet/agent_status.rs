@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use parallax_crds::agent::Freshness;
-use parallax_crds::conditions::{PLACED, READY, find, truth};
+use parallax_crds::conditions::{PLACED, PROGRESSING, READY, find, truth};
 use parallax_crds::{AgentKey, ClusterName, ParallaxAgentStatus, Phase};
 
 use super::agent::{Agent, Life, Record, Row, Tiding, Untold};
 use super::settling::replace;
 use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, Timer, WriteOutcome};
-use crate::aggregate::{AggregateInput, ClusterInput, MAX_ROWS, Significance, Word, aggregate, significance};
+use crate::aggregate::{
+    AggregateInput, ClusterInput, DEADLINE_EXCEEDED, MAX_ROWS, Significance, Word, aggregate, significance,
+};
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::Explanation;
 use crate::writes::Urgency;
@@ -97,6 +99,7 @@ impl Fleet {
         if let Some(agent) = self.agents.get_mut(key).filter(|a| !a.decision.issued) {
             agent.decision.issued = true;
             self.dispatch_everywhere(key, now);
+            self.remove_what_has_passed(key);
         }
     }
 
@@ -190,6 +193,8 @@ fn input<'a>(
     ClusterInput {
         name,
         wanted,
+        leaving: agent.decision.leaving.get(name).copied().unwrap_or(0),
+        stays: agent.decision.targets.contains_key(name),
         persisted: row.persisted.is(order),
         suspended: cluster.is_some_and(super::Cluster::is_suspended),
         result: row.result.as_ref().filter(|r| r.hash.is_some() && r.hash == hash),
@@ -237,6 +242,13 @@ fn transitions(
         && !told.contains(&unknown)
     {
         tell(true, "UnknownCluster", unknown);
+    }
+    let late = |s: &ParallaxAgentStatus| {
+        find(&s.conditions, PROGRESSING).filter(|c| c.reason == DEADLINE_EXCEEDED).map(|c| c.message.clone())
+    };
+    let moves = after.placement.as_ref().is_some_and(|p| !p.leaving.is_empty());
+    if let Some(message) = late(after).filter(|_| moves && before.and_then(late).is_none()) {
+        tell(true, "MoveStalled", message);
     }
     let phase = before.and_then(|s| s.phase);
     if after.phase != phase {

@@ -4,6 +4,7 @@ use parallax_crds::agent::Strategy;
 use parallax_crds::{AgentKey, ClusterName};
 
 use super::agent::{Life, Persisted};
+use super::moves::TOLD_LATE;
 use super::{Effect, Fleet, Now};
 use crate::placement::{Coverage, Request, place};
 use crate::scaling::start;
@@ -27,41 +28,15 @@ impl Fleet {
 
         let replicate = spec.placement.as_ref().is_some_and(|p| p.strategy == Strategy::Replicate);
         let generation = Some(agent.generation());
-        let before = std::mem::replace(&mut agent.decision.targets, placed.targets);
-        agent.divide_bounds();
+        let before = agent.decision.clone();
+        agent.decision.targets = placed.targets;
         agent.decision.generation = generation;
         agent.decision.all_matching = placed.all_matching;
         agent.decision.open = replicate || placed.explanation.coverage() != Coverage::Whole;
         agent.explanation = Some(Box::new(placed.explanation));
 
-        let mut gained = Vec::new();
-        for cluster in agent.decision.targets.keys() {
-            agent.rows.entry(cluster.clone()).or_default();
-            if !before.contains_key(cluster) {
-                agent.decision.withdrawing.remove(cluster);
-                gained.push(cluster.clone());
-            }
-        }
-        let targets = &agent.decision.targets;
-        agent.elsewhere.retain(|cluster| {
-            !targets.contains_key(cluster) || {
-                gained.push(cluster.clone());
-                false
-            }
-        });
-        let mut lost: Vec<_> = before.keys().filter(|c| !targets.contains_key(*c)).cloned().collect();
-        lost.extend(agent.elsewhere.iter().cloned());
-
-        agent.decision.issued &= gained.is_empty();
-        for (cluster, share) in targets {
-            self.standings.assign(cluster, key, *share);
-        }
-        for cluster in &lost {
-            self.withdraw(key, cluster, now);
-        }
-        for cluster in gained.iter().chain(&lost) {
-            self.count_cluster(cluster, now);
-        }
+        let retained = self.retained(key, &before, now);
+        self.put_in_effect(key, &before, retained, now);
         self.touch(key);
         self.dispatch_everywhere(key, now);
     }
@@ -69,7 +44,7 @@ impl Fleet {
     /// Sends the agent's orders to every connected cluster that doesn't have them yet.
     pub(super) fn dispatch_everywhere(&mut self, key: &AgentKey, now: Now) {
         let Some(agent) = self.agents.get(key).filter(|a| a.is_orderable()) else { return };
-        let clusters: Vec<_> = agent.decision.targets.keys().cloned().collect();
+        let clusters: Vec<_> = agent.decision.shares().map(|(cluster, _)| cluster.clone()).collect();
         for cluster in clusters {
             self.dispatch(key, &cluster, now);
         }
@@ -89,11 +64,14 @@ impl Fleet {
         if row.sent == Some((order.hash, order.scale)) {
             return;
         }
+        if let Some((_, sent)) = row.sent.filter(|(_, sent)| sent.replicas > order.scale.replicas) {
+            row.doubted = Some(now.mono + TOLD_LATE).filter(|_| sent.replicas > 0);
+        }
         row.sent = Some((order.hash, order.scale));
         row.admitted = None;
         row.overtaken += std::mem::take(&mut row.removals);
         row.touched = true;
-        if row.persisted == Persisted::Unknown {
+        if row.persisted.is(row.sent) != Some(true) {
             row.persisted = Persisted::Nothing;
         }
         self.effects.push_back(Effect::Upsert { session: session.id.clone(), order });

@@ -99,7 +99,7 @@ impl Fleet {
         let agent = self.agents.get(key).filter(|agent| {
             agent.incarnation == wish.agent.incarnation
                 && agent.life == Life::Living
-                && agent.decision.targets.contains_key(name)
+                && agent.decision.share(name).is_some()
         });
         let wanted =
             agent.and_then(|agent| agent.stored.object.spec.runtime.credentials.as_ref()?.from_hub());

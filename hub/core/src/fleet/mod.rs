@@ -6,7 +6,7 @@
 //!   that come, and [`refusals`] why they aren't let in; [`session_events`] what they say, and [`absence`] what it means
 //!   when they don't;
 //! * what is decided: [`deciding`] placement and orders, by what placement sees of clusters ([`cluster_facts`]) and as
-//!   often as that [`concern`]s an agent, [`standing`] how agents stand with clusters by that,
+//!   often as that [`concern`]s an agent, [`moves`] between clusters, [`standing`] how agents stand with clusters by that,
 //!   [`withdrawal`] removals and the prune guard, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were
 //!   lost, [`keys`] who gets an API key from the hub;
 //! * what agents use: [`usage`], for people and in sums;
@@ -37,6 +37,7 @@ mod deletion;
 mod effect;
 mod input;
 mod keys;
+mod moves;
 mod recovery;
 mod refusals;
 mod session_events;
@@ -156,6 +157,8 @@ enum Timer {
     Copied(ClusterName),
     /// An agent's progress deadline.
     Agent(AgentKey),
+    /// What an agent's clusters have told counts again.
+    Move(AgentKey),
     /// The CRD is to be read again.
     Crd,
 }

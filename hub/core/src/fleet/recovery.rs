@@ -76,7 +76,7 @@ impl Fleet {
         if let Some(hash) = hash {
             row.persisted = Persisted::Order(hash, scale);
         }
-        self.standings.assign(cluster, key, scale.replicas);
+        self.standings.assign(cluster, key, scale.replicas, true);
         self.replan.insert(key.clone());
         self.count_cluster(cluster, now);
     }

@@ -54,8 +54,8 @@ impl Fleet {
             return;
         };
         match &agent.life {
-            Life::Living if agent.decision.targets.contains_key(name) => {
-                // Ordered as soon as it may be: the finalizer is being written, or the cluster is suspended.
+            Life::Living if agent.decision.share(name).is_some() => {
+                // Ordered as soon as it may be: the decision or the finalizer is being written, or the cluster is suspended.
                 let row = agent.rows.entry(name.clone()).or_default();
                 row.touched = true;
                 row.persisted = Persisted::Order(held.hash, held.scale);
@@ -151,6 +151,9 @@ impl Fleet {
         // Copies that the decision excludes are the inventory's to find; their reports count for nothing.
         let Some(row) = agent.rows.get_mut(name) else { return };
         row.heard = true;
+        if row.sent.is_some() && row.persisted.is(row.sent) == Some(true) {
+            row.doubted = None;
+        }
         row.reported = Some(now.wall);
         row.report = Some(report);
         self.touch(&key);

@@ -28,6 +28,7 @@ impl Fleet {
             // The next one is not promised what this one got.
             self.look_at_shares();
         }
+        self.look_at_moves(now);
         if self.replan.is_empty() {
             // Only now is it known how much a change of the fleet takes from each cluster.
             while let Some(cluster) = self.asked.pop_first() {
@@ -110,6 +111,11 @@ impl Fleet {
                 Timer::Agent(key) => {
                     if let Some(agent) = self.agents.get_mut(&key).filter(|a| a.timer == Some(when)) {
                         agent.timer = None;
+                        self.touch(&key);
+                    }
+                }
+                Timer::Move(key) => {
+                    if self.agents.contains_key(&key) {
                         self.touch(&key);
                     }
                 }

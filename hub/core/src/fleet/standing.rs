@@ -10,6 +10,8 @@ use parallax_crds::{AgentKey, ClusterName};
 pub(super) enum Standing {
     /// It has a share there.
     Assigned,
+    /// It has none there in the end, and stays until those that replace it are ready.
+    Leaving,
     /// It is to leave by a decision, and the prune guard hasn't let it go yet.
     Withdrawing,
     /// It is to leave by a decision, and the guard has let it go.
@@ -29,8 +31,10 @@ pub(super) struct Standings {
 /// The agents that have to do with a cluster, each in one of the sets.
 #[derive(Debug, Default)]
 struct Agents {
-    /// With their shares.
+    /// With what they have there now.
     assigned: BTreeMap<AgentKey, i32>,
+    /// Those of them that leave as soon as the ones that replace them are ready.
+    leaving: BTreeSet<AgentKey>,
     /// The sum of these.
     replicas: i64,
     withdrawing: BTreeSet<AgentKey>,
@@ -39,14 +43,18 @@ struct Agents {
 }
 
 impl Standings {
-    /// A decision gives the agent so many replicas there.
-    pub fn assign(&mut self, cluster: &ClusterName, key: &AgentKey, share: i32) {
-        if self.share(cluster, key) == Some(share) {
+    /// The agent has so many replicas there now. `stays`: a decision gives it a share there, and it is not about to leave.
+    pub fn assign(&mut self, cluster: &ClusterName, key: &AgentKey, share: i32, stays: bool) {
+        let standing = if stays { Standing::Assigned } else { Standing::Leaving };
+        if self.share(cluster, key) == Some(share) && self.of(cluster, key) == Some(standing) {
             return;
         }
         self.end(cluster, key);
         let agents = self.agents.entry(cluster.clone()).or_default();
         agents.assigned.insert(key.clone(), share);
+        if !stays {
+            agents.leaving.insert(key.clone());
+        }
         agents.replicas += i64::from(share);
         self.changed.insert(cluster.clone());
     }
@@ -79,6 +87,7 @@ impl Standings {
         let Some(agents) = self.agents.get_mut(cluster) else { return };
         if let Some(share) = agents.assigned.remove(key) {
             agents.replicas -= i64::from(share);
+            agents.leaving.remove(key);
             self.changed.insert(cluster.clone());
         }
         for set in agents.leaving_mut() {
@@ -92,6 +101,9 @@ impl Standings {
     /// How the agent stands with the cluster.
     pub fn of(&self, cluster: &ClusterName, key: &AgentKey) -> Option<Standing> {
         let agents = self.agents.get(cluster)?;
+        if agents.leaving.contains(key) {
+            return Some(Standing::Leaving);
+        }
         if agents.assigned.contains_key(key) {
             return Some(Standing::Assigned);
         }
@@ -103,12 +115,17 @@ impl Standings {
         sets.into_iter().find(|(set, _)| set.contains(key)).map(|(_, standing)| standing)
     }
 
-    /// Agents with a share there.
+    /// Agents that have replicas there now, or a share of none: those that stay, and those that are about to leave.
     pub fn assigned(&self, cluster: &ClusterName) -> impl Iterator<Item = &AgentKey> + Clone {
         self.agents.get(cluster).into_iter().flat_map(|agents| agents.assigned.keys())
     }
 
-    /// The agent's share there, if it has one.
+    /// How many agents leave as soon as those that replace them are ready.
+    pub fn leaving(&self, cluster: &ClusterName) -> usize {
+        self.agents.get(cluster).map_or(0, |agents| agents.leaving.len())
+    }
+
+    /// What the agent has there now, if it has anything.
     pub fn share(&self, cluster: &ClusterName, key: &AgentKey) -> Option<i32> {
         self.agents.get(cluster)?.assigned.get(key).copied()
     }
@@ -163,7 +180,9 @@ impl Standings {
         let mut all = BTreeSet::new();
         for (cluster, agents) in &self.agents {
             assert_eq!(agents.replicas, agents.assigned.values().map(|share| i64::from(*share)).sum::<i64>());
-            all.extend(agents.assigned.keys().map(|key| (cluster.clone(), key.clone(), Standing::Assigned)));
+            let standing =
+                |key| if agents.leaving.contains(key) { Standing::Leaving } else { Standing::Assigned };
+            all.extend(agents.assigned.keys().map(|key| (cluster.clone(), key.clone(), standing(key))));
             for (set, standing) in [
                 (&agents.withdrawing, Standing::Withdrawing),
                 (&agents.passed, Standing::Passed),
@@ -195,13 +214,17 @@ mod tests {
             assert_eq!(standings.all(), [(a.clone(), x.clone(), standing)].into());
         };
         assert!(!standings.pass(&a, &x), "no decision takes it from there");
-        standings.assign(&a, &x, 2);
-        standings.assign(&a, &x, 3);
+        standings.assign(&a, &x, 2, true);
+        standings.assign(&a, &x, 3, true);
         assert_eq!(standings.replicas(&a), 3);
         assert!(!standings.pass(&a, &x));
         one(&standings, Standing::Assigned);
+        standings.assign(&a, &x, 3, false);
+        one(&standings, Standing::Leaving);
+        assert_eq!((standings.leaving(&a), standings.count(&a), standings.replicas(&a)), (1, 1, 3));
         assert!(!standings.withdraw(&a, &x));
         one(&standings, Standing::Withdrawing);
+        assert_eq!(standings.leaving(&a), 0);
         assert_eq!(standings.replicas(&a), 0, "what leaves has no share");
         assert!(standings.pass(&a, &x));
         one(&standings, Standing::Passed);

@@ -25,8 +25,9 @@ impl Fleet {
             None => {}
         }
         let agent = Agent::new(object, uid, &self.config.defaults, now.mono);
-        for (cluster, share) in &agent.decision.targets {
-            self.standings.assign(cluster, &key, *share);
+        for (cluster, share) in agent.decision.shares() {
+            let stays = agent.decision.targets.contains_key(cluster);
+            self.standings.assign(cluster, &key, share, stays);
             self.count_cluster(cluster, now);
         }
         for cluster in &agent.decision.withdrawing {

@@ -119,6 +119,7 @@ impl Fleet {
         for key in self.standings.passed(name).cloned().collect::<Vec<_>>() {
             self.remove_by_decision(name, &key);
         }
+        self.is_within_reach(name);
     }
 
     /// The cluster's conditions may have changed: written at once if so.

@@ -2,7 +2,8 @@
 
 use parallax_crds::{AgentKey, AgentRef, ClusterName};
 
-use super::agent::{Life, Record, Wait};
+use super::agent::{Life, Persisted, Record, Wait};
+use super::moves::TOLD_LATE;
 use super::standing::Standing;
 use super::{Effect, Fleet, Now};
 use crate::tombstones::Tombstone;
@@ -25,6 +26,8 @@ impl Fleet {
         row.sent = None;
         row.admitted = None;
         row.result = None;
+        row.persisted = Persisted::Nothing;
+        row.doubted = Some(now.mono + TOLD_LATE);
         agent.decision.withdrawing.insert(cluster.clone());
         let passed = self.standings.withdraw(cluster, key);
         if let Some(session) = self.clusters.get(cluster).and_then(|c| c.session.as_ref()) {
@@ -53,10 +56,10 @@ impl Fleet {
 
     /// Lets the guard judge everything that was asked of one cluster.
     pub(super) fn judge(&mut self, cluster: &ClusterName, now: Now) {
-        let agents = self.standings.count(cluster);
+        let (agents, leaving) = (self.standings.count(cluster), self.standings.leaving(cluster));
         let Some(guard) = self.guards.get_mut(cluster).filter(|guard| guard.is_asked()) else { return };
         let before = guard.blocked();
-        let passed = guard.judge(agents, now.mono);
+        let passed = guard.judge(agents, leaving, now.mono);
         let after = guard.blocked();
         if after.is_some() && after != before {
             self.touch_cluster(cluster, now);
@@ -81,10 +84,14 @@ impl Fleet {
         }
     }
 
-    /// Sends a removal that a decision caused and the guard let go, unless the cluster is away or suspended.
+    /// Sends a removal that a decision caused and the guard let go, unless the cluster is away or suspended, or nobody has
+    /// begun to write down that it is to go.
     pub(super) fn remove_by_decision(&mut self, cluster: &ClusterName, key: &AgentKey) {
         let Some(member) = self.clusters.get(cluster).filter(|c| !c.is_suspended()) else { return };
         let (Some(session), Some(agent)) = (&member.session, self.agents.get(key)) else { return };
+        if !agent.decision.issued {
+            return;
+        }
         let reference = agent.reference(key);
         self.effects.push_back(Effect::Remove {
             session: session.id.clone(),
@@ -92,6 +99,18 @@ impl Fleet {
             traceparent: Some(agent.traceparent()),
         });
         self.removal_sent(cluster, &reference);
+    }
+
+    /// The decision is written down, or about to be: what the guard has let go meanwhile goes.
+    pub(super) fn remove_what_has_passed(&mut self, key: &AgentKey) {
+        let Some(agent) = self.agents.get(key) else { return };
+        let unsent = |cluster: &&ClusterName| agent.rows.get(*cluster).is_some_and(|row| row.removals == 0);
+        let passed = |cluster: &&ClusterName| self.standings.of(cluster, key) == Some(Standing::Passed);
+        let clusters: Vec<_> =
+            agent.decision.withdrawing.iter().filter(passed).filter(unsent).cloned().collect();
+        for cluster in clusters {
+            self.remove_by_decision(&cluster, key);
+        }
     }
 
     /// The current session was told to remove the agent.

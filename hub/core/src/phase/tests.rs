@@ -30,6 +30,7 @@ fn facts(desired: i32, clusters: &[ClusterPhase]) -> PhaseFacts<'_> {
         deleting: false,
         desired,
         clusters,
+        moves: false,
         quiet: Duration::ZERO,
         deadline: PROGRESS_DEADLINE,
         last: None,
@@ -198,11 +199,12 @@ proptest! {
         deleting in prop::bool::weighted(0.1),
         desired in -1i32..8,
         clusters in prop::collection::vec(any_cluster(), 0..5),
+        moves in any::<bool>(),
         quiet in 0u64..1_300,
         last in any_phase(),
     ) {
         let quiet = Duration::from_secs(quiet);
-        let facts = PhaseFacts { deleting, desired, clusters: &clusters, quiet, deadline: PROGRESS_DEADLINE, last };
+        let facts = PhaseFacts { deleting, desired, clusters: &clusters, moves, quiet, deadline: PROGRESS_DEADLINE, last };
         let verdict = phase(&facts);
         let something_ready = clusters.iter().any(|c| c.fresh && c.serving > 0);
 
@@ -213,6 +215,9 @@ proptest! {
         }
         if verdict.movement == Movement::Unreachable {
             prop_assert!(!something_ready && clusters.iter().any(|c| !c.fresh));
+        }
+        if moves && desired > 0 {
+            prop_assert!(verdict.movement != Movement::Settled, "what is to leave hasn't left");
         }
         let stopped = matches!(verdict.movement, Movement::AllFailed | Movement::DeadlineOver);
         if stopped {

@@ -545,3 +545,33 @@ fn a_hub_that_has_just_started_takes_a_keys_condition_over() {
         assert_eq!(condition(&after, CREDENTIALS_READY), condition(&before, CREDENTIALS_READY));
     }
 }
+
+#[test]
+fn in_the_middle_of_a_move_all_that_is_ready_counts_and_it_is_scaling() {
+    let status =
+        over(&[member("a", 3).ready().leaving(3), member("b", 3).says(Phase::Pending, 1, "")]).first();
+    assert_eq!((status.phase, status.replica_summary.as_deref()), (Some(Phase::Scaling), Some("4/3")));
+    assert_eq!((status.desired_replicas, status.replicas), (3, 6));
+    assert_eq!(row(&status, "a").reason.as_deref(), Some("Leaving"));
+    assert_eq!(status.cluster_summary.unwrap().assigned, 1);
+    let (_, _, message) = condition(&status, PROGRESSING);
+    let said = "; 3 replicas stay in a until as many are ready elsewhere (in b, 1 of 3 are)";
+    assert!(message.ends_with(said), "{message}");
+}
+
+#[test]
+fn a_share_that_shifts_is_scaling_until_it_has_left() {
+    let status = over(&[member("a", 3).ready().leaving(2), member("b", 2).ready()]).first();
+    assert_eq!((status.phase, status.replica_summary.as_deref()), (Some(Phase::Scaling), Some("5/3")));
+    let status = over(&[member("a", 1).ready(), member("b", 2).ready()]).first();
+    assert_eq!((status.phase, status.replica_summary.as_deref()), (Some(Phase::Running), Some("3/3")));
+}
+
+#[test]
+fn what_is_to_leave_a_cluster_that_is_away_keeps_nothing_from_running() {
+    let lost = member("a", 3).ready().leaving(3).lost(Freshness::Unreachable);
+    let status = over(&[lost, member("b", 3).ready()]).first();
+    assert_eq!((status.phase, status.replica_summary.as_deref()), (Some(Phase::Running), Some("3/3")));
+    assert_eq!(brief(&status, READY), ("True", "AllReplicasReady"));
+    assert_eq!(row(&status, "a").freshness, Freshness::Unreachable);
+}

@@ -7,6 +7,7 @@ mod guarded;
 mod keys;
 mod life;
 mod membership;
+mod moves;
 mod random;
 mod recovery;
 mod refused;

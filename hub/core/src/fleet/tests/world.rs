@@ -39,6 +39,10 @@ pub struct Member {
     pub boot_id: String,
     pub session: Option<u64>,
     pub held: BTreeMap<AgentKey, (Incarnation, SpecHash, Scale)>,
+    /// How many replicas of these are ready.
+    pub ready: BTreeMap<AgentKey, i32>,
+    /// Pods become ready only at [`World::pods_ready`].
+    pub slow: bool,
     /// Removals are begun, and pods end only at [`World::pods_end`].
     pub lingering: bool,
     ending: Vec<AgentRef>,

@@ -80,21 +80,38 @@ impl World {
         member
             .held
             .insert(order.agent.key.clone(), (order.agent.incarnation.clone(), order.hash, order.scale));
+        let (replicas, slow) = (order.scale.replicas, member.slow);
+        let ready = member.ready.get(&order.agent.key).copied().unwrap_or(0);
         self.say(name, SessionEvent::Result(result(&order.agent, Some(order.hash), Outcome::Persisted)));
-        self.report(name, &order.agent.key, order.scale.replicas);
+        self.report(name, &order.agent.key, if slow { ready.min(replicas) } else { replicas });
     }
 
     pub fn report(&mut self, name: &ClusterName, key: &AgentKey, ready: i32) {
         let Some((incarnation, hash, scale)) = self.members[name].held.get(key).cloned() else { return };
+        let member = self.members.get_mut(name).unwrap();
+        member.ready.insert(key.clone(), ready);
+        let slow = member.slow;
         let held = Held { agent: AgentRef { key: key.clone(), incarnation }, hash, scale, removing: false };
         let report = AgentReport {
             phase: if ready == scale.replicas { Phase::Running } else { Phase::Pending },
-            chosen: scale.bounds.map(|bounds| bounds.clamp(ready)),
+            chosen: scale.bounds.map(|bounds| bounds.clamp(if slow { scale.replicas } else { ready })),
             ready,
             serving: ready,
             ..fixtures::report(&held)
         };
         self.say(name, SessionEvent::Report(report));
+    }
+
+    /// So many more replicas of an agent are ready in a cluster, as far as it is to have them.
+    pub fn pods_ready(&mut self, name: &str, agent: &str, more: i32) {
+        let (name, key) = (cluster(name), key(agent));
+        let member = &self.members[&name];
+        let Some((_, _, scale)) = member.held.get(&key) else { return };
+        let ready = member.ready.get(&key).copied().unwrap_or(0);
+        let now = (ready + more).min(scale.replicas);
+        if now != ready {
+            self.report(&name, &key, now);
+        }
     }
 
     /// It tells what an agent uses that it holds.
@@ -118,6 +135,7 @@ impl World {
 
     pub(super) fn remove_there(&mut self, name: &ClusterName, agent: &AgentRef) {
         let member = self.members.get_mut(name).unwrap();
+        member.ready.remove(&agent.key);
         let holds = member.held.get(&agent.key).is_some_and(|(i, ..)| *i == agent.incarnation);
         if holds && member.lingering {
             // A removal that is begun isn't done sooner for being asked for again.
@@ -173,8 +191,14 @@ impl World {
             .collect();
         self.say(name, SessionEvent::Unclaimed(unclaimed));
         self.say(name, SessionEvent::Synced);
-        for (key, (_, _, scale)) in held {
-            self.report(name, &key, scale.replicas);
+        let member = &self.members[name];
+        let ready = |key: &AgentKey, most: i32| match member.slow {
+            true => member.ready.get(key).copied().unwrap_or(0).min(most),
+            false => most,
+        };
+        let ready: Vec<_> = held.iter().map(|(key, (.., scale))| (key, ready(key, scale.replicas))).collect();
+        for (key, ready) in ready {
+            self.report(name, key, ready);
         }
         self.say(name, SessionEvent::ReportsComplete);
         let report = ClusterReport {

@@ -23,11 +23,10 @@ impl World {
                 }
                 Life::Released { kept: false } => {}
                 Life::Living | Life::Deleting { confirmed: false, .. } | Life::Released { kept: true } => {
-                    agent
-                        .decision
-                        .targets
-                        .keys()
-                        .for_each(|cluster| assert!(stands(cluster, Standing::Assigned)));
+                    for (cluster, _) in agent.decision.shares() {
+                        let stays = agent.decision.targets.contains_key(cluster);
+                        assert!(stands(cluster, if stays { Standing::Assigned } else { Standing::Leaving }));
+                    }
                     for cluster in &agent.decision.withdrawing {
                         let passed = self.fleet.standings.of(cluster, key) == Some(Standing::Passed);
                         stands(cluster, if passed { Standing::Passed } else { Standing::Withdrawing });

@@ -15,6 +15,12 @@ impl World {
         self.members[&cluster(member)].held.get(&key(name)).map(|(_, _, scale)| scale.replicas)
     }
 
+    /// What clusters have of an agent beyond their shares, by the stored decision.
+    pub fn leaving(&self, name: &str) -> Vec<(&str, i32)> {
+        let leaving = self.status(name).placement.iter().flat_map(|decision| &decision.leaving);
+        leaving.map(|share| (share.cluster.as_str(), share.replicas)).collect()
+    }
+
     pub fn incarnation_held(&self, member: &str, name: &str) -> Option<String> {
         self.members[&cluster(member)].held.get(&key(name)).map(|(i, ..)| i.to_string())
     }
