@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::schema;
 
@@ -23,6 +24,38 @@ pub struct Sleep {
     pub max_pending: i32,
 }
 
+/// A wake-up that was asked for through the API, told from any other by a number.
+///
+/// It is a state and no event: who has heeded it once doesn't do so again, however often it is said, and it is heard by
+/// whoever was away while it was asked for.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[serde(transparent)]
+pub struct WakeUp(#[schemars(range(min = 1))] i64);
+
+impl WakeUp {
+    /// The one that this value of the annotation [`crate::labels::WAKE`] asks for; none: it is empty.
+    #[must_use]
+    pub fn asked_by(value: &str) -> Option<Self> {
+        let mut first = [0; 8];
+        first.copy_from_slice(&Sha256::digest(value)[..8]);
+        // JSON's readers are sure of 53 bits.
+        Self::numbered(i64::try_from(u64::from_be_bytes(first) >> 12).ok()?.max(1))
+            .filter(|_| !value.is_empty())
+    }
+
+    /// The one with that number; none: there is none.
+    #[must_use]
+    pub fn numbered(number: i64) -> Option<Self> {
+        (number > 0).then_some(Self(number))
+    }
+
+    /// Its number, above 0.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        self.0
+    }
+}
+
 /// What the member lets the activators do.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -39,6 +72,9 @@ pub struct Activation {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub slept: i64,
+    /// The last wake-up through the API that was heeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub woken: Option<WakeUp>,
 }
 
 /// How far an agent is on its way to zero: requests go on to its pods; they are held, and the pods are still there; the
@@ -69,4 +105,22 @@ pub struct ActivatorWord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub closed: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn another_value_is_another_wake_up_and_none_is_none() {
+        let asked = |value: &str| WakeUp::asked_by(value);
+        assert_eq!(asked(""), None);
+        assert_eq!(asked("2026-11-23T05:00:00Z"), asked("2026-11-23T05:00:00Z"));
+        assert_ne!(asked("2026-11-23T05:00:00Z"), asked("2026-11-23T05:00:01Z"));
+        let number = asked("now").unwrap().number();
+        assert!((1..1 << 52).contains(&number), "{number}");
+        assert_eq!(WakeUp::numbered(number), asked("now"));
+        assert_eq!((WakeUp::numbered(0), WakeUp::numbered(-1)), (None, None));
+    }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::activation::{Activation, ActivatorWord, Sleep};
+use crate::activation::{Activation, ActivatorWord, Sleep, WakeUp};
 use crate::agent::{AgentRuntime, Bounds, Phase, ScalingTargets};
 use crate::schema;
 
@@ -46,6 +46,9 @@ pub struct AgentAssignmentSpec {
     /// Between how many replicas the load chooses; absent: `replicas` it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Bounds>,
+    /// The wake-up that was asked for last; absent: none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake: Option<WakeUp>,
     /// The agent's resolved spec.
     pub template: AgentTemplate,
 }

@@ -21,6 +21,8 @@ pub const CONTROL_PLANE: (&str, &str) = ("app", "parallax-control-plane");
 /// A W3C traceparent: on a ParallaxAgent the trace that its changes continue, on an AgentAssignment that of the change
 /// that it came with.
 pub const TRACEPARENT: &str = "parallax.io/traceparent";
+/// On a ParallaxAgent: wakes it where it sleeps, whenever its value is another than before. See [`crate::WakeUp`].
+pub const WAKE: &str = "parallax.io/wake";
 /// On a MemberCluster: the digest of a held removal that the administrator approves.
 pub const PRUNE_APPROVE: &str = "parallax.io/prune-approve";
 /// On a ParallaxAgent: held until its clusters have let go of it.

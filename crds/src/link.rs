@@ -5,6 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::activation::WakeUp;
 use crate::agent::{Bounds, KeyReference, Phase};
 use crate::hash::SpecHash;
 use crate::names::AgentRef;
@@ -16,13 +17,15 @@ pub struct Scale {
     pub replicas: i32,
     /// Between these the cluster's autoscaler chooses; none: nobody does.
     pub bounds: Option<Bounds>,
+    /// Where they may sleep: the wake-up that was asked for last.
+    pub wake: Option<WakeUp>,
 }
 
 impl Scale {
     /// So many replicas, whatever the load.
     #[must_use]
     pub fn fixed(replicas: i32) -> Self {
-        Self { replicas, bounds: None }
+        Self { replicas, bounds: None, wake: None }
     }
 
     /// Replicas that are wanted, where the cluster is said to have chosen `chosen`: 0 is an agent that sleeps.

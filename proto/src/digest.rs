@@ -41,9 +41,12 @@ impl<'a> Entry<'a> {
         }
         sha.update(self.hash.as_bytes());
         sha.update(self.scale.replicas.to_be_bytes());
-        // Without bounds nothing is added, as by the versions that know none.
+        // Without bounds or a wake-up nothing is added, as by the versions that know none.
         if let Some(Bounds { min, max, start }) = self.scale.bounds {
             [min, max, start].iter().for_each(|bound| sha.update(bound.to_be_bytes()));
+        }
+        if let Some(wake) = self.scale.wake {
+            sha.update(wake.number().to_be_bytes());
         }
         sha.update([u8::from(self.unsettled)]);
         let mut first = [0; 16];
@@ -95,6 +98,7 @@ impl SetDigest {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use parallax_crds::activation::WakeUp;
     use parallax_crds::fixtures::hash;
     use proptest::prelude::*;
 
@@ -121,9 +125,21 @@ mod tests {
         assert_ne!(of(Entry { unsettled: true, ..Entry::settled(&base, hash(1), one) }), reference);
         let bounded = |min, max, start| {
             let bounds = Some(Bounds { min, max, start });
-            of(Entry::settled(&base, hash(1), Scale { replicas: 1, bounds }))
+            of(Entry::settled(&base, hash(1), Scale { bounds, ..one }))
         };
-        let all = [reference, bounded(1, 2, 1), bounded(0, 2, 1), bounded(1, 3, 1), bounded(1, 2, 3)];
+        let woken = |number| {
+            let scale = Scale { wake: WakeUp::numbered(number), ..one };
+            of(Entry::settled(&base, hash(1), scale))
+        };
+        let all = [
+            reference,
+            bounded(1, 2, 1),
+            bounded(0, 2, 1),
+            bounded(1, 3, 1),
+            bounded(1, 2, 3),
+            woken(1),
+            woken(2),
+        ];
         assert!((1..all.len()).all(|i| !all[..i].contains(&all[i])));
         assert_eq!(SetDigest::from_parts(reference.count(), &reference.bytes()), Some(reference));
         assert_eq!(SetDigest::from_parts(1, &[1, 2]), None);

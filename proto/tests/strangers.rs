@@ -92,6 +92,7 @@ fn upsert(name: &str) -> v1::Upsert {
         template: vec![b'x'].into(),
         trace: None,
         bounds: None,
+        wake: 0,
     }
 }
 

@@ -80,7 +80,7 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
 
 /// What an autoscaler has made of the order, once it is its turn.
 fn chosen(facts: &Facts<'_>, ours: Option<&DeploymentFacts>) -> Option<i32> {
-    let Scale { replicas: share, bounds } = facts.scale;
+    let Scale { replicas: share, bounds, wake: _ } = facts.scale;
     let autoscaled = Autoscaled { bounds: bounds?, targets: facts.targets, share };
     let count = &ours?.count;
     (!facts.targets.is_empty() && autoscaled.has_begun(count))

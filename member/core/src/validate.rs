@@ -92,7 +92,7 @@ pub fn assignment<'a>(assignment: &'a AgentAssignment, own_namespace: &str) -> R
             "spec.hash is not the hash of spec.template; undo the edit of the assignment",
         ));
     }
-    let scale = Scale { replicas: spec.replicas, bounds: spec.bounds };
+    let scale = Scale { replicas: spec.replicas, bounds: spec.bounds, wake: spec.wake };
     check(&agent, scale, &spec.template, own_namespace)?;
     let owner_uid = meta.uid.as_deref().unwrap_or_default();
     Ok(Valid {

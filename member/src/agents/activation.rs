@@ -41,6 +41,7 @@ impl Agents {
                 activators: &activators,
                 ways: ways(slot),
                 pods: slot.pods().any(|pod| pod.staying && pod.incarnation == valid.agent.incarnation),
+                wake: assignment.object.spec.wake,
             };
             (standing(&known, now), stale(assignment, &activators))
         };
@@ -144,17 +145,17 @@ fn heard(word: &ActivatorWord) -> Heard {
 }
 
 fn gate(activation: &Activation) -> Gate {
-    let Activation { stage, serial, since, slept } = activation;
+    let Activation { stage, serial, since, slept, woken } = activation;
     let stage = match stage {
         Written::Up => Stage::Up,
         Written::Closing => Stage::Closing,
         Written::Zero => Stage::Zero,
     };
-    Gate { stage, serial: *serial, since: since_epoch(since), slept: *slept }
+    Gate { stage, serial: *serial, since: since_epoch(since), slept: *slept, woken: *woken }
 }
 
 fn activation(gate: Gate) -> Activation {
-    let Gate { stage, serial, since, slept } = gate;
+    let Gate { stage, serial, since, slept, woken } = gate;
     let stage = match stage {
         Stage::Up => Written::Up,
         Stage::Closing => Written::Closing,
@@ -162,7 +163,7 @@ fn activation(gate: Gate) -> Activation {
     };
     let since =
         Timestamp::from_second(i64::try_from(since.as_secs()).unwrap_or_default()).unwrap_or_default();
-    Activation { stage, serial, since: Time(since), slept }
+    Activation { stage, serial, since: Time(since), slept, woken }
 }
 
 fn since_epoch(time: &Time) -> Duration {
@@ -172,6 +173,8 @@ fn since_epoch(time: &Time) -> Duration {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use parallax_crds::activation::WakeUp;
+
     use super::*;
 
     fn assignment(words: usize) -> Assignment {
@@ -197,7 +200,8 @@ mod tests {
     #[test]
     fn what_is_written_down_is_what_was_decided() {
         for stage in [Stage::Up, Stage::Closing, Stage::Zero] {
-            let decided = Gate { stage, serial: 7, since: Duration::from_secs(1_800_000_000), slept: 5 };
+            let since = Duration::from_secs(1_800_000_000);
+            let decided = Gate { stage, serial: 7, since, slept: 5, woken: WakeUp::asked_by("now") };
             assert_eq!(gate(&activation(decided)), decided);
         }
     }

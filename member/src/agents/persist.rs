@@ -134,6 +134,7 @@ impl Agents {
                 hash: order.hash.to_string(),
                 replicas: order.scale.replicas,
                 bounds: order.scale.bounds,
+                wake: order.scale.wake,
                 template,
             },
         });

@@ -78,6 +78,7 @@ impl World {
             hash: String::new(),
             replicas: 1,
             bounds: None,
+            wake: None,
             template,
         };
         let mut world = Self { server, agents, key: AgentKey::new("team", "writer"), order };

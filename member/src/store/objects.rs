@@ -54,7 +54,8 @@ impl Assignment {
 
     /// How many replicas it orders.
     pub fn scale(&self) -> Scale {
-        Scale { replicas: self.object.spec.replicas, bounds: self.object.spec.bounds }
+        let spec = &self.object.spec;
+        Scale { replicas: spec.replicas, bounds: spec.bounds, wake: spec.wake }
     }
 
     /// What the hub is told of it; none when its hash is none.

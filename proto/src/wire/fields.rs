@@ -1,5 +1,6 @@
 //! The fields that several messages share.
 
+use parallax_crds::activation::WakeUp;
 use parallax_crds::agent::Bounds;
 use parallax_crds::link::Scale;
 use parallax_crds::names::{AgentRef, is_dns_label};
@@ -69,11 +70,12 @@ pub(crate) fn count(field: &'static str, value: i32) -> Result<i32, Malformed> {
     if value < 0 { malformed(field, "is negative") } else { Ok(value) }
 }
 
-/// How many replicas, and their bounds.
+/// How many replicas, their bounds, and their wake-up.
 pub(crate) fn scale(
     field: &'static str,
     replicas: i32,
     bounds: Option<v1::Bounds>,
+    wake: i64,
 ) -> Result<Scale, Malformed> {
     let bounds = match bounds {
         None => None,
@@ -82,7 +84,10 @@ pub(crate) fn scale(
         }
         Some(_) => return malformed("bounds", "are not in order"),
     };
-    Ok(Scale { replicas: count(field, replicas)?, bounds })
+    if wake < 0 {
+        return malformed("wake", "is negative");
+    }
+    Ok(Scale { replicas: count(field, replicas)?, bounds, wake: WakeUp::numbered(wake) })
 }
 
 /// A scale as the other end reads it, whatever came in.
@@ -91,11 +96,15 @@ pub(crate) fn sent(scale: Scale) -> Scale {
         let min = min.max(0);
         Bounds { min, max: max.max(min).max(1), start: start.max(0) }
     });
-    Scale { replicas: scale.replicas.max(0), bounds }
+    Scale { replicas: scale.replicas.max(0), bounds, wake: scale.wake }
 }
 
 pub(crate) fn bounds_message(scale: Scale) -> Option<v1::Bounds> {
     sent(scale).bounds.map(|Bounds { min, max, start }| v1::Bounds { min, max, start })
+}
+
+pub(crate) fn wake_message(scale: Scale) -> i64 {
+    scale.wake.map_or(0, WakeUp::number)
 }
 
 /// A text of at most `limit` bytes.

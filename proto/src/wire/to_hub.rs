@@ -7,7 +7,7 @@ use parallax_crds::link::{
 
 use super::fields::{
     Malformed, agent, bounds_message, clip, count, digest, hash, hash_message, key_message, malformed,
-    message, optional_hash, reason, scale, sent, text, trace_message, traceparent,
+    message, optional_hash, reason, scale, sent, text, trace_message, traceparent, wake_message,
 };
 use crate::digest::SetDigest;
 use crate::session::HelloFacts;
@@ -53,7 +53,7 @@ pub(crate) fn have(have: &v1::Have) -> Result<(Held, bool), Malformed> {
     let held = Held {
         agent: agent(have.key.as_ref(), &have.incarnation)?,
         hash: hash(&have.hash)?,
-        scale: scale("have.replicas", have.replicas, have.bounds)?,
+        scale: scale("have.replicas", have.replicas, have.bounds, have.wake)?,
         removing: have.removing,
     };
     Ok((held, have.changing))
@@ -66,6 +66,7 @@ pub(crate) fn inventory_entry(held: &Held, changing: bool) -> v1::Have {
         hash: hash_message(held.hash),
         replicas: sent(held.scale).replicas,
         bounds: bounds_message(held.scale),
+        wake: wake_message(held.scale),
         removing: held.removing,
         changing,
     }

@@ -8,7 +8,7 @@ use parallax_crds::names::AgentRef;
 
 use super::fields::{
     Malformed, agent, bounds_message, hash, hash_message, key_message, malformed, scale, sent, text,
-    trace_message, traceparent,
+    trace_message, traceparent, wake_message,
 };
 use crate::session::Welcomed;
 use crate::v1;
@@ -20,7 +20,7 @@ pub(crate) fn upsert(upsert: v1::Upsert) -> Result<Order, Malformed> {
     Ok(Order {
         agent: agent(upsert.key.as_ref(), &upsert.incarnation)?,
         hash: hash(&upsert.hash)?,
-        scale: scale("upsert.replicas", upsert.replicas, upsert.bounds)?,
+        scale: scale("upsert.replicas", upsert.replicas, upsert.bounds, upsert.wake)?,
         template: upsert.template,
         traceparent: traceparent(upsert.trace)?,
     })
@@ -33,6 +33,7 @@ pub(crate) fn upsert_message(order: &Order) -> v1::Upsert {
         hash: hash_message(order.hash),
         replicas: sent(order.scale).replicas,
         bounds: bounds_message(order.scale),
+        wake: wake_message(order.scale),
         template: order.template.clone(),
         trace: trace_message(order.traceparent.as_deref()),
     }

@@ -6,6 +6,7 @@ mod member;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use parallax_crds::activation::WakeUp;
 use parallax_crds::agent::Bounds;
 use parallax_crds::fixtures::{hash, held, order, report};
 use parallax_crds::link::{AgentReport, Held, Order, OrderResult, Outcome, Scale};
@@ -170,6 +171,7 @@ impl World {
                             max: replicas + 1,
                             start: replicas,
                         }),
+                        wake: WakeUp::numbered((replicas % 3).into()),
                     },
                     template: vec![b'x'; usize::from(h) * 100 + 1].into(),
                     ..order(AgentRef { key, incarnation })

@@ -6,6 +6,7 @@ mod peers;
 mod pods;
 mod streams;
 mod talk;
+mod wake;
 mod ways;
 
 use std::net::SocketAddr;

@@ -169,7 +169,7 @@ impl Member {
     fn input(&self) -> ClusterInput<'_> {
         ClusterInput {
             name: &self.name,
-            wanted: self.wanted.map(|replicas| Scale { replicas, bounds: self.bounds }),
+            wanted: self.wanted.map(|replicas| Scale { replicas, bounds: self.bounds, wake: None }),
             leaving: self.leaving,
             stays: self.stays(),
             persisted: self.persisted,

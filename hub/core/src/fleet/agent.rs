@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use parallax_crds::activation::WakeUp;
 use parallax_crds::agent::{Bounds, Freshness, PlacementDecision, PlacementTarget};
 use parallax_crds::link::{AgentReport, AgentUsage, Order, OrderResult, Scale};
 use parallax_crds::trace::TraceContext;
@@ -293,7 +294,11 @@ impl Agent {
         if self.stored.object.spec.suspend {
             return Some(Scale::fixed(0));
         }
-        Some(Scale { replicas: share, bounds: self.decision.bounds.get(cluster).copied() })
+        Some(Scale {
+            replicas: share,
+            bounds: self.decision.bounds.get(cluster).copied(),
+            wake: self.annotation(labels::WAKE).and_then(WakeUp::asked_by),
+        })
     }
 
     /// Divides the bounds of scaling as the replicas are divided now, so that in the middle of a move they are whole too.
@@ -309,12 +314,14 @@ impl Agent {
 
     /// The change's own trace, or the one that the object's author continues.
     pub fn traceparent(&self) -> String {
-        let given =
-            self.stored.object.metadata.annotations.as_ref().and_then(|all| all.get(labels::TRACEPARENT));
-        given
+        self.annotation(labels::TRACEPARENT)
             .and_then(|text| text.parse().ok())
             .unwrap_or_else(|| TraceContext::root(&self.incarnation, self.generation()))
             .to_string()
+    }
+
+    fn annotation(&self, key: &str) -> Option<&str> {
+        self.stored.object.metadata.annotations.as_ref()?.get(key).map(String::as_str)
     }
 
     /// Whoever may hold it: with a share, about to lose it, heard to, or waited for to let go of it.

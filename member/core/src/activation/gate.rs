@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use parallax_crds::activation::WakeUp;
+
 use super::door::Word;
 
 /// How long the activators may take to close, before the gate is opened again.
@@ -29,6 +31,8 @@ pub struct Gate {
     pub since: Duration,
     /// The last serial behind which the pods were told to go; 0: none.
     pub slept: i64,
+    /// The last wake-up through the API that was heeded.
+    pub woken: Option<WakeUp>,
 }
 
 /// What is heard of one activator.
@@ -51,13 +55,15 @@ pub struct Signs<'a> {
     pub may_sleep: bool,
     /// A pod of it is there that is not ending.
     pub pods: bool,
+    /// The wake-up that was asked for last through the API.
+    pub wake: Option<WakeUp>,
 }
 
 impl Gate {
-    /// Of an agent that begins.
+    /// Of an agent that begins, with all wake-ups that were asked for until then behind it.
     #[must_use]
-    pub fn new(now: Duration) -> Self {
-        Self { stage: Stage::Up, serial: 1, since: now, slept: 0 }
+    pub fn new(now: Duration, woken: Option<WakeUp>) -> Self {
+        Self { stage: Stage::Up, serial: 1, since: now, slept: 0, woken }
     }
 
     /// Whether requests may go on.
@@ -69,9 +75,17 @@ impl Gate {
     /// What follows, and when to ask again if nothing changes.
     #[must_use]
     pub fn next(self, signs: &Signs<'_>, now: Duration) -> (Self, Option<Duration>) {
-        let to = |stage| Self { stage, serial: self.serial + 1, since: now, ..self };
-        let wanted = !signs.may_sleep || signs.activators.iter().any(Heard::wants);
+        // Who takes it back calls nobody.
+        let called = signs.wake.is_some() && signs.wake != self.woken;
+        let woken = if called { signs.wake } else { self.woken };
+        let to = |stage| Self { stage, serial: self.serial + 1, since: now, woken, ..self };
+        let wanted = called || !signs.may_sleep || signs.activators.iter().any(Heard::wants);
         match self.stage {
+            // As a request that has come and gone.
+            Stage::Up if called => {
+                let called = Self { since: now, woken, ..self };
+                (called, called.quiet_at(signs))
+            }
             Stage::Up => match self.quiet_at(signs) {
                 Some(at) if !wanted && at <= now => (to(Stage::Closing), Some(now + CLOSING)),
                 Some(at) if !wanted => (self, Some(at)),

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use parallax_crds::activation::WakeUp;
+
 use super::gate::{Gate, Heard, Signs, Stage};
 
 /// One activator of the cluster, and what it says of the agent.
@@ -44,6 +46,8 @@ pub struct Known<'a> {
     pub ways: Ways,
     /// A pod of it is there that is not ending.
     pub pods: bool,
+    /// The wake-up that was asked for last through the API.
+    pub wake: Option<WakeUp>,
 }
 
 /// What should be.
@@ -72,11 +76,11 @@ impl Standing {
 /// Where the agent stands.
 #[must_use]
 pub fn standing(known: &Known<'_>, now: Duration) -> Standing {
-    let Known { gate, delay, activators, ways, pods } = *known;
+    let Known { gate, delay, activators, ways, pods, wake } = *known;
     let wanted = delay.is_some() && !activators.is_empty();
     let Some(gate) = gate else {
         // The activators begin to listen when they are told of the agent, and say where.
-        let gate = wanted.then(|| Gate::new(now));
+        let gate = wanted.then(|| Gate::new(now, wake));
         return Standing { gate, routes: vec![], led: false, keep_ours: false, again: None };
     };
     let routes: Vec<_> = activators
@@ -92,6 +96,7 @@ pub fn standing(known: &Known<'_>, now: Duration) -> Standing {
         delay: delay.unwrap_or_default(),
         may_sleep: !routes.is_empty() && (alone || gate.stage == Stage::Zero),
         pods,
+        wake,
     };
     let (next, again) = gate.next(&signs, now);
     // Who may go to zero no more leaves the activators once the Service leads to its pods by itself.

@@ -2,6 +2,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use parallax_crds::activation::WakeUp;
 use proptest::prelude::*;
 
 use super::*;
@@ -158,7 +159,7 @@ fn pods_are_asked_again_behind_the_closed_gate_before_it_is_confirmed() {
     door.answered(question, true, at(311));
     let word = door.word(at(311)).unwrap().0;
     assert!(word.wanted);
-    let (gate, _) = Gate { stage: Stage::Closing, serial: 2, since: at(310), slept: 0 }
+    let (gate, _) = Gate { stage: Stage::Closing, serial: 2, since: at(310), slept: 0, woken: None }
         .next(&signs(&[Heard::Word(word)]), at(312));
     assert_eq!(gate.stage, Stage::Up);
 
@@ -205,16 +206,16 @@ fn wanting() -> Heard {
 }
 
 fn signs(activators: &[Heard]) -> Signs<'_> {
-    Signs { activators, delay: LIMITS.quiet, may_sleep: true, pods: true }
+    Signs { activators, delay: LIMITS.quiet, may_sleep: true, pods: true, wake: None }
 }
 
 fn at_zero() -> Gate {
-    Gate { stage: Stage::Zero, serial: 2, since: at(300), slept: 2 }
+    Gate { stage: Stage::Zero, serial: 2, since: at(300), slept: 2, woken: None }
 }
 
 #[test]
 fn an_agent_that_nobody_calls_goes_to_zero_after_its_delay_once_every_activator_has_closed() {
-    let gate = Gate::new(at(0));
+    let gate = Gate::new(at(0), None);
     let both = [quiet(0), quiet(50)];
     assert_eq!(gate.next(&signs(&both), at(100)), (gate, Some(at(350))));
     let (gate, _) = gate.next(&signs(&both), at(350));
@@ -227,14 +228,14 @@ fn an_agent_that_nobody_calls_goes_to_zero_after_its_delay_once_every_activator_
 
 #[test]
 fn a_request_during_the_closing_opens_the_gate_again_and_no_pod_goes() {
-    let closing = Gate { stage: Stage::Closing, serial: 2, since: at(300), slept: 0 };
+    let closing = Gate { stage: Stage::Closing, serial: 2, since: at(300), slept: 0, woken: None };
     let (gate, _) = closing.next(&signs(&[confirmed(2), wanting()]), at(301));
     assert_eq!((gate.stage, gate.serial, gate.slept), (Stage::Up, 3, 0));
 }
 
 #[test]
 fn an_activator_that_does_not_close_in_time_keeps_the_agent_up() {
-    let closing = Gate { stage: Stage::Closing, serial: 2, since: at(300), slept: 0 };
+    let closing = Gate { stage: Stage::Closing, serial: 2, since: at(300), slept: 0, woken: None };
     let (gate, again) = closing.next(&signs(&[quiet(0)]), at(301));
     assert_eq!((gate, again), (closing, Some(at(330))));
     assert_eq!(closing.next(&signs(&[quiet(0)]), at(330)).0.stage, Stage::Up);
@@ -250,19 +251,47 @@ fn the_gate_opens_only_once_the_old_pods_have_been_told_to_go() {
 }
 
 #[test]
+fn a_wake_up_opens_the_gate_once_however_often_it_is_said() {
+    let idle = [quiet(0)];
+    let asked = |n| Signs { wake: WakeUp::numbered(n), pods: false, ..signs(&idle) };
+    assert_eq!(at_zero().next(&Signs { pods: true, ..asked(7) }, at(400)).0, at_zero(), "old pods still go");
+    let (woken, _) = at_zero().next(&asked(7), at(400));
+    assert_eq!((woken.stage, woken.serial, woken.since), (Stage::Up, 3, at(400)));
+    // It stays up for as long as after a request.
+    assert_eq!(woken.next(&asked(7), at(401)), (woken, Some(at(700))));
+    let slept = Gate { woken: woken.woken, ..at_zero() };
+    for same in [asked(7), Signs { wake: None, ..asked(7) }] {
+        assert_eq!(slept.next(&same, at(1000)), (slept, None));
+    }
+    assert_eq!(slept.next(&asked(8), at(1000)).0.stage, Stage::Up);
+}
+
+#[test]
+fn a_wake_up_of_an_agent_that_is_up_counts_as_a_request() {
+    let idle = [quiet(0)];
+    let gate = Gate::new(at(0), WakeUp::numbered(7));
+    let same = Signs { wake: WakeUp::numbered(7), ..signs(&idle) };
+    assert_eq!(gate.next(&same, at(100)), (gate, Some(at(300))), "it was asked for before the agent began");
+    let (woken, again) = gate.next(&Signs { wake: WakeUp::numbered(8), ..same }, at(200));
+    assert_eq!((woken.stage, woken.serial, again), (Stage::Up, gate.serial, Some(at(500))));
+    let closing = Gate { stage: Stage::Closing, serial: 2, ..gate };
+    assert_eq!(closing.next(&Signs { wake: WakeUp::numbered(8), ..same }, at(301)).0.stage, Stage::Up);
+}
+
+#[test]
 fn an_agent_that_may_not_sleep_stays_and_wakes() {
     let idle = [quiet(0)];
     let sign = Signs { may_sleep: false, ..signs(&idle) };
-    assert_eq!(Gate::new(at(0)).next(&sign, at(1000)), (Gate::new(at(0)), None));
+    assert_eq!(Gate::new(at(0), None).next(&sign, at(1000)), (Gate::new(at(0), None), None));
     assert_eq!(at_zero().next(&Signs { pods: false, ..sign }, at(1000)).0.stage, Stage::Up);
 }
 
 #[test]
 fn nobody_goes_to_zero_while_an_activator_has_not_spoken_or_there_is_none() {
     for activators in [&[quiet(0), Heard::Nothing][..], &[]] {
-        assert_eq!(Gate::new(at(0)).next(&signs(activators), at(1000)), (Gate::new(at(0)), None));
+        assert_eq!(Gate::new(at(0), None).next(&signs(activators), at(1000)), (Gate::new(at(0), None), None));
     }
-    let closing = Gate { stage: Stage::Closing, serial: 2, since: at(300), slept: 0 };
+    let closing = Gate { stage: Stage::Closing, serial: 2, since: at(300), slept: 0, woken: None };
     assert_ne!(closing.next(&signs(&[]), at(301)).0.stage, Stage::Zero);
 }
 
@@ -275,7 +304,14 @@ fn through() -> Ways {
 }
 
 fn known(activators: &[Listed]) -> Known<'_> {
-    Known { gate: Some(Gate::new(at(0))), delay: Some(LIMITS.quiet), activators, ways: through(), pods: true }
+    Known {
+        gate: Some(Gate::new(at(0), None)),
+        delay: Some(LIMITS.quiet),
+        activators,
+        ways: through(),
+        pods: true,
+        wake: None,
+    }
 }
 
 #[test]
@@ -285,7 +321,7 @@ fn an_agent_that_may_sleep_is_led_through_the_activators_that_listen_for_it() {
         &Known { gate: None, ways: Ways { selects: true, ..Ways::default() }, ..known(&[new]) },
         at(1),
     );
-    assert_eq!((first.gate, first.routes.len()), (Some(Gate::new(at(1))), 0));
+    assert_eq!((first.gate, first.routes.len()), (Some(Gate::new(at(1), None)), 0));
     let both = [new, listed(2, quiet(0))];
     let led = standing(&known(&both), at(1));
     assert_eq!((led.routes, led.led), (vec![(address(2).ip(), 4000)], true));
@@ -378,7 +414,7 @@ proptest! {
     ) {
         let limits = Limits { asked, ..LIMITS };
         let mut now = at(0);
-        let mut gate = Gate::new(now);
+        let mut gate = Gate::new(now, None);
         let mut pods = vec![pod(1)];
         let mut next_pod = 2;
         let mut activators: Vec<_> = (0..2)

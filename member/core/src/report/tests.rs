@@ -68,7 +68,7 @@ fn what_load_has_chosen_is_what_is_wanted() {
         report(&Facts {
             agent: &agent(),
             hash: Some(hash(1)),
-            scale: Scale { replicas: 2, bounds: Some(Bounds { min: 1, max: 5, start: 2 }) },
+            scale: Scale { replicas: 2, bounds: Some(Bounds { min: 1, max: 5, start: 2 }), wake: None },
             targets: ScalingTargets { target_cpu_utilization: Some(70), target_memory_utilization: None },
             asleep: false,
             deleting: false,

@@ -74,7 +74,7 @@ fn negative_replicas_reserved_variables_and_label_games_are_refused() {
     o.scale = Scale::fixed(-1);
     assert_eq!(reason(&o), "InvalidReplicas");
     for (min, max) in [(-1, 2), (2, 3), (0, 0)] {
-        o.scale = Scale { replicas: 1, bounds: Some(Bounds { min, max, start: 1 }) };
+        o.scale = Scale { replicas: 1, bounds: Some(Bounds { min, max, start: 1 }), wake: None };
         assert_eq!(reason(&o), "InvalidReplicas", "{min} {max}");
     }
     let env = EnvVar { name: "AGENT_NAME".into(), value: Some("x".into()), value_from: None };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use parallax_crds::activation::WakeUp;
 use parallax_crds::agent::Bounds;
 use parallax_crds::link::Scale;
 use parallax_crds::{AgentKey, AgentRef, Incarnation, SpecHash, fixtures};
@@ -72,10 +73,11 @@ proptest! {
     fn what_is_held_arrives_as_it_was_sent_whatever_its_scale(
         replicas: i32,
         bounds in prop::option::of((any::<i32>(), any::<i32>(), any::<i32>())),
+        wake: i64,
     ) {
         let bounds = bounds.map(|(min, max, start)| Bounds { min, max, start });
         let held =
-            Held { scale: Scale { replicas, bounds }, ..fixtures::held(&fixtures::order(fixtures::agent("team/writer", "u-1"))) };
+            Held { scale: Scale { replicas, bounds, wake: WakeUp::numbered(wake) }, ..fixtures::held(&fixtures::order(fixtures::agent("team/writer", "u-1"))) };
         let entry = inventory_entry(&held, false);
         let arrived = have(&v1::Have::decode(entry.encode_to_vec().as_slice()).unwrap());
         let scale = super::sent(held.scale);

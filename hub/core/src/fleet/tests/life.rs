@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use parallax_crds::Phase;
+use parallax_crds::activation::WakeUp;
 use parallax_crds::agent::{Placement, Strategy};
+use parallax_crds::{Phase, labels};
 
 use super::world::{Channel, World, cluster, key, scaling};
 use crate::fleet::*;
@@ -142,6 +143,29 @@ fn bounds_are_divided_and_go_out_when_they_alone_change() {
     world.connect("b");
     world.pass(60);
     assert_eq!(world.orders_and_removals(), 0, "the member holds what is wanted");
+}
+
+#[test]
+fn a_wake_up_is_one_order_for_each_cluster_and_no_other_follows_from_it() {
+    let mut world = World::with(&["a", "b"]);
+    world.apply("x", |spec| spec.replicas = 2);
+    world.settle();
+    world.log.clear();
+    for value in ["now", "now", "again"] {
+        world.annotate("x", labels::WAKE, value);
+        world.pass(5);
+    }
+    for member in ["a", "b"] {
+        let wake = world.members[&cluster(member)].held[&key("x")].2.wake;
+        assert_eq!(wake, WakeUp::asked_by("again"));
+    }
+    assert_eq!((world.orders_and_removals(), world.agent_writes()), (4, 0));
+    world.log.clear();
+    world.start_hub();
+    world.connect("a");
+    world.connect("b");
+    world.pass(60);
+    assert_eq!(world.orders_and_removals(), 0, "the members hold what is wanted");
 }
 
 #[test]

@@ -41,6 +41,15 @@ impl World {
         self.send(Channel::Agents, seen);
     }
 
+    /// Sets an annotation of an agent.
+    pub fn annotate(&mut self, name: &str, annotation: &str, value: &str) {
+        let version = self.version();
+        let Some(object) = self.agents.get_mut(&key(name)) else { return };
+        object.metadata.annotations.get_or_insert_default().insert(annotation.to_owned(), value.to_owned());
+        object.metadata.resource_version = Some(version);
+        self.after_metadata(&key(name));
+    }
+
     /// Somebody empties an agent's status while no hub runs; the next one is started.
     pub fn wipe_and_start_hub(&mut self, name: &str) {
         let version = self.version();
