@@ -23,7 +23,10 @@ pub use credentials::{Credentials, CredentialsSource, KeyReference, Rotation, na
 pub use health::HealthCheck;
 pub use metrics::Metrics;
 pub use network::{IpBlock, Network, NetworkPeer, NetworkPort, NetworkProtocol};
-pub use placement::{ClusterWeight, Division, DivisionMode, Placement, Strategy};
+pub use placement::{
+    ClusterGroup, ClusterWeight, Division, DivisionMode, Placement, PreferredClusters, ScoreWeight, Spread,
+    Strategy,
+};
 pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PodIds, PullPolicy, Resources};
 pub use scaling::{ActivationLimits, Bounds, Scaling, ScalingTargets};
 pub use status::{

@@ -79,6 +79,18 @@ pub fn texts() -> Budget {
     Budget { most: 16_384, paths }
 }
 
+/// The characters of the labels that an agent's placement goes by, below `placement`. None of them takes more than a byte.
+#[must_use]
+pub fn placement() -> Budget {
+    let mut paths = vec!["tolerations[].key".to_owned(), "tolerations[].value".to_owned()];
+    for selector in ["groups[].", "preferred[].", "division.weights[]."] {
+        for part in ["matchLabels{}", "matchExpressions[].key", "matchExpressions[].values[]"] {
+            paths.push(format!("{selector}clusterSelector.{part}"));
+        }
+    }
+    Budget { most: 12_288, paths }
+}
+
 /// The size of what lies at `path` below `value`, as an expression of CEL; 0 where it is absent.
 fn size(value: &str, path: &str, depth: usize) -> String {
     let (step, rest) = path.split_once('.').unwrap_or((path, ""));

@@ -27,8 +27,14 @@ fn the_bounds_of_an_agents_spec_add_up_to_less_than_one_message() {
     let texts = budget::texts();
     assert!(rules(spec).any(|rule| rule == texts.rule()), "the rule on texts is gone");
 
-    // A character of these texts takes at most four bytes.
-    let total = bytes(spec, "spec") + 4 * u64::from(texts.most);
+    let placement = budget::placement();
+    assert!(
+        rules(&spec["properties"]["placement"]).any(|rule| rule == placement.rule()),
+        "the rule on labels is gone"
+    );
+
+    // A character of the texts takes at most four bytes, one of a label one.
+    let total = bytes(spec, "spec") + 4 * u64::from(texts.most) + u64::from(placement.most);
     assert!(total < BUDGET, "an agent's spec may have {total} bytes, which is not below {BUDGET}");
 }
 
@@ -171,7 +177,10 @@ fn string_bytes(schema: &Value, path: &str) -> u64 {
 
 /// Whether a text's characters are counted with those of others.
 fn shares(path: &str) -> bool {
-    path.strip_prefix("spec.").is_some_and(|path| budget::texts().paths.iter().any(|p| p == path))
+    let among = |budget: budget::Budget, above: &str| {
+        path.strip_prefix(above).is_some_and(|path| budget.paths.iter().any(|p| p == path))
+    };
+    among(budget::texts(), "spec.") || among(budget::placement(), "spec.placement.")
 }
 
 /// The fields in a rule `(has(self.a) ? 1 : 0) + … == 1`, of which an object has exactly one.

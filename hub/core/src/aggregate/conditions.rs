@@ -116,6 +116,7 @@ impl Facts<'_> {
         let (status, reason) = match explanation.coverage() {
             Coverage::Whole => (true, "Placed"),
             Coverage::Partly => (false, "PartlyPlaced"),
+            Coverage::Unsatisfied => (false, "Unsatisfied"),
             Coverage::Nowhere => (false, "NoClusterFits"),
         };
         saying(Some(status), reason, explanation.summary())

@@ -11,7 +11,7 @@ use parallax_crds::{SpecHash, fixtures};
 
 use super::*;
 use crate::phase::PROGRESS_DEADLINE;
-use crate::placement::{ClusterFacts, Request, place};
+use crate::placement::{Amounts, ClusterFacts, Request, place};
 
 /// One cluster of a fixture.
 #[derive(Debug, Clone)]
@@ -238,10 +238,13 @@ impl Fixture {
     fn explained(mut self, facts: &[ClusterFacts], current: Option<&BTreeMap<ClusterName, i32>>) -> Self {
         let request = Request {
             incarnation: &self.agent.incarnation,
+            namespace: self.agent.key.namespace(),
             replicas: self.spec.replicas,
+            requests: &Amounts::default(),
             placement: self.spec.placement.as_ref(),
+            rebalance: false,
         };
-        self.explanation = Some(place(&request, facts, current).explanation);
+        self.explanation = Some(place(&request, facts, current, Timestamp::UNIX_EPOCH).explanation);
         self
     }
 

@@ -19,7 +19,8 @@ use super::tellers::Tellers;
 use super::usage::Counted;
 use crate::aggregate::remembered_quiet;
 use crate::phase::PROGRESS_DEADLINE;
-use crate::placement::Explanation;
+use crate::placement::{Amounts, Explanation};
+use crate::requests::per_replica;
 use crate::resolve::{FleetDefaults, ResolveError, resolve};
 use crate::scaling::bounds;
 
@@ -51,6 +52,8 @@ pub(super) struct Agent {
     pub quiet: (Duration, Duration),
     /// When its status changes by time alone.
     pub timer: Option<Duration>,
+    /// When it is placed anew by time alone.
+    pub revisit: Option<Duration>,
     /// Which clusters have told what since the last edit.
     pub tellers: Tellers,
 }
@@ -75,6 +78,8 @@ pub(super) struct Tiding {
 pub(super) struct Template {
     pub hash: SpecHash,
     pub json: Bytes,
+    /// What one replica requests.
+    pub requests: Amounts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,6 +236,7 @@ impl Agent {
             untold: None,
             quiet,
             timer: None,
+            revisit: None,
             tellers: Tellers::default(),
             stored: Stored::new(object),
             uid,
@@ -403,5 +409,6 @@ impl Persisted {
 
 fn resolved(object: &ParallaxAgent, defaults: &FleetDefaults) -> Result<Template, ResolveError> {
     let resolved = resolve(&object.spec, defaults)?;
-    Ok(Template { hash: resolved.hash, json: resolved.json })
+    let requests = per_replica(&resolved.template.runtime);
+    Ok(Template { hash: resolved.hash, json: resolved.json, requests })
 }

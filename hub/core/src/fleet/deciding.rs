@@ -1,12 +1,15 @@
 //! Where agents run, and the orders that follow.
 
+use std::time::Duration;
+
 use parallax_crds::agent::Strategy;
 use parallax_crds::{AgentKey, ClusterName};
 
 use super::agent::{Life, Persisted};
 use super::moves::TOLD_LATE;
-use super::{Effect, Fleet, Now};
-use crate::placement::{Coverage, Request, place};
+use super::settling::replace;
+use super::{Effect, Fleet, Now, Timer};
+use crate::placement::{Amounts, Coverage, Request, place};
 use crate::scaling::start;
 
 impl Fleet {
@@ -18,13 +21,20 @@ impl Fleet {
         }
         let Some(agent) = self.agents.get_mut(key) else { return };
         let spec = &agent.stored.object.spec;
+        let nothing = Amounts::default();
         let request = Request {
             incarnation: &agent.incarnation,
+            namespace: key.namespace(),
             replicas: start(spec),
+            requests: agent.template.as_ref().map_or(&nothing, |template| &template.requests),
             placement: spec.placement.as_ref(),
+            rebalance: false,
         };
         // A decision that only says "all matching" lists nobody: it is made anew from the fleet.
-        let placed = place(&request, &self.facts, Some(&agent.decision.targets));
+        let placed = place(&request, &self.facts, Some(&agent.decision.targets), now.wall);
+        let ends = placed.revisit.and_then(|at| Duration::try_from(at.duration_since(now.wall)).ok());
+        let revisit = ends.map(|ends| now.mono + ends);
+        replace(&mut self.timers, &mut agent.revisit, revisit, || Timer::Revisit(key.clone()));
 
         let replicate = spec.placement.as_ref().is_some_and(|p| p.strategy == Strategy::Replicate);
         let generation = Some(agent.generation());
@@ -32,7 +42,8 @@ impl Fleet {
         agent.decision.targets = placed.targets;
         agent.decision.generation = generation;
         agent.decision.all_matching = placed.all_matching;
-        agent.decision.open = replicate || placed.explanation.coverage() != Coverage::Whole;
+        let restless = spec.placement.as_ref().is_some_and(|p| !p.sticky);
+        agent.decision.open = replicate || restless || placed.explanation.coverage() != Coverage::Whole;
         agent.explanation = Some(Box::new(placed.explanation));
 
         let retained = self.retained(key, &before, now);

@@ -159,6 +159,8 @@ enum Timer {
     Agent(AgentKey),
     /// What an agent's clusters have told counts again.
     Move(AgentKey),
+    /// A cluster's taint isn't tolerated by an agent for longer.
+    Revisit(AgentKey),
     /// The CRD is to be read again.
     Crd,
 }

@@ -119,6 +119,12 @@ impl Fleet {
                         self.touch(&key);
                     }
                 }
+                Timer::Revisit(key) => {
+                    if let Some(agent) = self.agents.get_mut(&key).filter(|a| a.revisit == Some(when)) {
+                        agent.revisit = None;
+                        self.replan.insert(key);
+                    }
+                }
                 // Checked in every round.
                 Timer::Crd => {}
             }

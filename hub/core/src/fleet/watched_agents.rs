@@ -106,6 +106,7 @@ impl Fleet {
         let Some(mut agent) = self.agents.remove(key) else { return };
         self.end_wishes(key);
         replace(&mut self.timers, &mut agent.timer, None, || Timer::Agent(key.clone()));
+        replace(&mut self.timers, &mut agent.revisit, None, || Timer::Revisit(key.clone()));
         let reference = agent.reference(key);
         for cluster in agent.holders() {
             self.standings.end(&cluster, key);

@@ -72,3 +72,12 @@ pub struct Namespaces {
     /// Not these, whatever `allow` says.
     pub deny: Vec<String>,
 }
+
+impl Namespaces {
+    /// Whether agents of this namespace are taken.
+    #[must_use]
+    pub fn take(&self, namespace: &str) -> bool {
+        let lists = |names: &[String]| names.iter().any(|name| name == namespace);
+        (self.allow.is_empty() || lists(&self.allow)) && !lists(&self.deny)
+    }
+}

@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
+mod everything;
 mod examples;
+mod hints;
+mod page;
 mod properties;
 
 use std::collections::BTreeMap;
@@ -9,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use parallax_crds::agent::{ClusterWeight, Division, DivisionMode, Placement, Strategy};
 use parallax_crds::{ClusterName, Incarnation, labels};
 
-use super::explain::Verdict;
+use super::explanation::Verdict;
 use super::filter::{Exclusion, Standing};
 use super::*;
 
@@ -62,7 +65,8 @@ fn weighted(weights: &[(&str, i32)]) -> Placement {
         .iter()
         .map(|(tier, weight)| ClusterWeight { cluster_selector: selector("tier", tier), weight: *weight })
         .collect();
-    Placement { division: Some(Division { mode: DivisionMode::Weighted, weights }), ..Placement::default() }
+    let division = Division { mode: DivisionMode::Weighted, weights, ..Division::default() };
+    Placement { division: Some(division), ..Placement::default() }
 }
 
 fn replicated() -> Placement {
@@ -89,6 +93,15 @@ fn moves(old: &Shares, new: &Shares) -> i32 {
     added.max(taken)
 }
 
+fn request<'a>(
+    incarnation: &'a Incarnation,
+    replicas: i32,
+    placement: Option<&'a Placement>,
+    requests: &'a Amounts,
+) -> Request<'a> {
+    Request { incarnation, namespace: "default", replicas, requests, placement, rebalance: false }
+}
+
 /// Places the agent whose incarnation is `uid`.
 fn place_as(
     uid: &str,
@@ -97,8 +110,8 @@ fn place_as(
     fleet: &[ClusterFacts],
     current: Option<&Shares>,
 ) -> Placed {
-    let incarnation = Incarnation::new(uid);
-    place(&Request { incarnation: &incarnation, replicas, placement }, fleet, current)
+    let (incarnation, requests) = (Incarnation::new(uid), Amounts::default());
+    place(&request(&incarnation, replicas, placement, &requests), fleet, current, Timestamp::UNIX_EPOCH)
 }
 
 fn placed(

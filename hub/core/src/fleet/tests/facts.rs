@@ -1,5 +1,6 @@
 //! What placement sees of clusters, and who is placed anew when that changes.
 
+use k8s_openapi::api::core::v1::Toleration;
 use parallax_crds::agent::Placement;
 use parallax_crds::cluster::{ClusterTaint, TaintEffect};
 
@@ -91,4 +92,27 @@ fn the_status_has_since_when_a_taint_is_there_whatever_becomes_of_the_hub() {
     world.edit_cluster("a", |object| object.spec.taints.clear());
     world.pass(5);
     assert_eq!(seen(&world), Some(Vec::new()));
+}
+
+#[test]
+fn a_taint_that_is_tolerated_for_a_time_takes_the_agent_away_when_that_is_over() {
+    let mut world = World::with(&["a", "b"]);
+    world.apply("x", |spec| {
+        let minute = Toleration {
+            operator: Some("Exists".to_owned()),
+            effect: Some("NoExecute".to_owned()),
+            toleration_seconds: Some(60),
+            ..Toleration::default()
+        };
+        spec.replicas = 2;
+        spec.placement = Some(Placement { tolerations: vec![minute], ..Placement::default() });
+    });
+    world.pass(5);
+    world.edit_cluster("a", |object| {
+        object.spec.taints = vec![ClusterTaint { effect: TaintEffect::NoExecute, ..taint() }];
+    });
+    world.pass(50);
+    assert_eq!((world.held("a", "x"), world.held("b", "x")), (Some(1), Some(1)));
+    world.pass(30);
+    assert_eq!((world.held("a", "x"), world.held("b", "x")), (None, Some(2)));
 }

@@ -26,7 +26,7 @@ fn weights_divide_in_proportion_and_the_first_matching_entry_counts() {
     let placement = weighted(&[("gold", 3), ("silver", 1), ("gold", 100)]);
     let placed = placed(8, Some(&placement), &fleet, None);
     assert_eq!(placed.targets, shares(&[("big", 6), ("small", 2)]));
-    assert_eq!(placed.explanation.verdicts[1].1, Verdict::Excluded(Exclusion::NoWeight));
+    assert_eq!(placed.explanation.verdicts[1].verdict, Verdict::Excluded(Exclusion::NoWeight));
 }
 
 #[test]
@@ -46,7 +46,8 @@ fn names_selector_and_regions_must_all_hold() {
     };
     let placed = placed(3, Some(&placement), &fleet, None);
     assert_eq!(placed.targets, shares(&[("a", 3)]));
-    let verdicts: Vec<Verdict> = placed.explanation.verdicts.iter().map(|(_, v)| *v).collect();
+    let verdicts: Vec<Verdict> =
+        placed.explanation.verdicts.iter().map(|judged| judged.verdict.clone()).collect();
     assert_eq!(
         verdicts,
         [
@@ -160,7 +161,7 @@ fn when_only_unconnected_clusters_are_left_what_is_new_waits() {
     assert_eq!(placed.explanation.coverage(), Coverage::Partly);
     assert_eq!(
         placed.explanation.summary(),
-        "3 of 5 replicas placed; 2 wait for a cluster that is connected and not suspended: \
+        "3 of 5 replicas placed; 2 wait for a cluster that may take more: \
          2 not connected (a, c), 1 suspended (b)"
     );
 }
@@ -214,7 +215,7 @@ fn a_name_that_is_no_cluster_is_told_of_beside_those_that_are() {
     let away = [cluster("a").disconnected()];
     assert_eq!(
         summary(&naming(&["a", "ghost"], Strategy::Divide), &away, Some(&shares(&[("a", 1)]))),
-        "1 of 2 replicas placed; 1 waits for a cluster that is connected and not suspended: 1 not connected (a); \
+        "1 of 2 replicas placed; 1 waits for a cluster that may take more: 1 not connected (a); \
          placement.clusters also names ghost, which is no cluster of this fleet"
     );
 }

@@ -46,8 +46,8 @@ fn any_placement() -> impl Strategy<Value = Placement> {
         clusters: names.into_iter().flatten().map(|i| format!("c-{i}")).collect(),
         cluster_selector: tier.map(|tier| selector("tier", tier)),
         regions: regions.into_iter().flatten().map(String::from).collect(),
-        strategy: parallax_crds::agent::Strategy::Divide,
         division,
+        ..Placement::default()
     })
 }
 
@@ -84,7 +84,9 @@ impl Case {
     }
 
     fn standings(&self) -> Vec<Standing> {
-        filter::standings(Some(&self.placement), &self.fleet, self.current.as_ref())
+        let (incarnation, requests) = (Incarnation::new(&self.uid), Amounts::default());
+        let request = request(&incarnation, 1, Some(&self.placement), &requests);
+        filter::standings(&request, &self.fleet, self.current.as_ref(), Timestamp::UNIX_EPOCH).0
     }
 
     fn has_open_cluster(&self) -> bool {
@@ -220,7 +222,7 @@ proptest! {
             .fleet
             .iter()
             .zip(scratch.standings())
-            .filter_map(|(facts, standing)| Some((facts.name.clone(), i64::from(standing.weight()?))))
+            .filter_map(|(facts, standing)| Some((facts.name.clone(), standing.terms()?.weight)))
             .collect();
         let all: i64 = weights.values().sum();
         let ideal = |w: i64| (i64::from(replicas) * w / all, i64::from(replicas) * w % all);
@@ -252,8 +254,8 @@ proptest! {
         let targets = case.place(replicas).targets;
         for (facts, standing) in case.fleet.iter().zip(case.standings()) {
             let expected = match standing {
-                Standing::Open { .. } | Standing::Disconnected { .. } => Some(replicas),
-                Standing::Suspended { held, .. } => Some(held),
+                Standing::Closed { held, because: Exclusion::Suspended, .. } => Some(held),
+                Standing::Open { .. } | Standing::Closed { .. } => Some(replicas),
                 Standing::Excluded(_) => None,
             };
             prop_assert_eq!(targets.get(&facts.name).copied(), expected);
@@ -265,13 +267,13 @@ proptest! {
     fn every_cluster_has_one_verdict_and_it_agrees_with_its_share(case in any_case(), replicas in 0i32..30) {
         let placed = case.place(replicas);
         prop_assert_eq!(placed.explanation.verdicts.len(), case.fleet.len());
-        for (facts, (cluster, verdict)) in case.fleet.iter().zip(&placed.explanation.verdicts) {
-            prop_assert_eq!(&facts.name, cluster);
-            let share = match *verdict {
+        for (facts, judged) in case.fleet.iter().zip(&placed.explanation.verdicts) {
+            prop_assert_eq!(&facts.name, &judged.cluster);
+            let share = match judged.verdict {
                 Verdict::Placed { replicas } | Verdict::Kept { replicas, .. } => Some(replicas),
                 Verdict::Spare | Verdict::Excluded(_) => None,
             };
-            prop_assert_eq!(placed.targets.get(cluster).copied(), share);
+            prop_assert_eq!(placed.targets.get(&judged.cluster).copied(), share);
         }
         prop_assert!(!placed.explanation.summary().is_empty());
     }
