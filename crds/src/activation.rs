@@ -101,6 +101,9 @@ pub struct ActivatorWord {
     /// When it had one last, as of when it stopped wanting; its own start when it had none.
     #[schemars(schema_with = "schema::time")]
     pub since: Time,
+    /// It has had none since its start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncalled: bool,
     /// The serial at which it lets no request go on, and none is on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +113,10 @@ pub struct AgentAssignmentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
+    /// When an agent that may go to zero was last known to be called or at work: written along with what else changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub last_activity_time: Option<Time>,
     /// Whether the activators may send requests on; absent: no activator is in the way to this agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,

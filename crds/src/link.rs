@@ -132,6 +132,8 @@ pub struct AgentReport {
     pub message: String,
     /// Whether the agent's API key is there; none when the order names none.
     pub credentials: Option<CredentialsReport>,
+    /// When it was last known to be called or at work, in seconds since the Unix epoch; none: that isn't known there.
+    pub last_activity: Option<i64>,
     /// W3C traceparent of the change that is reported on.
     pub traceparent: Option<String>,
 }

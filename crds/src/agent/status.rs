@@ -81,6 +81,11 @@ pub struct ParallaxAgentStatus {
     /// it is noticeably another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// When an agent that may go to zero was last known to be called or at work in any cluster. It is written along with
+    /// what else changes, and when the agent goes to zero: while it is called, it may be older than its last request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub last_activity_time: Option<Time>,
     /// What each cluster says, the worst first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]

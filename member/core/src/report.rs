@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::agent::ScalingTargets;
 use parallax_crds::assignment::AgentAssignmentStatus;
@@ -38,6 +39,8 @@ pub struct Facts<'a> {
     pub previous: Option<SpecHash>,
     /// Whether its API key is there; none when it needs none.
     pub credentials: Option<&'a CredentialsReport>,
+    /// When it was last known to be called or at work, in seconds since the Unix epoch.
+    pub last_activity: Option<i64>,
     /// W3C traceparent of the change that the order came with.
     pub traceparent: Option<&'a str>,
 }
@@ -74,6 +77,7 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
         reason,
         message,
         credentials: facts.credentials.filter(|_| !facts.deleting).cloned(),
+        last_activity: facts.last_activity,
         traceparent: facts.traceparent.map(str::to_owned),
     }
 }
@@ -190,6 +194,7 @@ pub fn status(
         ready_replicas: report.ready,
         observed_hash: report.hash.map(|h| h.to_string()),
         observed_generation: Some(generation),
+        last_activity_time: report.last_activity.and_then(|at| Timestamp::from_second(at).ok()).map(Time),
         activation: current.and_then(|s| s.activation.clone()),
         activators: current.map(|s| s.activators.clone()).unwrap_or_default(),
         conditions: conditions::merge(before, &wanted, generation, now),

@@ -114,17 +114,18 @@ pub async fn speak(speaker: Arc<Speaker>, house: Arc<House>, closing: Cancellati
 
 /// Whether there is something new to say. When the last request was is told only once nothing is wanted.
 fn differs(said: &ActivatorWord, word: &ActivatorWord) -> bool {
-    let ActivatorWord { port, wanted, since, closed } = word;
+    let ActivatorWord { port, wanted, since, uncalled, closed } = word;
     said.port != *port
         || said.wanted != *wanted
         || said.closed != *closed
+        || said.uncalled != *uncalled
         || (!wanted && said.since.0.as_second() != since.0.as_second())
 }
 
 fn form(word: Word, port: u16) -> ActivatorWord {
-    let Word { wanted, since, closed } = word;
+    let Word { wanted, since, uncalled, closed } = word;
     // In whole seconds, as the API has it.
     let since =
         Timestamp::from_second(i64::try_from(since.as_secs()).unwrap_or_default()).unwrap_or_default();
-    ActivatorWord { port: port.into(), wanted, since: Time(since), closed }
+    ActivatorWord { port: port.into(), wanted, since: Time(since), uncalled, closed }
 }

@@ -9,14 +9,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams};
 use parallax_crds::activation::{Activation, ActivatorWord, Stage as Written};
 use parallax_crds::labels::MEMBER_MANAGER;
-use parallax_member_core::activation::{Gate, Heard, Known, Listed, Stage, Standing, Ways, Word, standing};
+use parallax_member_core::activation::{
+    self, Gate, Heard, Known, Listed, Stage, Standing, Ways, Word, standing,
+};
 use parallax_member_core::{ChildKind, Valid};
 use serde_json::{Value, json};
 
 use super::Agents;
 use super::persist::Then;
 use crate::failure::{Failure, within};
-use crate::store::{Assignment, Slot, Versioned as _};
+use crate::store::{Assignment, Index, Slot, Versioned as _};
 
 /// Words of activators that are gone are struck out once there are so many: one that has only begun may not be listed
 /// yet.
@@ -85,6 +87,24 @@ impl Agents {
     }
 }
 
+/// When the agent was last called, in seconds since the Unix epoch, as far as that is settled; `before` is what was known
+/// before.
+pub(super) fn last_called(assignment: &Assignment, before: Option<i64>) -> Option<i64> {
+    let Some(activation) = assignment.activation() else { return before };
+    let words = assignment.object.status.iter().flat_map(|status| status.activators.values()).map(said);
+    let before = before.and_then(|at| u64::try_from(at).ok()).map(Duration::from_secs);
+    let last = activation::last_called(before, gate(activation), words)?;
+    i64::try_from(last.as_secs()).ok()
+}
+
+/// Somebody calls the agent.
+pub(super) fn is_called(assignment: &Assignment, index: &Index) -> bool {
+    assignment.activation().is_some()
+        && listed(assignment, index.activators.values().flatten())
+            .iter()
+            .any(|one| matches!(one.heard, Heard::Word(word) if word.wanted))
+}
+
 /// No activator is in the way.
 fn apart() -> Standing {
     Standing { gate: None, routes: Vec::new(), led: false, keep_ours: false, again: None }
@@ -140,8 +160,12 @@ fn now() -> Duration {
 }
 
 fn heard(word: &ActivatorWord) -> Heard {
-    let ActivatorWord { port: _, wanted, since, closed } = word;
-    Heard::Word(Word { wanted: *wanted, since: since_epoch(since), closed: *closed })
+    Heard::Word(said(word))
+}
+
+fn said(word: &ActivatorWord) -> Word {
+    let ActivatorWord { port: _, wanted, since, uncalled, closed } = word;
+    Word { wanted: *wanted, since: since_epoch(since), uncalled: *uncalled, closed: *closed }
 }
 
 fn gate(activation: &Activation) -> Gate {

@@ -14,6 +14,7 @@ pub mod testing;
 
 use std::sync::{Arc, OnceLock};
 
+use jiff::Timestamp;
 use kube::Client;
 use parallax_crds::link::{AgentReport, ClusterReport, KeyAnswer, OrderResult};
 use parallax_crds::{AgentKey, ClusterName, Phase};
@@ -139,11 +140,16 @@ impl Agents {
     /// assignment's status a little later.
     fn refresh(&self, key: &AgentKey) {
         let mut index = self.index.lock();
+        let Some(assignment) = index.assignment(key) else { return };
+        let called = activation::is_called(&assignment, &index);
         let Some(slot) = index.slot_mut(key) else { return };
-        let Some(assignment) = slot.assignment.live().cloned() else { return };
-        let Some(new) = told(slot, &assignment) else { return };
+        let Some(mut new) = told(slot, &assignment) else { return };
         if slot.reported.as_ref() == Some(&new) {
             return;
+        }
+        // Along with other news, since it would be news with every request.
+        if called || slot.reported.as_ref().is_some_and(|old| wakes(old, &new)) {
+            new.last_activity = new.last_activity.max(Some(Timestamp::now().as_second()));
         }
         // A status with a phase was told of by an earlier process.
         let told_before = assignment.object.status.as_ref().is_some_and(|s| s.phase.is_some());
@@ -198,6 +204,11 @@ impl Agents {
     }
 }
 
+/// Whether an agent was asleep and isn't any more.
+fn wakes(old: &AgentReport, new: &AgentReport) -> bool {
+    old.agent == new.agent && old.chosen == Some(0) && new.chosen != Some(0)
+}
+
 /// What became of the assignment's present order; of one that is being deleted, of its last one that was looked at.
 fn known_sync<'a>(slot: &'a Slot, assignment: &Assignment) -> Option<&'a Sync> {
     let (uid, generation, sync) = slot.sync.as_ref()?;
@@ -216,6 +227,10 @@ fn told(slot: &Slot, assignment: &Assignment) -> Option<AgentReport> {
         let status = assignment.object.status.as_ref()?;
         status.observed_hash.as_deref()?.parse().ok()
     };
+    let known = || {
+        let time = assignment.object.status.as_ref()?.last_activity_time.as_ref()?;
+        Some(time.0.as_second())
+    };
     let mine = |p: &&crate::store::Pod| p.staying && p.incarnation == assignment.agent.incarnation;
     let pods: Vec<_> = slot.pods().filter(mine).map(|p| &p.facts).collect();
     Some(report(&Facts {
@@ -230,6 +245,7 @@ fn told(slot: &Slot, assignment: &Assignment) -> Option<AgentReport> {
         pods: &pods,
         previous: last.map_or_else(stored, |r| r.hash),
         credentials: slot.credentials.as_ref(),
+        last_activity: activation::last_called(assignment, last.map_or_else(known, |r| r.last_activity)),
         traceparent: assignment.traceparent(),
     }))
 }

@@ -139,6 +139,7 @@ pub(crate) fn report(status: v1::Status) -> Result<AgentReport, Malformed> {
         reason: reason(payload.reason)?,
         message: message(payload.message)?,
         credentials: payload.credentials.map(credentials).transpose()?,
+        last_activity: (payload.last_activity > 0).then_some(payload.last_activity),
         traceparent: traceparent(status.trace)?,
     })
 }
@@ -169,6 +170,7 @@ pub(crate) fn status(report: &AgentReport, boot_id: &str, seq: u64) -> v1::Statu
             reason: clip(&report.reason, REASON_BYTES),
             message: clip(&report.message, MESSAGE_BYTES),
             credentials: report.credentials.as_ref().map(credentials_message),
+            last_activity: report.last_activity.unwrap_or_default(),
         }),
         trace: trace_message(report.traceparent.as_deref()),
     }

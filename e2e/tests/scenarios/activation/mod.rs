@@ -1,5 +1,6 @@
 //! To zero and back. The test plays the agents' pods ([`pods`]), and calls them through the activators.
 
+mod activity;
 mod callers;
 mod load;
 mod peers;

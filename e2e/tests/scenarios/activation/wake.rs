@@ -12,7 +12,7 @@ use crate::world::World;
 
 impl World {
     /// Asks for a wake-up, as a user does.
-    async fn wake(&self, name: &str, value: &str) -> Result<()> {
+    pub(super) async fn wake(&self, name: &str, value: &str) -> Result<()> {
         let annotation = format!("{WAKE}={value}");
         let output = self.kubectl(&["annotate", "parallaxagent", name, &annotation, "--overwrite"]).await?;
         anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -180,6 +180,7 @@ pub fn aggregate(
         placement: input.decision.cloned(),
         cluster_summary: Some(summary(&targets)),
         usage: if input.deleting { None } else { usage::usage(input.clusters, shown_usage) },
+        last_activity_time: last_activity(input, previous),
         clusters: rows
             .iter()
             .take(MAX_ROWS)
@@ -187,6 +188,16 @@ pub fn aggregate(
             .collect(),
     };
     Aggregated { status, moved, changes_after: verdict.changes_after }
+}
+
+/// The latest activity that any cluster has told of. What was once known stays known, whoever is away.
+fn last_activity(input: &AggregateInput<'_>, previous: Option<&ParallaxAgentStatus>) -> Option<Time> {
+    let told = input.clusters.iter().filter_map(|cluster| match cluster.word {
+        Word::Report { report, .. } => Timestamp::from_second(report.last_activity?).ok(),
+        Word::Unheard | Word::Silent => None,
+    });
+    let known = previous.and_then(|status| status.last_activity_time.as_ref()).map(|time| time.0);
+    told.chain(known).max().map(Time)
 }
 
 /// How long an agent counts as quiet when a hub starts and finds `previous`: all of the deadline where that was

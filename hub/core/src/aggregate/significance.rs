@@ -10,7 +10,7 @@ use parallax_crds::conditions::{CREDENTIALS_READY, PLACED, READY, SYNCED, find, 
 /// How soon a changed status is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Significance {
-    /// Nothing has changed, but for what the agent uses.
+    /// Nothing has changed, but for what the agent uses, and when it was last active unless it sleeps.
     None,
     /// An intermediate change: the one that settles it is likely to follow, and may carry it along.
     Soon,
@@ -27,8 +27,10 @@ pub fn significance(previous: Option<&ParallaxAgentStatus>, next: &ParallaxAgent
     let Some(previous) = previous else {
         return Significance::Now;
     };
-    if same_but_for_usage(previous, next) {
-        return Significance::None;
+    if same_but_for_use(previous, next) {
+        // It may have woken and gone to sleep again within one pause, with nothing else to show for it.
+        let woke = next.desired_replicas == 0 && next.last_activity_time != previous.last_activity_time;
+        return if woke { Significance::Soon } else { Significance::None };
     }
     let at_once = decided(previous, next)
         || rests(previous, next)
@@ -40,8 +42,8 @@ pub fn significance(previous: Option<&ParallaxAgentStatus>, next: &ParallaxAgent
     if at_once { Significance::Now } else { Significance::Soon }
 }
 
-/// Usage has a slower pace of its own, and goes along with whatever else is written.
-fn same_but_for_usage(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {
+/// Usage has a slower pace of its own. Both it and the time of the last activity go along with whatever else is written.
+fn same_but_for_use(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {
     let ParallaxAgentStatus {
         phase,
         desired_replicas,
@@ -54,6 +56,7 @@ fn same_but_for_usage(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus
         placement,
         cluster_summary,
         usage: _,
+        last_activity_time: _,
         clusters,
     } = next;
     (*phase, *desired_replicas, *replicas, *ready_replicas)

@@ -87,8 +87,15 @@ impl Member {
             reason: reason.into(),
             message: if reason.is_empty() { String::new() } else { format!("about {reason}") },
             credentials: None,
+            last_activity: None,
             traceparent: None,
         });
+        self
+    }
+
+    /// It was last active then.
+    fn active(mut self, at: i64) -> Self {
+        self.report.as_mut().unwrap().last_activity = Some(at);
         self
     }
 

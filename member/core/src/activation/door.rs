@@ -70,6 +70,8 @@ pub struct Word {
     pub wanted: bool,
     /// When there was one last; the activator's start when it has seen none.
     pub since: Duration,
+    /// There was none since then.
+    pub uncalled: bool,
     /// The gate that is closed here, with nothing on its way to a pod.
     pub closed: Option<i64>,
 }
@@ -232,7 +234,7 @@ impl Door {
         {
             self.at_close = Some((serial, self.ready.iter().map(|pod| pod.uid.clone()).collect()));
         }
-        let word = Word { wanted: open || recent, since: self.since, closed };
+        let word = Word { wanted: open || recent, since: self.since, uncalled: self.untouched, closed };
         let again = if open { now + self.limits.quiet } else { quiet_at };
         Ok((word, word.wanted.then_some(again)))
     }

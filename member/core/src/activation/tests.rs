@@ -117,7 +117,10 @@ fn a_gate_that_opens_again_without_a_sleep_leads_to_the_same_pods() {
 #[test]
 fn an_agent_is_wanted_for_the_quiet_time_after_its_last_request_and_not_by_a_mere_start() {
     let mut door = awake();
-    assert_eq!(door.word(at(1)).unwrap(), (Word { wanted: false, since: at(0), closed: None }, None));
+    assert_eq!(
+        door.word(at(1)).unwrap(),
+        (Word { wanted: false, since: at(0), uncalled: true, closed: None }, None)
+    );
     door.arrive(at(10));
     assert!(door.word(at(1000)).unwrap().0.wanted, "it is still open");
     door.leave(at(1000));
@@ -194,15 +197,15 @@ fn an_agent_that_works_is_not_asked_without_a_pause_however_short_its_quiet_time
 }
 
 fn quiet(since: u64) -> Heard {
-    Heard::Word(Word { wanted: false, since: at(since), closed: None })
+    Heard::Word(Word { wanted: false, since: at(since), uncalled: false, closed: None })
 }
 
 fn confirmed(serial: i64) -> Heard {
-    Heard::Word(Word { wanted: false, since: at(0), closed: Some(serial) })
+    Heard::Word(Word { wanted: false, since: at(0), uncalled: false, closed: Some(serial) })
 }
 
 fn wanting() -> Heard {
-    Heard::Word(Word { wanted: true, since: at(0), closed: None })
+    Heard::Word(Word { wanted: true, since: at(0), uncalled: false, closed: None })
 }
 
 fn signs(activators: &[Heard]) -> Signs<'_> {
@@ -293,6 +296,19 @@ fn nobody_goes_to_zero_while_an_activator_has_not_spoken_or_there_is_none() {
     }
     let closing = Gate { stage: Stage::Closing, serial: 2, since: at(300), slept: 0, woken: None };
     assert_ne!(closing.next(&signs(&[]), at(301)).0.stage, Stage::Zero);
+}
+
+#[test]
+fn when_an_agent_was_called_last_is_what_its_activators_said_before_its_pods_went() {
+    let said = |wanted, since, uncalled| Word { wanted, since: at(since), uncalled, closed: None };
+    let words = [said(false, 120, false), said(false, 150, false), said(false, 200, true)];
+    assert_eq!(last_called(None, at_zero(), words), Some(at(150)), "one that has just begun was not called");
+    assert_eq!(last_called(Some(at(170)), at_zero(), words), Some(at(170)));
+    let later = [words[0], said(true, 150, false), said(false, 350, false)];
+    assert_eq!(last_called(None, at_zero(), later), Some(at(120)), "what wakes it is told when it is awake");
+    assert_eq!(last_called(None, at_zero(), [words[2]]), None);
+    let up = Gate::new(at(0), None);
+    assert_eq!(last_called(Some(at(1)), up, words), Some(at(1)), "no news while its requests may change it");
 }
 
 fn listed(n: u8, heard: Heard) -> Listed {

@@ -47,6 +47,7 @@ fn told(wanted: i32, deployment: Option<&DeploymentFacts>, pods: &[PodFacts]) ->
         pods: &pods,
         previous: None,
         credentials: None,
+        last_activity: None,
         traceparent: Some(TRACE),
     })
 }
@@ -77,6 +78,7 @@ fn what_load_has_chosen_is_what_is_wanted() {
             pods: &[],
             previous: None,
             credentials: None,
+            last_activity: None,
             traceparent: None,
         })
     };
@@ -174,6 +176,7 @@ fn until_the_deployment_is_observed_the_counts_are_about_what_ran_before() {
         pods: &[],
         previous: Some(hash(0)),
         credentials: None,
+        last_activity: None,
         traceparent: None,
     };
     let r = report(&facts);
@@ -197,6 +200,7 @@ fn what_blocks_the_objects_is_the_reason() {
         pods: &[],
         previous: None,
         credentials: None,
+        last_activity: None,
         traceparent: None,
     });
     assert_eq!((r.synced, r.reason.as_str(), r.phase), (false, "NameConflict", Phase::Pending));
@@ -218,6 +222,7 @@ fn what_is_being_deleted_is_as_synced_as_it_last_was() {
             pods: &[],
             previous: None,
             credentials: None,
+            last_activity: None,
             traceparent: None,
         });
         assert_eq!((r.synced, r.reason.as_str(), r.phase), (synced, "Terminating", Phase::Terminating));

@@ -31,14 +31,14 @@ fn any_report() -> impl Strategy<Value = AgentReport> {
                 .prop_map(|(ready, reason, message)| CredentialsReport { ready, reason, message }),
         );
     let trace = prop::option::of(Just("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()));
-    let told = ("[A-Za-z]{0,32}", ".{0,64}", credentials, trace);
+    let told = ("[A-Za-z]{0,32}", ".{0,64}", credentials, prop::option::of(1..i64::MAX), trace);
     (hash, any_phase(), (counts, chosen), any::<bool>(), told).prop_map(
         |(
             hash,
             phase,
             ((desired, replicas, one, other), chosen),
             synced,
-            (reason, message, credentials, traceparent),
+            (reason, message, credentials, last_activity, traceparent),
         )| AgentReport {
             agent: AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("u-1") },
             hash: hash.map(|bytes| SpecHash::from_bytes(&bytes).unwrap()),
@@ -52,6 +52,7 @@ fn any_report() -> impl Strategy<Value = AgentReport> {
             reason,
             message,
             credentials,
+            last_activity,
             traceparent,
         },
     )

@@ -112,3 +112,31 @@ fn a_cluster_that_has_let_go_does_not_hurry_and_one_that_has_to_does() {
     assert_eq!(significance(Some(&without), &with), Significance::Now);
     assert_eq!(significance(Some(&with), &without), Significance::Soon);
 }
+
+#[test]
+fn when_it_was_last_active_is_the_latest_word_and_is_written_along_with_other_changes() {
+    let two = |a: i64| over(&[member("a", 1).ready().active(a), member("b", 1).ready().active(200)]);
+    let active =
+        |status: &ParallaxAgentStatus| status.last_activity_time.as_ref().map(|time| time.0.as_second());
+    assert_eq!(active(&over(&[member("a", 1).ready()]).first()), None);
+    let first = two(100).first();
+    assert_eq!(active(&first), Some(200));
+    let next = two(300).then(&first, 10);
+    assert_eq!((active(&next), significance(Some(&first), &next)), (Some(300), Significance::None));
+    let moved = over(&[member("b", 1).ready().active(200)]).then(&next, 20);
+    assert_eq!(active(&moved), Some(300), "what was once known stays known");
+}
+
+#[test]
+fn a_wake_up_that_was_over_between_two_writes_is_told_by_when_the_agent_was_active() {
+    let asleep = |at| {
+        let mut fixture = over(&[member("a", 1).says(Phase::Running, 0, "").sleeps().active(at)]);
+        fixture.spec.scaling = Some(serde_json::from_value(serde_json::json!({ "minReplicas": 0 })).unwrap());
+        fixture
+    };
+    let before = asleep(100).first();
+    let again = asleep(100).then(&before, 10);
+    assert_eq!(significance(Some(&before), &again), Significance::None);
+    let woke = asleep(200).then(&before, 10);
+    assert_eq!(significance(Some(&before), &woke), Significance::Soon);
+}
