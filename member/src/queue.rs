@@ -23,6 +23,8 @@ pub use self::turn::Turn;
 
 /// The pause after the first failure of an agent's work; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The pause after the first refusal, which somebody else has to mend; it doubles with each further one.
+const FIRST_LATE_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -114,21 +116,21 @@ impl Queue {
     /// The work failed and is to be tried again, after a pause that doubles with each failure; `jitter`, from 0
     /// to 1, shortens it by up to a half. However many turns fail, an agent waits for one retry at most.
     pub fn retry(&self, key: &AgentKey, jitter: f64) {
-        let mut state = self.state.lock();
-        let failures = state.failures.entry(key.clone()).or_default();
-        let pause = FIRST_PAUSE.saturating_mul(1 << (*failures).min(10)).min(LONGEST_PAUSE);
-        *failures = failures.saturating_add(1);
-        state.later.set(key, Instant::now() + shortened(pause, jitter));
-        drop(state);
-        self.wake.notify_one();
+        self.retry_from(FIRST_PAUSE, key, jitter);
     }
 
-    /// Another try is worth it only after somebody else changed something: the next one is after the longest pause,
-    /// which `jitter` shortens as in [`Self::retry`].
+    /// Another try is worth it only after somebody else changed something that nobody watches, such as a right: as
+    /// [`Self::retry`], with longer pauses.
     pub fn retry_late(&self, key: &AgentKey, jitter: f64) {
+        self.retry_from(FIRST_LATE_PAUSE, key, jitter);
+    }
+
+    fn retry_from(&self, first: Duration, key: &AgentKey, jitter: f64) {
         let mut state = self.state.lock();
-        state.failures.remove(key);
-        state.later.set(key, Instant::now() + shortened(LONGEST_PAUSE, jitter));
+        let failures = state.failures.entry(key.clone()).or_default();
+        let pause = first.saturating_mul(1 << (*failures).min(10)).min(LONGEST_PAUSE);
+        *failures = failures.saturating_add(1);
+        state.later.set(key, Instant::now() + shortened(pause, jitter));
         drop(state);
         self.wake.notify_one();
     }

@@ -23,7 +23,7 @@ use crate::store::{End, Namespace, Versioned as _};
 pub enum Then {
     /// It is settled, or an event will wake it.
     Nothing,
-    /// After the longest pause: only what somebody changes elsewhere can mend it.
+    /// After a longer pause: only what somebody changes elsewhere can mend it.
     Late,
     /// After a pause.
     Retry,
