@@ -54,13 +54,21 @@ fn definition<K: Resource<DynamicType = ()>>(
     Ok(Definition { file: format!("{}.yaml", K::plural(&())), body })
 }
 
-/// Drops `nullable`, so that the API server prunes an explicit null as it does for Kubernetes' own kinds
+/// The one field that may be null, since server-side apply makes null of it when its only setting is taken away. For
+/// Kubernetes' own kinds that is an empty directory, too.
+const NULLABLE: &str = "emptyDir";
+
+/// Drops `nullable` nearly everywhere, so that the API server prunes an explicit null as it does for Kubernetes' own kinds
 /// and no rule has to think of it, and writes whole numbers as such.
 fn prune(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            map.remove("nullable");
-            map.values_mut().for_each(prune);
+            for (name, field) in map {
+                if let Some(field) = field.as_object_mut().filter(|_| name != NULLABLE) {
+                    field.remove("nullable");
+                }
+                prune(field);
+            }
         }
         Value::Array(items) => items.iter_mut().for_each(prune),
         Value::Number(number) => {

@@ -7,8 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use k8s_openapi::api::core::v1::EmptyDirVolumeSource;
 use kube::Client;
 use kube::api::DynamicObject;
+use parallax_crds::ParallaxAgent;
 use parallax_e2e::manifests;
 use parallax_e2e::testing::shared_fleet;
 use parallax_e2e::waiting::{OnTimeout, until};
@@ -72,6 +74,32 @@ async fn every_rejected_change_is_rejected_with_its_message() {
         send(&client, ADMINISTRATOR, "DELETE", &path, "application/json", &json!({})).await.unwrap();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The API server makes `emptyDir: null` of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_dir_loses_its_only_setting_by_the_next_apply() {
+    let (_, client) = prepared().await;
+    let path = "/apis/parallax.io/v1alpha1/namespaces/default/parallaxagents/unlimited?fieldManager=test";
+    let send_volume = async |volume: Value| {
+        let agent = json!({
+            "apiVersion": "parallax.io/v1alpha1", "kind": "ParallaxAgent", "metadata": {"name": "unlimited"},
+            "spec": {"type": "claude", "volumes": [volume]},
+        });
+        send(&client, ADMINISTRATOR, "PATCH", path, "application/apply-patch+yaml", &agent).await
+    };
+    let apply = async |empty_dir: Value| {
+        let answer = send_volume(json!({"name": "scratch", "emptyDir": empty_dir})).await;
+        let agent: ParallaxAgent = serde_json::from_value(answer.unwrap()).unwrap();
+        agent.spec.runtime.volumes[0].empty_dir.clone().unwrap()
+    };
+    let limit = apply(json!({"sizeLimit": "1Gi"})).await.size_limit;
+    assert_eq!(limit.map(|limit| limit.0).as_deref(), Some("1Gi"));
+    for _ in 0..2 {
+        assert_eq!(apply(json!({})).await, EmptyDirVolumeSource::default());
+    }
+    let refusal = send_volume(json!({"name": "another"})).await.unwrap_err();
+    assert!(refusal.contains("spec.volumes[0].configMap: Required value"), "{refusal}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

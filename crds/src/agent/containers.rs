@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::KubeSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{EnvVar, PullPolicy};
 use crate::schema;
@@ -129,13 +129,18 @@ pub struct OptionalReference {
 #[x_kube(
     validation = Rule::new(
         "(has(self.configMap) ? 1 : 0) + (has(self.emptyDir) ? 1 : 0) + (has(self.persistentVolumeClaim) ? 1 : 0) \
-         + (has(self.projected) ? 1 : 0) + (has(self.secret) ? 1 : 0) == 1"
+         + (has(self.projected) ? 1 : 0) + (has(self.secret) ? 1 : 0) <= 1"
     )
     .message("a volume is exactly one of configMap, emptyDir, persistentVolumeClaim, projected and secret"),
     validation = Rule::new("self.name != 'workspace' && self.name != 'tmp' && !self.name.startsWith('tmp-')")
         .message("name: workspace, tmp and tmp-… are Parallax's own volumes: choose another")
         .field_path(".name")
 )]
+// To a rule, a field that is null isn't there.
+#[schemars(extend("anyOf" = [
+    {"required": ["configMap"]}, {"required": ["emptyDir"]}, {"required": ["persistentVolumeClaim"]},
+    {"required": ["projected"]}, {"required": ["secret"]},
+]))]
 #[serde(rename_all = "camelCase")]
 pub struct Volume {
     /// Its name.
@@ -146,7 +151,7 @@ pub struct Volume {
     #[schemars(schema_with = "schema::config_map_volume")]
     pub config_map: Option<ConfigMapVolumeSource>,
     /// An empty directory that goes with the pod.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "empty_dir", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::empty_dir")]
     pub empty_dir: Option<EmptyDirVolumeSource>,
     /// A claim of the agent's namespace in the member's cluster, which its pods share.
@@ -161,6 +166,11 @@ pub struct Volume {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::secret_volume")]
     pub secret: Option<SecretVolumeSource>,
+}
+
+/// Null says as much as `{}`; only a field that isn't there is none.
+fn empty_dir<'de, D: Deserializer<'de>>(field: D) -> Result<Option<EmptyDirVolumeSource>, D::Error> {
+    Ok(Some(Option::deserialize(field)?.unwrap_or_default()))
 }
 
 /// Where a container finds a volume.
@@ -188,4 +198,27 @@ pub struct VolumeMount {
     /// The container can't write there; absent: it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_dir_is_one_with_settings_without_any_and_as_null() {
+        let read = |volume| serde_json::from_value::<Volume>(volume).unwrap();
+        for bare in [json!({"name": "a", "emptyDir": {}}), json!({"name": "a", "emptyDir": null})] {
+            assert_eq!(read(bare).empty_dir, Some(EmptyDirVolumeSource::default()));
+        }
+        let sized = read(json!({"name": "a", "emptyDir": {"sizeLimit": "1Gi"}})).empty_dir.unwrap();
+        assert_eq!(sized.size_limit.unwrap().0, "1Gi");
+        assert_eq!(read(json!({"name": "a"})).empty_dir, None);
+        assert_eq!(
+            serde_json::to_value(read(json!({"name": "a", "emptyDir": null}))).unwrap()["emptyDir"],
+            json!({})
+        );
+    }
 }

@@ -19,10 +19,12 @@ pub(crate) fn secret_volume(_: &mut SchemaGenerator) -> Schema {
     fragment(schema)
 }
 
-/// An empty directory.
+/// An empty directory. Null is one without settings: that is what server-side apply makes of one whose only setting is
+/// taken away.
 pub(crate) fn empty_dir(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
+        "nullable": true,
         "properties": {
             "medium": {
                 "type": "string",
