@@ -171,6 +171,19 @@ impl Fleet {
         run::restart(self, cluster, component).await
     }
 
+    /// As [`Self::restart`], with more arguments for this once.
+    ///
+    /// # Errors
+    /// As those of [`Self::restart`].
+    pub async fn restart_with(
+        &self,
+        cluster: &str,
+        component: Component,
+        more: &[&str],
+    ) -> anyhow::Result<()> {
+        run::restart_with(self, cluster, component, more).await
+    }
+
     /// Asks the hub and the members to end, then kills the rest, and removes the directory.
     pub async fn shut_down(self) {
         let product: Vec<Arc<Process>> = {

@@ -183,6 +183,27 @@ pub(super) async fn restart(fleet: &Fleet, cluster: &str, component: Component) 
     Ok(())
 }
 
+pub(super) async fn restart_with(
+    fleet: &Fleet,
+    cluster: &str,
+    component: Component,
+    more: &[&str],
+) -> anyhow::Result<()> {
+    let key = (cluster.to_owned(), component);
+    let before = {
+        let mut state = fleet.state.lock();
+        let slot = state.slots.get_mut(&key).with_context(|| format!("{cluster} has no {component}"))?;
+        let before = slot.spec.args.clone();
+        slot.spec.args.extend(more.iter().map(ToString::to_string));
+        before
+    };
+    let restarted = restart(fleet, cluster, component).await;
+    if let Some(slot) = fleet.state.lock().slots.get_mut(&key) {
+        slot.spec.args = before;
+    }
+    restarted
+}
+
 /// The way into a cluster's real node, which everything that is started in it has.
 fn inside_of(fleet: &Fleet, cluster: &str) -> anyhow::Result<Namespaces> {
     let state = fleet.state.lock();

@@ -237,6 +237,7 @@ async fn an_external_secrets_target_is_used_and_without_that_kind_the_secret_of_
 async fn a_key_is_in_no_object_but_its_secret_and_in_no_log() -> Result<()> {
     // Alone: no kind of another test comes or goes while all objects are looked at.
     let world = World::alone("canary").await?;
+    log_everything(&world).await?;
     let canaries = ["canary-5f1c0a97", "canary-b2d84e36"];
     world.apply("canary", of_one(json!({"secretRef": {"name": "keys", "key": "KEY"}}))).await?;
     says(&world, "canary", "False", "SecretMissing").await?;
@@ -255,7 +256,36 @@ async fn a_key_is_in_no_object_but_its_secret_and_in_no_log() -> Result<()> {
     let encoded = ["Y2FuYXJ5LTVmMWMwYTk3", "Y2FuYXJ5LWIyZDg0ZTM2"];
     assert!(everything(&world.members[0], true).await?.iter().any(|(_, text)| text.contains(encoded[1])));
     nowhere(&world, &[canaries, encoded].concat()).await?;
+    log_no_more(&world).await?;
     world.finish().await
+}
+
+/// What may see a key: the hub, and what runs in member-1.
+const CONFIDANTS: [(&str, Component); 3] = [
+    ("hub", Component::ParallaxHub),
+    ("member-1", Component::ParallaxMember),
+    ("member-1", Component::ParallaxActivator),
+];
+
+/// Starts them again, so that they and all that they are made of log whatever there is to say.
+pub(crate) async fn log_everything(world: &World) -> Result<()> {
+    for (cluster, component) in CONFIDANTS {
+        world.fleet().kill(cluster, component).await?;
+        world.fleet().restart_with(cluster, component, &["--log-level=trace"]).await?;
+    }
+    Ok(())
+}
+
+/// Starts them again as they were. They have logged everything until then.
+pub(crate) async fn log_no_more(world: &World) -> Result<()> {
+    let layout = Layout::new(world.fleet().directory())?;
+    for (cluster, component) in CONFIDANTS {
+        let text = std::fs::read_to_string(layout.log(cluster, component)).context("a log")?;
+        anyhow::ensure!(text.contains(" TRACE "), "{component} of {cluster} has not logged everything");
+        world.fleet().kill(cluster, component).await?;
+        world.fleet().restart(cluster, component).await?;
+    }
+    Ok(())
 }
 
 /// A built-in agent in member-1 that needs this key.
@@ -362,6 +392,7 @@ pub(crate) async fn nowhere(world: &World, values: &[&str]) -> Result<()> {
         ("hub", Component::ParallaxHub),
         ("member-1", Component::ParallaxMember),
         ("member-2", Component::ParallaxMember),
+        ("member-1", Component::ParallaxActivator),
     ] {
         let text = std::fs::read_to_string(layout.log(cluster, component)).context("a log")?;
         assert!(!text.is_empty(), "{component} of {cluster} has logged nothing");

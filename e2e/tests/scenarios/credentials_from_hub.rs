@@ -9,7 +9,9 @@ use parallax_crds::labels::SYSTEM_NAMESPACE;
 use parallax_e2e::Component;
 use serde_json::{Value, json};
 
-use crate::credentials::{everything, nowhere, of_one, put_in, says, secrets, source, stamp};
+use crate::credentials::{
+    everything, log_everything, log_no_more, nowhere, of_one, put_in, says, secrets, source, stamp,
+};
 use crate::world::World;
 
 const KEPT: &str = "keyed-credentials";
@@ -29,6 +31,7 @@ async fn the_hub_hands_over_no_key_where_that_is_not_allowed() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_the_hubs_goes_to_the_cluster_that_runs_the_agent_and_changes_with_it() -> Result<()> {
     let world = World::handed_over().await?;
+    log_everything(&world).await?;
     let (canaries, encoded) =
         (["canary-9d41e7c2", "canary-03b6f58a"], ["Y2FuYXJ5LTlkNDFlN2My", "Y2FuYXJ5LTAzYjZmNThh"]);
     bind(&world.members[0], &world.namespace, "parallax-member", "parallax-member-credentials-from-hub")
@@ -66,6 +69,7 @@ async fn a_key_of_the_hubs_goes_to_the_cluster_that_runs_the_agent_and_changes_w
     assert!(everything(&world.members[0], true).await?.iter().any(|(_, text)| text.contains(encoded[1])));
     assert!(!everything(&world.members[1], true).await?.iter().any(|(_, text)| text.contains(encoded[1])));
     nowhere(&world, &[canaries, encoded].concat()).await?;
+    log_no_more(&world).await?;
 
     // Neither a member nor its agents need the hub for what was handed over.
     let before = world.deployments(0).get("keyed").await?;
