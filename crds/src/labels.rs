@@ -25,6 +25,8 @@ pub const TRACEPARENT: &str = "parallax.io/traceparent";
 pub const WAKE: &str = "parallax.io/wake";
 /// On a MemberCluster: the digest of a held removal that the administrator approves.
 pub const PRUNE_APPROVE: &str = "parallax.io/prune-approve";
+/// On a ParallaxAgent: another value than before makes the hub place it once as if it ran nowhere.
+pub const REBALANCE: &str = "parallax.io/rebalance";
 /// On a ParallaxAgent: held until its clusters have let go of it.
 pub const FINALIZER: &str = "parallax.io/withdraw";
 /// The region of a cluster, on a MemberCluster.

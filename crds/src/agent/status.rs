@@ -137,6 +137,10 @@ pub struct PlacementDecision {
     /// until they have.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
+    /// The value of the annotation `parallax.io/rebalance` that was followed last, up to 64 characters of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub rebalanced: Option<String>,
     /// The clusters and their shares, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "atomic"))]

@@ -175,6 +175,13 @@ impl PruneGuard {
         refs(asked)
     }
 
+    /// Lets everything go that was asked since the last time, however much it is: it is meant.
+    pub fn pass(&mut self, now: Duration) -> Vec<AgentRef> {
+        let asked = std::mem::take(&mut self.asked);
+        self.passed.extend(asked.iter().map(|_| now));
+        refs(asked)
+    }
+
     /// What is held, if anything is.
     #[must_use]
     pub fn blocked(&self) -> Option<Blocked> {

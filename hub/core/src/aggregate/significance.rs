@@ -78,6 +78,7 @@ fn decided(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {
             (old.generation, old.all_matching, &old.targets)
                 != (new.generation, new.all_matching, &new.targets)
                 || !letting_go(new).is_subset(&letting_go(old))
+                || old.rebalanced != new.rebalanced
                 || new.leaving.iter().any(|leaving| !old.leaving.contains(leaving))
         }
         (old, new) => old.is_some() != new.is_some(),

@@ -24,6 +24,8 @@ use crate::requests::per_replica;
 use crate::resolve::{FleetDefaults, ResolveError, resolve};
 use crate::scaling::bounds;
 
+/// How much of the annotation `parallax.io/rebalance` is remembered (the CRD's bound on `rebalanced`).
+const LONGEST_WISH: usize = 64;
 /// How many (generation, hash) pairs are kept: enough for a member that lags some edits behind.
 const GENERATIONS: usize = 16;
 
@@ -133,6 +135,8 @@ pub(super) struct Decision {
     /// Of the clusters whose autoscaler may choose; they follow from the shares and the spec.
     pub bounds: BTreeMap<ClusterName, Bounds>,
     pub all_matching: bool,
+    /// The wish to be placed anew that was followed last.
+    pub rebalanced: Option<String>,
     pub withdrawing: BTreeSet<ClusterName>,
     /// A cluster that connects may change it: shares are missing, or every matching cluster gets one.
     pub open: bool,
@@ -282,6 +286,12 @@ impl Agent {
         self.finalizer && self.decision.issued && self.life == Life::Living
     }
 
+    /// The user's last wish to have it placed as if it ran nowhere, as the decision remembers it.
+    pub fn rebalance(&self) -> Option<String> {
+        let wish = self.stored.object.metadata.annotations.as_ref()?.get(labels::REBALANCE)?;
+        Some(wish.chars().take(LONGEST_WISH).collect())
+    }
+
     /// The order for a cluster with a share.
     pub fn order(&self, key: &AgentKey, cluster: &ClusterName) -> Option<Order> {
         let template = self.template.as_ref().ok()?;
@@ -374,6 +384,7 @@ impl Decision {
             away: BTreeSet::new(),
             bounds: BTreeMap::new(),
             all_matching: stored.all_matching,
+            rebalanced: stored.rebalanced.clone(),
             open: true,
             issued: true,
         }
@@ -389,6 +400,7 @@ impl Decision {
             generation: self.generation?,
             all_matching: self.all_matching,
             incomplete: record == Record::Partial,
+            rebalanced: self.rebalanced.clone(),
             targets: if self.all_matching { Vec::new() } else { self.targets.iter().map(target).collect() },
             leaving: self.leaving.iter().map(target).collect(),
             withdrawing: self.withdrawing.iter().map(ToString::to_string).collect(),

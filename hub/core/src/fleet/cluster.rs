@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parallax_crds::cluster::{CertificateInfo, NodeCounts};
+use parallax_crds::cluster::{CertificateInfo, NodeCounts, TaintEffect};
 use parallax_crds::conditions::{CONNECTED, find, truth};
 use parallax_crds::{AgentKey, MemberCluster, labels};
 
@@ -110,6 +110,11 @@ impl Cluster {
     pub fn was_connected(&self) -> bool {
         let conditions = self.stored.status().map(|s| s.conditions.as_slice()).unwrap_or_default();
         find(conditions, CONNECTED).and_then(truth) == Some(true)
+    }
+
+    /// Its administrator wants what doesn't tolerate it gone from there.
+    pub fn is_drained(&self) -> bool {
+        self.taints.iter().any(|taint| taint.effect == TaintEffect::NoExecute)
     }
 
     pub fn approval(&self) -> Option<&String> {

@@ -19,8 +19,10 @@ impl Fleet {
         if !living || !self.may_be_placed(key) {
             return;
         }
-        let Some(agent) = self.agents.get_mut(key) else { return };
+        let Some(agent) = self.agents.get(key) else { return };
         let spec = &agent.stored.object.spec;
+        let wish = agent.rebalance();
+        let anew = wish.is_some() && wish != agent.decision.rebalanced && agent.decision.generation.is_some();
         let nothing = Amounts::default();
         let request = Request {
             incarnation: &agent.incarnation,
@@ -28,22 +30,24 @@ impl Fleet {
             replicas: start(spec),
             requests: agent.template.as_ref().map_or(&nothing, |template| &template.requests),
             placement: spec.placement.as_ref(),
-            rebalance: false,
+            rebalance: anew,
         };
         // A decision that only says "all matching" lists nobody: it is made anew from the fleet.
         let placed = place(&request, &self.facts, Some(&agent.decision.targets), now.wall);
         let ends = placed.revisit.and_then(|at| Duration::try_from(at.duration_since(now.wall)).ok());
         let revisit = ends.map(|ends| now.mono + ends);
-        replace(&mut self.timers, &mut agent.revisit, revisit, || Timer::Revisit(key.clone()));
 
         let replicate = spec.placement.as_ref().is_some_and(|p| p.strategy == Strategy::Replicate);
         let generation = Some(agent.generation());
+        let sticky = spec.placement.as_ref().is_none_or(|p| p.sticky);
+        let Some(agent) = self.agents.get_mut(key) else { return };
+        replace(&mut self.timers, &mut agent.revisit, revisit, || Timer::Revisit(key.clone()));
         let before = agent.decision.clone();
         agent.decision.targets = placed.targets;
         agent.decision.generation = generation;
+        agent.decision.rebalanced = wish.or(agent.decision.rebalanced.take());
         agent.decision.all_matching = placed.all_matching;
-        let restless = spec.placement.as_ref().is_some_and(|p| !p.sticky);
-        agent.decision.open = replicate || restless || placed.explanation.coverage() != Coverage::Whole;
+        agent.decision.open = replicate || !sticky || placed.explanation.coverage() != Coverage::Whole;
         agent.explanation = Some(Box::new(placed.explanation));
 
         let retained = self.retained(key, &before, now);

@@ -62,7 +62,8 @@ impl Fleet {
             agent.resolve(&self.config.defaults);
             self.dirty.insert(key.clone(), true);
         }
-        if edited || foreign {
+        if edited || foreign || agent.rebalance().is_some_and(|wish| agent.decision.rebalanced != Some(wish))
+        {
             // Somebody else's status: everything that it should say is said again.
             self.replan.insert(key.clone());
             self.touch(key);

@@ -59,7 +59,9 @@ impl Fleet {
         let (agents, leaving) = (self.standings.count(cluster), self.standings.leaving(cluster));
         let Some(guard) = self.guards.get_mut(cluster).filter(|guard| guard.is_asked()) else { return };
         let before = guard.blocked();
-        let passed = guard.judge(agents, leaving, now.mono);
+        // Draining a cluster is meant.
+        let drained = self.clusters.get(cluster).is_some_and(super::Cluster::is_drained);
+        let passed = if drained { guard.pass(now.mono) } else { guard.judge(agents, leaving, now.mono) };
         let after = guard.blocked();
         if after.is_some() && after != before {
             self.touch_cluster(cluster, now);

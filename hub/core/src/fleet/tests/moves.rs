@@ -2,6 +2,7 @@
 
 use parallax_crds::Phase;
 use parallax_crds::agent::{Placement, Strategy as Sharing};
+use parallax_crds::cluster::{ClusterTaint, TaintEffect};
 use proptest::prelude::*;
 
 use super::world::{World, cluster, key, scaling};
@@ -338,4 +339,77 @@ proptest! {
         world.pass(3_600);
         prop_assert_eq!(world.writes() + world.orders_and_removals(), 0, "{:#?}", world.log);
     }
+}
+
+fn wish(world: &mut World, value: &str) {
+    world.annotate("x", parallax_crds::labels::REBALANCE, value);
+}
+
+#[test]
+fn a_wish_to_rebalance_is_followed_once() {
+    let mut world = running_in_a();
+    world.apply("x", |spec| spec.placement = Some(on(&["a", "b"])));
+    world.pass(5);
+    assert_eq!(world.held("a", "x"), Some(3), "it stays where it runs");
+    wish(&mut world, "1");
+    world.pass(5);
+    let (a, b) = (world.held("a", "x").unwrap(), world.held("b", "x").unwrap());
+    assert_eq!((a, (1..=2).contains(&b)), (3, true), "it is made before it is broken");
+    world.pods_ready("b", "x", b);
+    world.pass(5);
+    assert_eq!((world.held("a", "x"), world.held("b", "x")), (Some(3 - b), Some(b)));
+    assert_eq!(world.status("x").placement.as_ref().unwrap().rebalanced.as_deref(), Some("1"));
+    // Now it would be placed in b alone.
+    world.apply("x", |spec| spec.placement = Some(on(&["b"])));
+    world.pass(5);
+    world.pods_ready("b", "x", 3);
+    world.apply("x", |spec| spec.placement = Some(on(&["a", "b"])));
+    world.pass(5);
+    world.start_hub();
+    CLUSTERS.into_iter().for_each(|name| world.connect(name));
+    world.pass(60);
+    assert_eq!((world.held("a", "x"), world.held("b", "x")), (None, Some(3)), "the wish is an old one");
+    world.log.clear();
+    wish(&mut world, "2");
+    world.pass(5);
+    assert!(world.held("a", "x").is_some());
+    world.pods_ready("a", "x", 3);
+    world.pass(60);
+    world.log.clear();
+    world.pass(3_600);
+    assert_eq!(world.writes() + world.orders_and_removals(), 0);
+}
+
+#[test]
+fn what_a_cluster_that_is_away_has_is_not_rebalanced() {
+    let mut world = running_in_a();
+    world.apply("x", |spec| spec.placement = Some(on(&["a", "b"])));
+    world.pass(5);
+    world.cut("a");
+    wish(&mut world, "1");
+    world.pass(5);
+    assert_eq!(world.status("x").placement.as_ref().unwrap().targets[0].replicas, 3);
+}
+
+#[test]
+fn a_drained_cluster_lets_all_go() {
+    let mut world = World::with(&CLUSTERS);
+    for n in 0..12 {
+        world.apply(&format!("x{n}"), |spec| spec.placement = Some(on(&["a"])));
+    }
+    world.pass(5);
+    world.edit_cluster("a", |c| {
+        c.spec.taints = vec![ClusterTaint {
+            key: "drain".to_owned(),
+            value: String::new(),
+            effect: TaintEffect::NoExecute,
+            time_added: None,
+        }];
+    });
+    for n in 0..12 {
+        world.apply(&format!("x{n}"), |spec| spec.placement = Some(on(&["b"])));
+    }
+    world.pass(5);
+    assert!(world.members[&cluster("a")].held.is_empty());
+    assert_eq!(world.condition_of("a", "PruneBlocked").unwrap().status, "False");
 }
