@@ -24,8 +24,8 @@ pub use health::HealthCheck;
 pub use metrics::Metrics;
 pub use network::{IpBlock, Network, NetworkPeer, NetworkPort, NetworkProtocol};
 pub use placement::{
-    ClusterGroup, ClusterWeight, Division, DivisionMode, Placement, PreferredClusters, ScoreWeight, Spread,
-    Strategy,
+    ClusterGroup, ClusterWeight, Division, DivisionMode, Failover, FailoverPolicy, Placement,
+    PreferredClusters, ScoreWeight, Spread, Strategy,
 };
 pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PodIds, PullPolicy, Resources};
 pub use scaling::{ActivationLimits, Bounds, Scaling, ScalingTargets};

@@ -27,6 +27,11 @@ pub const WAKE: &str = "parallax.io/wake";
 pub const PRUNE_APPROVE: &str = "parallax.io/prune-approve";
 /// On a ParallaxAgent: another value than before makes the hub place it once as if it ran nowhere.
 pub const REBALANCE: &str = "parallax.io/rebalance";
+/// On a MemberCluster whose session is lost: with the value [`FAILOVER_PROCEED`], its agents are placed again though so much
+/// of the fleet fell silent at once.
+pub const FAILOVER: &str = "parallax.io/failover";
+/// The value of [`FAILOVER`].
+pub const FAILOVER_PROCEED: &str = "Proceed";
 /// On a ParallaxAgent: held until its clusters have let go of it.
 pub const FINALIZER: &str = "parallax.io/withdraw";
 /// The region of a cluster, on a MemberCluster.

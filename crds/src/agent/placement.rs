@@ -53,6 +53,9 @@ pub struct Placement {
     /// Divide: `replicas` is a total over the fleet. Replicate: every matching cluster gets all of them.
     #[serde(default)]
     pub strategy: Strategy,
+    /// What becomes of replicas in a cluster whose session is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover: Option<Failover>,
     /// Clusters in an order of fallback: replicas go to the first group, to the next what it can't hold, and the last
     /// is the first to give replicas up. A cluster belongs to the first group that matches it; one that none matches
     /// gets nothing.
@@ -97,6 +100,7 @@ impl Default for Placement {
             preferred: Vec::new(),
             scores: Vec::new(),
             spread: Vec::new(),
+            failover: None,
             division: None,
             sticky: yes(),
         }
@@ -169,6 +173,44 @@ pub struct Spread {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub max_skew: Option<i32>,
+}
+
+/// What becomes of replicas in a cluster that is unreachable.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[x_kube(
+    validation = Rule::new("!has(self.policy) || self.policy != 'Never' || self.graceSeconds == 300")
+        .message("graceSeconds does nothing under policy Never: leave it out, or use AfterGrace")
+        .field_path(".graceSeconds")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Failover {
+    /// Whether they are placed again elsewhere; absent: AfterGrace, and Never for an agent with a workspace, whose state
+    /// is in the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<FailoverPolicy>,
+    /// For how many seconds the session must have been lost.
+    #[serde(default = "grace_seconds")]
+    #[schemars(range(min = 1, max = 604_800))]
+    pub grace_seconds: i32,
+}
+
+/// Whether replicas in a cluster that is unreachable are placed again.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailoverPolicy {
+    /// Elsewhere, when the session has been lost for long enough.
+    AfterGrace,
+    /// They wait for their cluster.
+    Never,
+}
+
+impl Default for Failover {
+    fn default() -> Self {
+        Self { policy: None, grace_seconds: grace_seconds() }
+    }
+}
+
+fn grace_seconds() -> i32 {
+    300
 }
 
 /// Whether replicas are shared out or copied.

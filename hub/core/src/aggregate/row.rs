@@ -12,6 +12,7 @@ use crate::phase::ClusterPhase;
 
 /// The reason of a row whose replicas are about to leave.
 const LEAVING: &str = "Leaving";
+const AWAY: &str = "it is away: what it has beyond its share is judged when it is back";
 const STAYS: &str =
     "what it has beyond its share stays until the replicas that replace it are ready elsewhere";
 
@@ -101,7 +102,7 @@ impl<'a> Row<'a> {
             row.phase = Phase::Terminating;
         }
         if row.leaving > 0 && row.wanted.is_some() && row.reason.is_empty() && !input.deleting {
-            (row.reason, row.message) = (LEAVING, STAYS);
+            (row.reason, row.message) = (LEAVING, if row.is_fresh() { STAYS } else { AWAY });
         }
         row.failed = rejected || row.phase == Phase::Failed || input.unresolved.is_some();
         row.reason = word(row.reason).unwrap_or_default();

@@ -1,7 +1,10 @@
 //! What the end of a session means, and what the silence of a member does: after the grace, its cluster is unreachable.
 
+use std::time::Duration;
+
 use parallax_crds::ClusterName;
 
+use super::freeze::FROZEN;
 use super::{Fleet, GRACE, Now, SessionId, Start, Timer};
 
 impl Fleet {
@@ -13,6 +16,7 @@ impl Fleet {
         let is_current = |c: &super::Cluster| c.session.as_ref().is_some_and(|s| s.id == *id);
         if self.clusters.get(name).is_some_and(is_current) {
             self.lose_session(name, now);
+            self.fell_silent(name, now);
             if let Some(cluster) = self.clusters.get_mut(name) {
                 cluster.cause = Some(cause.to_owned());
             }
@@ -25,7 +29,7 @@ impl Fleet {
     pub(super) fn lose_session(&mut self, name: &ClusterName, now: Now) {
         let Some(cluster) = self.clusters.get_mut(name) else { return };
         let Some(session) = cluster.session.take() else { return };
-        cluster.lost = Some(now.mono);
+        (cluster.lost, cluster.lost_before) = (Some(now.mono), Duration::ZERO);
         self.drop_wishes(name, &session.keys);
         self.at(now.mono + GRACE, Timer::Unreachable(name.clone()));
         if let Some(facts) = self.facts_of(name) {
@@ -44,6 +48,7 @@ impl Fleet {
             }
         }
         self.touch_agents_of(name);
+        self.await_failover(name, now);
     }
 
     /// A session was lost long enough ago.
@@ -60,6 +65,9 @@ impl Fleet {
             GRACE.as_secs()
         );
         self.cluster_event(name, true, "ClusterUnreachable", message);
+        if let Some(notice) = self.freeze_notice(name) {
+            self.cluster_event(name, true, FROZEN, notice);
+        }
         self.touch_agents_of(name);
         self.touch_cluster(name, now);
     }
@@ -73,10 +81,12 @@ impl Fleet {
             .filter(|(_, c)| c.session.is_none() && c.lost.is_none())
             .map(|(n, _)| n.clone())
             .collect();
+        self.remember_freeze(&absent, now);
         for name in absent {
             if let Some(cluster) = self.clusters.get_mut(&name) {
                 let known = cluster.was_connected();
                 cluster.lost = Some(now.mono.saturating_sub(GRACE));
+                cluster.lost_before = cluster.shown_as_lost_for(now.wall);
                 if known {
                     self.unreachable(&name, now);
                 } else {
@@ -85,6 +95,7 @@ impl Fleet {
                     self.touch_cluster(&name, now);
                 }
             }
+            self.await_failover(&name, now);
         }
         self.absence_is_known();
         self.look_at_unrecorded();

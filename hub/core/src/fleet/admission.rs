@@ -227,7 +227,12 @@ impl Fleet {
         if self.is_connected(name) {
             self.lose_session(name, now);
         }
+        let lost = self.clusters.get(name).and_then(|cluster| cluster.lost_for(now.mono));
+        if let Some(cluster) = self.clusters.get_mut(name) {
+            cluster.lost = None;
+        }
         self.reconsider(name, now);
+        self.take_back(name, lost, now);
         let Some(cluster) = self.clusters.get_mut(name) else { return };
         let was_reachable = !cluster.unreachable;
         cluster.session = Some(Session {
@@ -238,7 +243,6 @@ impl Fleet {
             reports_complete: false,
             keys: BTreeMap::new(),
         });
-        cluster.lost = None;
         cluster.unreachable = false;
         cluster.refusal = None;
         cluster.member_version = Some(hello.member_version);
@@ -255,6 +259,8 @@ impl Fleet {
         self.effects.push_back(Effect::Admit { session: id, epoch: self.config.epoch, orders, removals });
         self.deletions_now_ordered(name);
         self.is_within_reach(name);
+        self.look_at_freeze(now);
+        self.await_failover(name, now);
         if !was_reachable {
             self.cluster_event(name, false, "ClusterConnected", format!("{name} is connected again"));
         }

@@ -56,6 +56,10 @@ pub(super) struct Agent {
     pub timer: Option<Duration>,
     /// When it is placed anew by time alone.
     pub revisit: Option<Duration>,
+    /// When it has waited for long enough for a cluster that is lost.
+    pub failover_timer: Option<Duration>,
+    /// When what its clusters have told counts again.
+    pub move_timer: Option<Duration>,
     /// Which clusters have told what since the last edit.
     pub tellers: Tellers,
 }
@@ -241,6 +245,8 @@ impl Agent {
             quiet,
             timer: None,
             revisit: None,
+            failover_timer: None,
+            move_timer: None,
             tellers: Tellers::default(),
             stored: Stored::new(object),
             uid,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use parallax_crds::cluster::{CertificateInfo, NodeCounts, TaintEffect};
 use parallax_crds::conditions::{CONNECTED, find, truth};
 use parallax_crds::{AgentKey, MemberCluster, labels};
@@ -28,6 +29,8 @@ pub(super) struct Cluster {
     pub told: bool,
     /// When the last session was lost; none before the first.
     pub lost: Option<Duration>,
+    /// For how long it had been lost before that, by the word of an earlier process.
+    pub lost_before: Duration,
     /// Why the last session ended.
     pub cause: Option<String>,
     /// Its loss has lasted long enough to be shown.
@@ -81,6 +84,7 @@ impl Cluster {
             session: None,
             told: false,
             lost: None,
+            lost_before: Duration::ZERO,
             cause: None,
             unreachable: false,
             refusal: None,
@@ -108,8 +112,18 @@ impl Cluster {
 
     /// What the stored status says of its connection.
     pub fn was_connected(&self) -> bool {
-        let conditions = self.stored.status().map(|s| s.conditions.as_slice()).unwrap_or_default();
-        find(conditions, CONNECTED).and_then(truth) == Some(true)
+        self.connection().and_then(truth) == Some(true)
+    }
+
+    /// The stored condition `Connected`.
+    pub fn connection(&self) -> Option<&Condition> {
+        find(self.stored.status().map(|s| s.conditions.as_slice()).unwrap_or_default(), CONNECTED)
+    }
+
+    /// For how long its session has been lost; none: it hasn't.
+    pub fn lost_for(&self, now: Duration) -> Option<Duration> {
+        let lost = self.lost.filter(|_| self.session.is_none())?;
+        Some(now.saturating_sub(lost) + self.lost_before)
     }
 
     /// Its administrator wants what doesn't tolerate it gone from there.

@@ -12,6 +12,7 @@ use parallax_crds::{Amounts, ClusterName, MemberClusterStatus};
 
 use super::agent_status::status_refused;
 use super::cluster::Cluster;
+use super::freeze::FROZEN;
 use super::refusals::Refusal;
 use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, WriteOutcome};
 
@@ -55,7 +56,7 @@ impl Fleet {
     fn cluster_status(&self, name: &ClusterName, now: Now) -> Option<MemberClusterStatus> {
         let cluster = self.clusters.get(name)?;
         let blocked = self.guards.get(name).and_then(crate::prune::PruneGuard::blocked);
-        let mut wanted = vec![accepted(cluster), self.connected(cluster), healthy(cluster)];
+        let mut wanted = vec![accepted(cluster), self.connected(name, cluster), healthy(cluster)];
         wanted.extend(certificate(cluster, now));
         wanted.push(match &blocked {
             Some(blocked) => condition(PRUNE_BLOCKED, Some(true), blocked.reason(), blocked.message()),
@@ -107,7 +108,7 @@ impl Fleet {
         }
     }
 
-    fn connected(&self, cluster: &Cluster) -> Wanted {
+    fn connected(&self, name: &ClusterName, cluster: &Cluster) -> Wanted {
         let refused = cluster.refusal.as_ref();
         if cluster.session.is_some() {
             return match refused {
@@ -124,7 +125,10 @@ impl Fleet {
             (Some(_), false) => session_up(),
             (Some(_), true) if cluster.certificate.is_some() => {
                 let message = format!("no session for {} s; its agents run on there", GRACE.as_secs());
-                condition(CONNECTED, Some(false), "SessionLost", message)
+                match self.freeze_notice(name) {
+                    Some(notice) => condition(CONNECTED, Some(false), FROZEN, format!("{message}; {notice}")),
+                    None => condition(CONNECTED, Some(false), "SessionLost", message),
+                }
             }
             _ => {
                 let message = "its member has not connected yet".to_owned();

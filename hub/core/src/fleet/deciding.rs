@@ -1,5 +1,6 @@
 //! Where agents run, and the orders that follow.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parallax_crds::agent::Strategy;
@@ -15,6 +16,16 @@ use crate::scaling::start;
 impl Fleet {
     /// Places one agent anew, orders what it gains and asks for the removal of what it loses.
     pub(super) fn decide(&mut self, key: &AgentKey, now: Now) {
+        self.decide_from(key, None, now);
+    }
+
+    /// As [`Self::decide`], for an agent that has `current`; none: what was decided last.
+    pub(super) fn decide_from(
+        &mut self,
+        key: &AgentKey,
+        current: Option<BTreeMap<ClusterName, i32>>,
+        now: Now,
+    ) {
         let living = self.agents.get(key).is_some_and(|a| a.life == Life::Living);
         if !living || !self.may_be_placed(key) {
             return;
@@ -33,7 +44,17 @@ impl Fleet {
             rebalance: anew,
         };
         // A decision that only says "all matching" lists nobody: it is made anew from the fleet.
-        let placed = place(&request, &self.facts, Some(&agent.decision.targets), now.wall);
+        let current = current.unwrap_or_else(|| agent.decision.targets.clone());
+        // What is lost with its cluster is held nowhere.
+        let given_up = self.given_up(agent, now);
+        let left = current.iter().filter(|(name, _)| !given_up.contains_key(*name));
+        let left: BTreeMap<_, _> = left.map(|(name, share)| (name.clone(), *share)).collect();
+        let mut placed = place(&request, &self.facts, Some(&left), now.wall);
+        // Unless nobody can take it: then it waits there as well as anywhere.
+        let waits = !given_up.is_empty() && placed.explanation.coverage() != Coverage::Whole;
+        if waits {
+            placed = place(&request, &self.facts, Some(&current), now.wall);
+        }
         let ends = placed.revisit.and_then(|at| Duration::try_from(at.duration_since(now.wall)).ok());
         let revisit = ends.map(|ends| now.mono + ends);
 
@@ -47,13 +68,18 @@ impl Fleet {
         agent.decision.generation = generation;
         agent.decision.rebalanced = wish.or(agent.decision.rebalanced.take());
         agent.decision.all_matching = placed.all_matching;
-        agent.decision.open = replicate || !sticky || placed.explanation.coverage() != Coverage::Whole;
+        agent.decision.open =
+            replicate || waits || !sticky || placed.explanation.coverage() != Coverage::Whole;
         agent.explanation = Some(Box::new(placed.explanation));
 
+        if !waits {
+            self.tell_of_failover(key, &given_up);
+        }
         let retained = self.retained(key, &before, now);
         self.put_in_effect(key, &before, retained, now);
         self.touch(key);
         self.dispatch_everywhere(key, now);
+        self.await_failover_of(key, now);
     }
 
     /// Sends the agent's orders to every connected cluster that doesn't have them yet.

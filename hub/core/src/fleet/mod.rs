@@ -6,7 +6,8 @@
 //!   that come, and [`refusals`] why they aren't let in; [`session_events`] what they say, and [`absence`] what it means
 //!   when they don't;
 //! * what is decided: [`deciding`] placement and orders, by what placement sees of clusters ([`cluster_facts`]) and as
-//!   often as that [`concern`]s an agent, [`moves`] between clusters, [`standing`] how agents stand with clusters by that,
+//!   often as that [`concern`]s an agent, [`moves`] between clusters, [`failover`] from those that
+//!   are lost unless a [`freeze`] forbids it, [`standing`] how agents stand with clusters by that,
 //!   [`withdrawal`] removals and the prune guard, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were
 //!   lost, [`keys`] who gets an API key from the hub;
 //! * what agents use: [`usage`], for people and in sums;
@@ -35,6 +36,8 @@ mod concern;
 mod deciding;
 mod deletion;
 mod effect;
+mod failover;
+mod freeze;
 mod input;
 mod keys;
 mod moves;
@@ -53,6 +56,7 @@ mod withdrawal;
 use agent::Agent;
 use cluster::{Cluster, Joining};
 pub use effect::{Effect, Subject};
+use freeze::Freeze;
 pub use input::{CrdState, Hello, Input, Now, SessionEvent, SessionId, Write, WriteOutcome};
 pub use refusals::{Closing, Refusal};
 use standing::Standings;
@@ -116,6 +120,7 @@ pub struct Fleet {
     statuses: WriteQueue<StatusOf>,
     finalizers: WriteQueue<AgentKey>,
     timers: Timers,
+    freeze: Freeze,
     /// How many times an agent was placed.
     #[cfg(test)]
     decisions: u64,
@@ -157,6 +162,8 @@ enum Timer {
     Copied(ClusterName),
     /// An agent's progress deadline.
     Agent(AgentKey),
+    /// A cluster of an agent has been unreachable for long enough.
+    Failover(AgentKey),
     /// What an agent's clusters have told counts again.
     Move(AgentKey),
     /// A cluster's taint isn't tolerated by an agent for longer.
@@ -209,6 +216,7 @@ impl Fleet {
             statuses: WriteQueue::new(WRITES_IN_FLIGHT),
             finalizers: WriteQueue::new(WRITES_IN_FLIGHT),
             timers: Timers::new(),
+            freeze: Freeze::default(),
             #[cfg(test)]
             decisions: 0,
         }

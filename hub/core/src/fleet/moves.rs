@@ -7,6 +7,7 @@ use parallax_crds::agent::Strategy;
 use parallax_crds::{AgentKey, ClusterName};
 
 use super::agent::{Agent, Decision, Life};
+use super::settling::replace;
 use super::standing::Standing;
 use super::{Fleet, Now, Timer};
 use crate::moving::{Part, Retained, retain};
@@ -65,9 +66,10 @@ impl Fleet {
             return;
         }
         let before = agent.decision.clone();
-        let heard = before.shares().filter_map(|(name, _)| agent.rows.get(name)?.doubted);
-        if let Some(until) = heard.filter(|until| *until > now.mono).min() {
-            self.timers.insert((until, Timer::Move(key.clone())));
+        let doubted = before.shares().filter_map(|(name, _)| agent.rows.get(name)?.doubted);
+        let due = doubted.filter(|until| *until > now.mono).min();
+        if let Some(agent) = self.agents.get_mut(key) {
+            replace(&mut self.timers, &mut agent.move_timer, due, || Timer::Move(key.clone()));
         }
         let retained = self.retained(key, &before, now);
         if (&retained.replicas, &retained.away) == (&before.leaving, &before.away) {
@@ -150,7 +152,13 @@ impl Fleet {
 impl Agent {
     /// How many replicas are ready in a cluster that is to have `goal` of them; none: it isn't known. `complete`: it has
     /// told of everything that it has.
-    fn ready_for(&self, name: &ClusterName, goal: i32, complete: bool, now: Duration) -> Option<i32> {
+    pub(super) fn ready_for(
+        &self,
+        name: &ClusterName,
+        goal: i32,
+        complete: bool,
+        now: Duration,
+    ) -> Option<i32> {
         let row = self.rows.get(name)?;
         if row.doubted.is_some_and(|until| now < until) {
             return None;

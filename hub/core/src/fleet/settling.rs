@@ -114,8 +114,10 @@ impl Fleet {
                         self.touch(&key);
                     }
                 }
+                Timer::Failover(key) => self.has_waited(&key, now),
                 Timer::Move(key) => {
-                    if self.agents.contains_key(&key) {
+                    if let Some(agent) = self.agents.get_mut(&key) {
+                        agent.move_timer = None;
                         self.touch(&key);
                     }
                 }

@@ -108,6 +108,8 @@ impl Fleet {
         self.end_wishes(key);
         replace(&mut self.timers, &mut agent.timer, None, || Timer::Agent(key.clone()));
         replace(&mut self.timers, &mut agent.revisit, None, || Timer::Revisit(key.clone()));
+        replace(&mut self.timers, &mut agent.failover_timer, None, || Timer::Failover(key.clone()));
+        replace(&mut self.timers, &mut agent.move_timer, None, || Timer::Move(key.clone()));
         let reference = agent.reference(key);
         for cluster in agent.holders() {
             self.standings.end(&cluster, key);

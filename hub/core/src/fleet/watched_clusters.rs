@@ -6,6 +6,7 @@ use parallax_crds::cluster::CertificateInfo;
 use parallax_crds::{ClusterName, MemberCluster, MemberClusterStatus};
 
 use super::cluster::Cluster;
+use super::freeze::is_said_lost;
 use super::refusals::Closing;
 use super::settling::replace;
 use super::stored::Change;
@@ -46,6 +47,7 @@ impl Fleet {
         let edited = seen.spec != object.spec
             || seen.metadata.labels != object.metadata.labels
             || seen.metadata.deletion_timestamp != object.metadata.deletion_timestamp;
+        let said_lost = is_said_lost(seen) != is_said_lost(&object);
         if foreign && certificate(seen.status.as_ref()) != certificate(status.as_ref()) {
             // An enrollment, or an administrator's reset: ours is what an earlier session said.
             cluster.certificate = certificate(seen.status.as_ref()).cloned();
@@ -69,6 +71,10 @@ impl Fleet {
         if resumed {
             self.resume(name, now);
         }
+        if said_lost || !accepted {
+            self.look_at_freeze(now);
+            self.await_failover(name, now);
+        }
         if edited || foreign {
             self.await_certificate(name, now);
             self.touch_cluster(name, now);
@@ -82,6 +88,7 @@ impl Fleet {
         self.await_copy(name, None);
         let Some(mut cluster) = self.clusters.remove(name) else { return };
         replace(&mut self.timers, &mut cluster.certificate_timer, None, || Timer::Certificate(name.clone()));
+        self.look_at_freeze(now);
         self.hellos.insert(name.clone());
         self.guards.remove(name);
         self.asked.remove(name);

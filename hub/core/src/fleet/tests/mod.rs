@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod facts;
+mod failover;
 mod guarded;
 mod keys;
 mod life;

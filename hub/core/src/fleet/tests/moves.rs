@@ -386,6 +386,7 @@ fn what_a_cluster_that_is_away_has_is_not_rebalanced() {
     world.apply("x", |spec| spec.placement = Some(on(&["a", "b"])));
     world.pass(5);
     world.cut("a");
+    world.pass(1);
     wish(&mut world, "1");
     world.pass(5);
     assert_eq!(world.status("x").placement.as_ref().unwrap().targets[0].replicas, 3);
