@@ -181,6 +181,13 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// The cluster may hold it, and it has to do with what this process has sent or heard. What an earlier one wrote down it
+    /// may never have sent.
+    pub fn is_told_of(&self) -> bool {
+        let heard = self.persisted != Persisted::Unknown || self.report.is_some();
+        self.touched && (heard || self.sent.is_some())
+    }
+
     /// The session is over: what was sent in it is as if it had never been.
     pub fn session_lost(&mut self) {
         (self.sent, self.admitted, self.heard, self.usage) = (None, None, false, None);

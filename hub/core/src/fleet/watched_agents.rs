@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parallax_crds::link::Scale;
 use parallax_crds::{AgentKey, ParallaxAgent};
 
-use super::agent::{Agent, Life, Record, has_finalizer};
+use super::agent::{Agent, Life, Record, Row, has_finalizer};
 use super::settling::replace;
 use super::standing::Standing;
 use super::stored::Change;
@@ -117,7 +117,7 @@ impl Fleet {
                 guard.clear(key);
             }
             let may_hold =
-                agent.rows.get(&cluster).is_some_and(|r| r.touched) || agent.elsewhere.contains(&cluster);
+                agent.rows.get(&cluster).is_some_and(Row::is_told_of) || agent.elsewhere.contains(&cluster);
             let tombstone = Tombstone { cluster: cluster.clone(), agent: reference.clone() };
             match &agent.life {
                 // It was seen being deleted; somebody else took the finalizer away before its clusters let go.

@@ -26,7 +26,9 @@ impl Fleet {
         row.sent = None;
         row.admitted = None;
         row.result = None;
-        row.persisted = Persisted::Nothing;
+        if row.persisted != Persisted::Unknown {
+            row.persisted = Persisted::Nothing;
+        }
         row.doubted = Some(now.mono + TOLD_LATE);
         agent.decision.withdrawing.insert(cluster.clone());
         let passed = self.standings.withdraw(cluster, key);

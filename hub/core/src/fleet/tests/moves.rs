@@ -251,7 +251,9 @@ impl Watch {
             let ready = world.members[&cluster(name)].ready.get(&key("x")).copied();
             share.unwrap_or(0) == ready.unwrap_or(0)
         };
-        if decision.leaving.is_empty() && CLUSTERS.into_iter().all(there) {
+        // What is still on its way to the hub, the hub can't know.
+        let heard = world.inbox.values().all(std::collections::VecDeque::is_empty);
+        if heard && decision.leaving.is_empty() && CLUSTERS.into_iter().all(there) {
             self.floor = goal;
         }
         Ok(())

@@ -253,3 +253,26 @@ fn a_copy_that_is_told_of_while_the_deletion_is_looked_at_goes_too() {
     assert!(!world.agents.contains_key(&key("x0")));
     assert!(CLUSTERS.iter().all(|name| world.held(name, "x0").is_none()));
 }
+
+/// Found at random: a was said to hold what it had never been sent, since a hub that had written down where it was to go
+/// died before it could order it.
+#[test]
+fn what_was_decided_and_never_ordered_is_no_copy_without_an_owner() {
+    let mut world = World::with(&CLUSTERS);
+    CLUSTERS.into_iter().for_each(|name| world.cut(name));
+    world.faults.push_back(false);
+    world.apply("x0", |spec| spec.replicas = 3);
+    while world.agents[&key("x0")].status.is_none() {
+        assert!(world.deliver(0), "it is never placed");
+    }
+    world.faults.push_back(false);
+    world.start_hub();
+    world.connect("a");
+    while !world.members[&cluster("a")].admitted {
+        assert!(world.deliver(0), "it is never admitted");
+    }
+    world.delete("x0");
+    world.pass(60);
+    assert!(world.agents.is_empty());
+    assert_eq!(world.condition_of("a", "PruneBlocked").unwrap().status, "False");
+}
