@@ -167,8 +167,9 @@ impl Agent {
             return complete.then_some(0);
         };
         let serving = report.serving.max(report.ready);
-        // Its load asks for fewer, and these are there.
-        let enough = report.chosen.is_some_and(|chosen| chosen < goal && serving >= chosen);
+        // Its load asks for fewer of those that it has been ordered, and these are there.
+        let chosen = report.chosen.filter(|_| report.desired >= goal);
+        let enough = chosen.is_some_and(|chosen| chosen < goal && serving >= chosen);
         Some(if enough { goal } else { serving })
     }
 }
