@@ -62,8 +62,8 @@ pub async fn pass(house: Arc<House>, from: IpAddr, mut request: Request<Incoming
                     Err(refusal) => return refusal.answer(&house.key),
                 };
             }
-            Err(Unanswered::Broken(error)) => {
-                tracing::debug!(agent = %house.key, pod = %visit.pod, "no answer: {error}");
+            Err(Unanswered::Broken(why)) => {
+                tracing::debug!(agent = %house.key, pod = %visit.pod, "no answer: {why}");
                 house.metrics.requests(Outcome::Broken);
                 return Refusal::Broken.answer(&house.key);
             }

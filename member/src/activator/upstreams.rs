@@ -12,6 +12,7 @@ use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 /// How long a pod that says it is ready may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -26,6 +27,8 @@ pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 type Sender1 = http1::SendRequest<Incoming>;
 type Sender2 = http2::SendRequest<Incoming>;
+/// The connection to a pod that all requests of HTTP/2 share, once there is one.
+type Shared = Arc<tokio::sync::Mutex<Option<Line<Sender2>>>>;
 
 /// A request that got no answer.
 #[derive(Debug)]
@@ -33,21 +36,62 @@ pub enum Unanswered {
     /// Nothing of it was sent, since the pod took no connection.
     Unsent(Box<Request<Incoming>>),
     /// It may have been begun.
-    Broken(hyper::Error),
+    Broken(Break),
+}
+
+/// How a request was left without an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Break {
+    /// What is known of it.
+    #[error(transparent)]
+    Known(#[from] hyper::Error),
+    /// Nothing is.
+    #[error("the connection has ended")]
+    Ended,
+}
+
+/// A connection, and its end: a request that is handed over just as the connection ends may be left unanswered for good.
+#[derive(Debug, Clone)]
+struct Line<S> {
+    sender: S,
+    ended: CancellationToken,
+}
+
+impl<S> Line<S> {
+    /// Drives the connection.
+    fn driven<E>(sender: S, connection: impl Future<Output = Result<(), E>> + Send + 'static) -> Self {
+        let ended = CancellationToken::new();
+        let end = ended.clone().drop_guard();
+        tokio::spawn(async move {
+            // How a connection ends is told to whoever has a request on it.
+            drop(connection.await);
+            drop(end);
+        });
+        Self { sender, ended }
+    }
+}
+
+/// The answer; none when the connection has ended without one.
+async fn unless_ended<T>(ended: &CancellationToken, answer: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = answer => Some(answer),
+        () = ended.cancelled() => None,
+    }
 }
 
 /// The connection that an answer comes by; to be given back once the answer is complete.
 #[derive(Debug)]
 pub struct Lent {
     pod: SocketAddr,
-    sender: Sender1,
+    line: Line<Sender1>,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Upstreams {
-    idle: Mutex<HashMap<SocketAddr, Vec<Sender1>>>,
-    shared: Mutex<HashMap<SocketAddr, Arc<tokio::sync::Mutex<Option<Sender2>>>>>,
+    idle: Mutex<HashMap<SocketAddr, Vec<Line<Sender1>>>>,
+    shared: Mutex<HashMap<SocketAddr, Shared>>,
 }
 
 impl Upstreams {
@@ -65,14 +109,14 @@ impl Upstreams {
 
     /// A connection whose answer is complete can take another request.
     pub fn give_back(&self, lent: Lent) {
-        let Lent { pod, sender } = lent;
-        if sender.is_closed() {
+        let Lent { pod, line } = lent;
+        if line.sender.is_closed() {
             return;
         }
         let mut idle = self.idle.lock();
         let idle = idle.entry(pod).or_default();
         if idle.len() < IDLE {
-            idle.push(sender);
+            idle.push(line);
         }
     }
 
@@ -88,34 +132,35 @@ impl Upstreams {
         mut request: Request<Incoming>,
     ) -> Result<(Response<Incoming>, Lent), Unanswered> {
         loop {
-            let (mut sender, fresh) = match self.take_idle(pod) {
-                Some(sender) => (sender, false),
+            let (mut line, fresh) = match self.take_idle(pod) {
+                Some(line) => (line, false),
                 None => match connect(pod).await {
-                    Ok(sender) => (sender, true),
+                    Ok(line) => (line, true),
                     Err(why) => {
                         tracing::debug!(%pod, "no connection: {why}");
                         return Err(Unanswered::Unsent(Box::new(request)));
                     }
                 },
             };
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, Lent { pod, sender })),
+            let answer = line.sender.try_send_request(request);
+            match unless_ended(&line.ended, answer).await.ok_or(Unanswered::Broken(Break::Ended))? {
+                Ok(response) => return Ok((response, Lent { pod, line })),
                 Err(mut error) => match error.take_message() {
                     // The pod had closed the connection that lay idle.
                     Some(back) if !fresh => request = back,
                     Some(back) => return Err(Unanswered::Unsent(Box::new(back))),
-                    None => return Err(Unanswered::Broken(error.into_error())),
+                    None => return Err(Unanswered::Broken(error.into_error().into())),
                 },
             }
         }
     }
 
     /// The connection that was used last, or another that is ready: the others close by themselves.
-    fn take_idle(&self, pod: SocketAddr) -> Option<Sender1> {
+    fn take_idle(&self, pod: SocketAddr) -> Option<Line<Sender1>> {
         let mut all = self.idle.lock();
         let idle = all.get_mut(&pod)?;
-        idle.retain(|sender| !sender.is_closed());
-        let ready = idle.iter().rposition(Sender1::is_ready)?;
+        idle.retain(|line| !line.sender.is_closed());
+        let ready = idle.iter().rposition(|line| line.sender.is_ready())?;
         Some(idle.swap_remove(ready))
     }
 
@@ -126,12 +171,12 @@ impl Upstreams {
     ) -> Result<Response<Incoming>, Unanswered> {
         loop {
             let slot = Arc::clone(self.shared.lock().entry(pod).or_default());
-            let (mut sender, fresh) = {
+            let (mut line, fresh) = {
                 let mut slot = slot.lock().await;
-                match slot.as_ref().filter(|sender| !sender.is_closed()) {
-                    Some(sender) => (sender.clone(), false),
+                match slot.as_ref().filter(|line| !line.sender.is_closed()) {
+                    Some(line) => (line.clone(), false),
                     None => match connect_shared(pod).await {
-                        Ok(sender) => (slot.insert(sender).clone(), true),
+                        Ok(line) => (slot.insert(line).clone(), true),
                         Err(why) => {
                             tracing::debug!(%pod, "no connection: {why}");
                             return Err(Unanswered::Unsent(Box::new(request)));
@@ -139,12 +184,13 @@ impl Upstreams {
                     },
                 }
             };
-            match sender.try_send_request(request).await {
+            let answer = line.sender.try_send_request(request);
+            match unless_ended(&line.ended, answer).await.ok_or(Unanswered::Broken(Break::Ended))? {
                 Ok(response) => return Ok(response),
                 Err(mut error) => match error.take_message() {
                     Some(back) if !fresh => request = back,
                     Some(back) => return Err(Unanswered::Unsent(Box::new(back))),
-                    None => return Err(Unanswered::Broken(error.into_error())),
+                    None => return Err(Unanswered::Broken(error.into_error().into())),
                 },
             }
         }
@@ -169,15 +215,13 @@ async fn dial(pod: SocketAddr) -> Result<TokioIo<TcpStream>, NoConnection> {
     Ok(TokioIo::new(stream))
 }
 
-async fn connect(pod: SocketAddr) -> Result<Sender1, NoConnection> {
+async fn connect(pod: SocketAddr) -> Result<Line<Sender1>, NoConnection> {
     let io = dial(pod).await?;
     let (sender, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(io).await?;
-    // How a connection ends is told to whoever has a request on it.
-    tokio::spawn(async move { drop(connection.with_upgrades().await) });
-    Ok(sender)
+    Ok(Line::driven(sender, connection.with_upgrades()))
 }
 
-async fn connect_shared(pod: SocketAddr) -> Result<Sender2, NoConnection> {
+async fn connect_shared(pod: SocketAddr) -> Result<Line<Sender2>, NoConnection> {
     let io = dial(pod).await?;
     let handshake = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -187,6 +231,17 @@ async fn connect_shared(pod: SocketAddr) -> Result<Sender2, NoConnection> {
         .keep_alive_interval(Duration::from_secs(20))
         .handshake(io);
     let (sender, connection) = handshake.await?;
-    tokio::spawn(async move { drop(connection.await) });
-    Ok(sender)
+    Ok(Line::driven(sender, connection))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_an_answer_by_a_connection_that_has_ended() {
+        let line = Line::driven((), async { Ok::<(), ()>(()) });
+        assert_eq!(unless_ended(&line.ended, std::future::pending::<()>()).await, None);
+        assert_eq!(unless_ended(&line.ended, std::future::ready(1)).await, Some(1), "it came in time");
+    }
 }

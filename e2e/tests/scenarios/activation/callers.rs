@@ -8,6 +8,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
 
 /// A connection of HTTP/2: many requests at a time.
 #[derive(Clone)]
@@ -30,7 +31,7 @@ impl Multiplexed {
 }
 
 /// A connection of HTTP/1.1 that is kept: one request at a time.
-pub struct Kept(http1::SendRequest<String>);
+pub struct Kept(http1::SendRequest<String>, JoinHandle<hyper::Result<()>>);
 
 impl Kept {
     pub async fn open(to: SocketAddr) -> Result<Self> {
@@ -43,15 +44,19 @@ impl Kept {
         socket.bind(from)?;
         let stream = socket.connect(to).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(Self(sender))
+        Ok(Self(sender, tokio::spawn(connection)))
     }
 
     /// Sends one request, and checks that it is what is answered.
     pub async fn call(&mut self, path: &str) -> Result<()> {
         self.0.ready().await?;
         let request = Request::post(path).header("host", "agent").body("work".to_owned())?;
-        let answer = self.0.send_request(request).await.with_context(|| path.to_owned())?;
+        // A request that is handed over just as the connection ends is never answered.
+        let answer = tokio::select! {
+            biased;
+            answer = self.0.send_request(request) => answer.with_context(|| path.to_owned())?,
+            _ = &mut self.1 => anyhow::bail!("{path}: the connection has ended"),
+        };
         check(answer.status(), answer.into_body(), path).await
     }
 }
