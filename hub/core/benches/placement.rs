@@ -63,6 +63,17 @@ fn hints() -> Placement {
     }))
 }
 
+/// What each rule alone allows and all together don't: a region has ten zones.
+fn impossible() -> Placement {
+    placement(json!({
+        "spread": [
+            {"by": "region", "maxGroups": 1},
+            {"by": "zone", "minGroups": 11, "maxSkew": 1},
+            {"by": "cluster", "minGroups": 20, "maxSkew": 3},
+        ],
+    }))
+}
+
 fn placed(
     incarnation: &Incarnation,
     replicas: i32,
@@ -89,6 +100,7 @@ fn one_agent(criterion: &mut Criterion) {
         ("with hints", 100, Some(hints())),
         ("replicated", 2, Some(placement(json!({"strategy": "Replicate"})))),
         ("spread over regions", 100, Some(placement(json!({"spread": [{"by": "region", "maxSkew": 1}]})))),
+        ("a spread that can't be had", 5_000, Some(impossible())),
     ] {
         group.bench_function(name, |bench| {
             bench.iter(|| placed(&incarnation, replicas, placement.as_ref(), &fleet));

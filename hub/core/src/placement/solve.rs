@@ -5,20 +5,23 @@
 //! to the first tiers, then that which is nearest to the ordinary division. A bounded search through all divisions ends
 //! it: in a small fleet nothing better exists.
 
+use std::cell::Cell;
+
 use super::select::Party;
 use super::spread::{Rules, Unsatisfied};
 use super::sticky::Field;
 
-/// How many steps the search may take for one agent. It is what bounds the time that an impossible wish costs.
-const STEPS: usize = 60_000;
+/// How many clusters may be looked at for one agent in the search through all divisions, and in the other ways. It is what
+/// bounds the time that an impossible wish costs.
+const LOOKS: (usize, usize) = (60_000, 20_000_000);
 /// How many totals below the wanted one are tried where that one can't be had.
 const TOTALS: usize = 8;
 /// How many pairs of clusters a repair looks at before it is left to the other ways.
 const PAIRS: usize = 1_600;
+/// How many times a division is built, each time without some groups more.
+const BUILT: usize = 64;
 /// How many clusters the search goes through, and how many replicas it divides.
 const SEARCHED: (usize, i64) = (12, 32);
-/// How many replicas are laid, each among all clusters, in building divisions anew.
-const LAID: i64 = 2_000_000;
 
 /// The shares of each party, and what couldn't be held to. Where that leaves no division at all, or one that takes away
 /// what runs, everything stays where it is.
@@ -34,9 +37,9 @@ pub fn solve(field: &Field<'_>, rules: &Rules<'_>, wanted: i64) -> (Vec<i64>, Op
     let why = || why.clone().unwrap_or(Unsatisfied::Together { replicas: wanted, rules: rules.in_words() });
     let held: Vec<i64> = parties.iter().map(Party::share).collect();
     let fewest = held.iter().sum::<i64>().min(wanted).max(1);
-    let mut steps = STEPS;
+    let looks = (Cell::new(LOOKS.0), Cell::new(LOOKS.1));
     for total in (fewest..=ceiling).rev().take(TOTALS) {
-        if let Some(shares) = Attempt::new(field, rules, total).best(&mut steps) {
+        if let Some(shares) = Attempt::new(field, rules, total, &looks).best() {
             return (shares, (total < reach).then(why));
         }
     }
@@ -55,35 +58,42 @@ struct Attempt<'f, 'a> {
     easy: Vec<i64>,
     /// The parties' places by what decides between equals.
     rank: Vec<usize>,
+    /// How many clusters may still be looked at, in the search and in the other ways.
+    looks: &'f (Cell<usize>, Cell<usize>),
 }
 
 impl<'f, 'a> Attempt<'f, 'a> {
-    fn new(field: &'f Field<'a>, rules: &'f Rules<'f>, total: i64) -> Self {
+    fn new(
+        field: &'f Field<'a>,
+        rules: &'f Rules<'f>,
+        total: i64,
+        looks: &'f (Cell<usize>, Cell<usize>),
+    ) -> Self {
         let mut order: Vec<usize> = (0..field.parties.len()).collect();
         order.sort_by_cached_key(|&i| field.ties.rank(&field.parties[i]));
         let mut rank = vec![0; order.len()];
         order.into_iter().enumerate().for_each(|(at, i)| rank[i] = at);
-        Self { field, rules, total, easy: field.shared(total), rank }
+        Self { field, rules, total, easy: field.shared(total), rank, looks }
     }
 
     fn parties(&self) -> &[Party<'a>] {
         &self.field.parties
     }
 
-    fn best(&self, steps: &mut usize) -> Option<Vec<i64>> {
+    fn best(&self) -> Option<Vec<i64>> {
         if self.holds(&self.easy) {
             return Some(self.easy.clone());
         }
         let base: Vec<i64> = self.parties().iter().map(|party| party.base).collect();
         let fixed: Vec<i64> =
             self.parties().iter().map(|party| if party.pinned { party.base } else { 0 }).collect();
-        let grown = self.grown(base, &[]);
+        let grown = self.grown(base, &vec![true; self.parties().len()]);
         let repaired =
             [Some(self.easy.clone()), grown.clone()].into_iter().flatten().filter_map(|s| self.repaired(s));
         let built = self.built(&fixed);
         let found = repaired.chain(grown).chain(built).filter(|shares| self.holds(shares));
         let best = found.map(|shares| (self.cost(&shares), shares)).min();
-        self.searched(best, steps).map(|(_, shares)| shares)
+        self.searched(best).map(|(_, shares)| shares)
     }
 
     fn holds(&self, shares: &[i64]) -> bool {
@@ -98,15 +108,16 @@ impl<'f, 'a> Attempt<'f, 'a> {
         each.fold((0, 0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1, sum.2 + each.2))
     }
 
-    /// Replicas are added to these shares one after the other, each where the rules want it most. None: at some point
-    /// none could be added, or there are more than wanted. `barred` are groups that get none, by rule.
-    fn grown(&self, mut shares: Vec<i64>, barred: &[(usize, usize)]) -> Option<Vec<i64>> {
+    /// Replicas are added to these shares one after the other, each where the rules want it most, and nowhere but at those
+    /// that are `free`. None: at some point none could be added, or there are more than wanted.
+    fn grown(&self, mut shares: Vec<i64>, free: &[bool]) -> Option<Vec<i64>> {
         let mut left = self.total - shares.iter().sum::<i64>();
         while left > 0 {
+            spend(&self.looks.1, shares.len())?;
             let state: Vec<State> =
                 self.rules.rules.iter().map(|rule| State::of(rule.loads(&shares))).collect();
             let next = (0..shares.len())
-                .filter(|&i| !barred.iter().any(|&(rule, group)| self.rules.rules[rule].group_of[i] == group))
+                .filter(|&i| free[i])
                 .filter_map(|i| Some((self.claim(i, &shares, &state, left)?, i)))
                 .min();
             let (claim, next) = next?;
@@ -146,37 +157,42 @@ impl<'f, 'a> Attempt<'f, 'a> {
 
     /// From nothing but what can't move; groups that are in the way of the rest are left out one after the other.
     fn built(&self, fixed: &[i64]) -> Option<Vec<i64>> {
-        let mut barred = Vec::new();
-        let clusters = i64::try_from(fixed.len()).unwrap_or(i64::MAX);
-        for _ in 0..(LAID / (self.total * clusters).max(1)).clamp(2, 64) {
-            if let Some(shares) = self.grown(fixed.to_vec(), &barred).filter(|shares| self.holds(shares)) {
+        let mut out: Vec<(usize, usize)> = self.dispensable();
+        let mut free = vec![true; fixed.len()];
+        for built in 0..BUILT {
+            if let Some(shares) = self.grown(fixed.to_vec(), &free).filter(|shares| self.holds(shares)) {
                 return Some(shares);
             }
             // The more are out already, the more go at a time, so that many small groups cost few attempts.
-            for _ in 0..=barred.len() / 4 {
-                barred.push(self.smallest(&barred)?);
+            let left = out.len().saturating_sub(1 + built * built / 4);
+            for (rule, group) in out.split_off(left) {
+                let group_of = &self.rules.rules[rule].group_of;
+                free.iter_mut()
+                    .zip(group_of)
+                    .filter(|(_, of)| **of == group)
+                    .for_each(|(free, _)| *free = false);
+            }
+            if left == 0 {
+                return None;
             }
         }
         None
     }
 
-    /// The group with the least room among those of rules that could do without one more.
-    fn smallest(&self, barred: &[(usize, usize)]) -> Option<(usize, usize)> {
-        let mut smallest: Option<(i64, (usize, usize))> = None;
+    /// The groups that rules could do without, by rule, those with the least room last.
+    fn dispensable(&self) -> Vec<(usize, usize)> {
+        let most: Vec<i64> = self.parties().iter().map(|party| party.most.min(self.total)).collect();
+        let mut all: Vec<(i64, (usize, usize))> = Vec::new();
         for (r, rule) in self.rules.rules.iter().enumerate() {
-            let most: Vec<i64> = self.parties().iter().map(|party| party.most.min(self.total)).collect();
             let room = rule.loads(&most);
-            let open: Vec<usize> =
-                (0..rule.groups).filter(|&g| room[g] > 0 && !barred.contains(&(r, g))).collect();
-            if i64::try_from(open.len()).is_ok_and(|open| open <= rule.min) {
-                continue;
-            }
-            if let Some(&group) = open.iter().min_by_key(|&&g| room[g]) {
-                let found = (room[group], (r, group));
-                smallest = Some(smallest.map_or(found, |before| before.min(found)));
-            }
+            let mut groups: Vec<_> =
+                (0..rule.groups).filter(|&g| room[g] > 0).map(|g| (room[g], (r, g))).collect();
+            groups.sort_unstable();
+            groups.truncate(groups.len().saturating_sub(usize::try_from(rule.min).unwrap_or(usize::MAX)));
+            all.extend(groups);
         }
-        smallest.map(|(_, group)| group)
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        all.into_iter().map(|(_, group)| group).collect()
     }
 
     /// Single replicas are moved as long as that breaks the rules less.
@@ -190,6 +206,7 @@ impl<'f, 'a> Attempt<'f, 'a> {
             if from.len() * to.len() > PAIRS {
                 return None;
             }
+            spend(&self.looks.1, from.len() * to.len() * shares.len())?;
             let mut best: Option<(i64, Cost, usize, usize)> = None;
             for &i in &from {
                 for &j in to.iter().filter(|&&j| j != i) {
@@ -213,17 +230,23 @@ impl<'f, 'a> Attempt<'f, 'a> {
         Some(shares)
     }
 
-    /// The best of all divisions, as far as the steps last.
-    fn searched(&self, best: Option<(Cost, Vec<i64>)>, steps: &mut usize) -> Option<(Cost, Vec<i64>)> {
+    /// The best of all divisions, as far as the looks last.
+    fn searched(&self, best: Option<(Cost, Vec<i64>)>) -> Option<(Cost, Vec<i64>)> {
         if self.parties().len() > SEARCHED.0 || self.total > SEARCHED.1 {
             return best;
         }
         let pinned: i64 = self.parties().iter().filter(|party| party.pinned).map(|party| party.base).sum();
         let shares = vec![0; self.parties().len()];
-        let mut search = Search { attempt: self, best, shares, pinned: pinned <= self.total, steps };
+        let mut search = Search { attempt: self, best, shares, pinned: pinned <= self.total };
         search.from(0, self.total, 0);
         search.best
     }
+}
+
+/// Takes so many from what is left; none: that was too little.
+fn spend(left: &Cell<usize>, looks: usize) -> Option<()> {
+    left.set(left.get().checked_sub(looks)?);
+    Some(())
 }
 
 /// How the groups of a rule stand while a division is built.
@@ -280,16 +303,15 @@ struct Search<'s, 'f, 'a> {
     shares: Vec<i64>,
     /// There are enough replicas for the parties that are pinned to keep theirs.
     pinned: bool,
-    steps: &'s mut usize,
 }
 
 impl Search<'_, '_, '_> {
     /// Tries all shares of the parties from `next` on; `left` replicas are theirs, and `taken` were taken from the others.
     fn from(&mut self, next: usize, left: i64, taken: i64) {
-        if *self.steps == 0 || self.best.as_ref().is_some_and(|(cost, _)| taken > cost.0) {
+        let worse = self.best.as_ref().is_some_and(|(cost, _)| taken > cost.0);
+        if worse || spend(&self.attempt.looks.0, 1).is_none() {
             return;
         }
-        *self.steps -= 1;
         let parties = self.attempt.parties();
         let Some(party) = parties.get(next) else {
             if left == 0 && self.attempt.holds(&self.shares) {
