@@ -85,7 +85,7 @@ const PASSED_ON: &[(&str, &[&str])] = &[
     // Handled where they arise, and shown to nobody.
     ("member/core/src/credentials/secret.rs", &["the API server's answer is no Secret"]),
     ("member/core/src/replicas.rs", &["not FLEET/SHARE"]),
-    ("member/src/activator/upstreams.rs", &["it took longer than {} s"]),
+    ("member/src/activator/upstreams.rs", &["it took longer than {} s", "the connection has ended"]),
     // The type that carries a rejection's message.
     ("member/core/src/validate.rs", &["{message}"]),
 ];

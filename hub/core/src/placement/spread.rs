@@ -27,7 +27,10 @@ pub fn label_of(by: &str) -> Option<&str> {
 #[serde(tag = "reason", rename_all_fields = "camelCase")]
 pub enum Unsatisfied {
     /// The clusters that fit are in too few groups.
-    #[error("spread by {by} needs {needed} groups, and the clusters that fit are in {there}")]
+    #[error(
+        "spread by {by} needs {needed} groups, and the clusters that fit are in {there}; \
+         let the agent into clusters of other groups, or lower minGroups"
+    )]
     TooFewGroups {
         /// The entry of `spread`.
         by: String,
@@ -37,7 +40,10 @@ pub enum Unsatisfied {
         there: i64,
     },
     /// There are fewer replicas than groups that each need one.
-    #[error("spread by {by} needs a replica in each of {needed} groups, and only {replicas} can be placed")]
+    #[error(
+        "spread by {by} needs a replica in each of {needed} groups, and only {replicas} can be placed; \
+         add replicas or room for them, or lower minGroups"
+    )]
     TooFewReplicas {
         /// The entry of `spread`.
         by: String,
@@ -47,7 +53,10 @@ pub enum Unsatisfied {
         replicas: i64,
     },
     /// The groups that may have replicas have no room for all.
-    #[error("spread by {by} leaves room for {room} of {replicas} replicas")]
+    #[error(
+        "spread by {by} leaves room for {room} of {replicas} replicas; \
+         add room to the groups that have the least, or raise maxSkew or maxGroups"
+    )]
     TooTight {
         /// The entry of `spread`.
         by: String,
@@ -57,7 +66,10 @@ pub enum Unsatisfied {
         replicas: i64,
     },
     /// Each could be held to, but not all at once.
-    #[error("no division of {replicas} replicas over the clusters that fit holds to {rules} at once")]
+    #[error(
+        "no division of {replicas} replicas over the clusters that fit holds to {rules} at once; \
+         change one of them, or let the agent into more clusters"
+    )]
     Together {
         /// How many are wanted.
         replicas: i64,

@@ -304,18 +304,20 @@ fn a_spread_that_cannot_be_had_places_nothing_and_says_by_how_much() {
         (
             spread(&[("region", Some(3), None, None)]),
             4,
-            "0 of 4 replicas placed: spread by region needs 3 groups, and the clusters that fit are in 2",
+            "0 of 4 replicas placed: spread by region needs 3 groups, and the clusters that fit are in 2; \
+             let the agent into clusters of other groups, or lower minGroups",
         ),
         (
             spread(&[("region", Some(2), None, None)]),
             1,
-            "0 of 1 replica placed: spread by region needs a replica in each of 2 groups, and only 1 can be placed",
+            "0 of 1 replica placed: spread by region needs a replica in each of 2 groups, and only 1 can be placed; \
+             add replicas or room for them, or lower minGroups",
         ),
         (
             spread(&[("cluster", Some(2), None, None), ("region", None, Some(1), None)]),
             2,
             "0 of 2 replicas placed: no division of 2 replicas over the clusters that fit holds to \
-             spread by cluster and region at once",
+             spread by cluster and region at once; change one of them, or let the agent into more clusters",
         ),
     ] {
         let placed = placed_with(replicas, &placement, &fleet, None);
@@ -333,7 +335,8 @@ fn a_spread_without_room_for_all_places_what_it_can_hold() {
     assert_eq!(placed.targets, shares(&[("a", 2), ("b", 3)]));
     assert_eq!(
         placed.explanation.summary(),
-        "5 of 8 replicas placed: spread by region leaves room for 5 of 8 replicas; what runs stays where it is"
+        "5 of 8 replicas placed: spread by region leaves room for 5 of 8 replicas; add room to the groups that have \
+         the least, or raise maxSkew or maxGroups; what runs stays where it is"
     );
 }
 
