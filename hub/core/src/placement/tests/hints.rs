@@ -415,3 +415,17 @@ fn no_spread_moves_what_a_suspended_cluster_has() {
     let placed = placed_with(4, &spread(&[("tier", Some(2), None, None)]), &fleet, Some(&current));
     assert_eq!((placed.targets, placed.explanation.coverage()), (current, Coverage::Unsatisfied));
 }
+
+/// A counterexample to "an irrelevant change moves nothing", which it is not: while a cluster can't be asked, it keeps fewer
+/// replicas than one has at least, and that ends with the reason for it.
+#[test]
+fn a_cluster_that_kept_fewer_than_the_least_has_enough_or_none_once_it_is_back() {
+    let at_least_two = division(DivisionMode::Balanced, Some(2));
+    for away in [cluster("a").suspended(), cluster("a").disconnected()] {
+        let once = placed_with(3, &at_least_two, &[away, cluster("b")], Some(&shares(&[("a", 1)])));
+        assert_eq!(once.targets, shares(&[("a", 1), ("b", 2)]));
+        assert_eq!(once.explanation.coverage(), Coverage::Whole);
+        let back = placed_with(3, &at_least_two, &[cluster("a"), cluster("b")], Some(&once.targets));
+        assert_eq!(back.targets, shares(&[("b", 3)]));
+    }
+}
