@@ -33,7 +33,15 @@ pub struct KubeArgs {
 /// # Errors
 /// When the kubeconfig, or what it refers to, is missing or broken.
 pub async fn client(args: &KubeArgs) -> Result<Client, PlatformError> {
-    build(args, ApiCallLayer::new()).await
+    build(args, None, ApiCallLayer::new()).await
+}
+
+/// As [`client`], of another context of the kubeconfig than the current one.
+///
+/// # Errors
+/// As [`client`], and when there is no such context.
+pub async fn client_in(args: &KubeArgs, context: Option<&str>) -> Result<Client, PlatformError> {
+    build(args, context, ApiCallLayer::new()).await
 }
 
 /// As [`client`], and counts the calls in `metrics`.
@@ -41,11 +49,11 @@ pub async fn client(args: &KubeArgs) -> Result<Client, PlatformError> {
 /// # Errors
 /// As [`client`].
 pub async fn observed_client(args: &KubeArgs, metrics: &Metrics) -> Result<Client, PlatformError> {
-    build(args, ApiCallLayer::observed(metrics)).await
+    build(args, None, ApiCallLayer::observed(metrics)).await
 }
 
-async fn build(args: &KubeArgs, layer: ApiCallLayer) -> Result<Client, PlatformError> {
-    let (mut config, source) = config(args).await?;
+async fn build(args: &KubeArgs, context: Option<&str>, layer: ApiCallLayer) -> Result<Client, PlatformError> {
+    let (mut config, source) = config(args, context).await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(WRITE_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
@@ -102,9 +110,9 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// The configuration and where it came from.
-async fn config(args: &KubeArgs) -> Result<(Config, String), PlatformError> {
+async fn config(args: &KubeArgs, context: Option<&str>) -> Result<(Config, String), PlatformError> {
     let given = args.kubeconfig.as_deref().filter(|paths| !paths.is_empty());
-    if given.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+    if given.is_none() && context.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         let config =
             Config::incluster_env().map_err(|error| PlatformError::ServiceAccount(error.to_string()))?;
         return Ok((config, "of the pod".to_owned()));
@@ -119,19 +127,20 @@ async fn config(args: &KubeArgs) -> Result<(Config, String), PlatformError> {
         .filter(|path| !path.as_os_str().is_empty())
         .try_fold(Kubeconfig::default(), |merged, path| merged.merge(Kubeconfig::read_from(path)?))
         .map_err(broken)?;
-    if let Some(user) = missing_user(&merged) {
-        let why = format!("its current context names the user {user:?}, which it doesn't define");
+    let context = context.or(merged.current_context.as_deref());
+    if let Some(user) = context.and_then(|context| missing_user(&merged, context)) {
+        let why = format!("its context names the user {user:?}, which it doesn't define");
         return Err(PlatformError::Kubeconfig { path: source, why });
     }
-    let config =
-        Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await.map_err(broken)?;
+    let options =
+        KubeConfigOptions { context: context.map(ToOwned::to_owned), ..KubeConfigOptions::default() };
+    let config = Config::from_custom_kubeconfig(merged, &options).await.map_err(broken)?;
     Ok((config, source))
 }
 
-/// The current context's user, if it isn't defined: kube would go on as nobody.
-fn missing_user(kubeconfig: &Kubeconfig) -> Option<String> {
-    let current = kubeconfig.current_context.as_ref()?;
-    let named = kubeconfig.contexts.iter().find(|context| context.name == *current)?;
+/// A context's user, if it isn't defined: kube would go on as nobody.
+fn missing_user(kubeconfig: &Kubeconfig, context: &str) -> Option<String> {
+    let named = kubeconfig.contexts.iter().find(|known| known.name == context)?;
     let user = named.context.as_ref()?.user.as_ref().filter(|user| !user.is_empty())?;
     let defined = kubeconfig.auth_infos.iter().any(|known| known.name == *user);
     (!defined).then(|| user.clone())

@@ -27,7 +27,7 @@ pub use apply::{Conflicts, apply, apply_status, apply_unlogged};
 pub use call::{CallError, Limit, call};
 pub use error::PlatformError;
 pub use events::Events;
-pub use kubernetes::{KubeArgs, chain, client, explain, observed_client};
+pub use kubernetes::{KubeArgs, chain, client, client_in, explain, observed_client};
 pub use logging::{LogArgs, init_logging};
 pub use metrics::Metrics;
 pub use patiently::patiently;

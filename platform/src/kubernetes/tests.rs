@@ -19,7 +19,7 @@ async fn with(kubeconfig: &str) -> Result<(Config, String), PlatformError> {
     fs::write(&path, kubeconfig).unwrap();
     let args = KubeArgs { kubeconfig: Some(path.display().to_string()) };
     client(&args).await?;
-    config(&args).await
+    config(&args, None).await
 }
 
 #[tokio::test]
@@ -30,13 +30,27 @@ async fn a_kubeconfig_is_used_as_it_says() {
 }
 
 #[tokio::test]
+async fn another_context_is_used_where_it_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kubeconfig");
+    let other = "contexts: [{name: d, context: {cluster: c, user: u, namespace: other}}, ";
+    fs::write(&path, GOOD.replace("contexts: [", other)).unwrap();
+    let args = KubeArgs { kubeconfig: Some(path.display().to_string()) };
+    let named = client_in(&args, Some("d")).await.unwrap();
+    assert_eq!(named.default_namespace(), "other");
+    assert_eq!(client_in(&args, None).await.unwrap().default_namespace(), "n");
+    let error = client_in(&args, Some("nowhere")).await.err().unwrap().to_string();
+    assert!(error.contains("nowhere") && error.contains("check --kubeconfig"), "{error}");
+}
+
+#[tokio::test]
 async fn several_kubeconfigs_are_merged() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
     fs::write(&one, GOOD.replace("users: [{name: u, user: {token: t0psecret}}]", "")).unwrap();
     fs::write(&two, "users: [{name: u, user: {token: t}}]").unwrap();
     let paths = std::env::join_paths([&one, &two]).unwrap().into_string().unwrap();
-    config(&KubeArgs { kubeconfig: Some(paths) }).await.unwrap();
+    config(&KubeArgs { kubeconfig: Some(paths) }, None).await.unwrap();
 }
 
 #[tokio::test]
