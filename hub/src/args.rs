@@ -65,16 +65,16 @@ struct RunArgs {
     #[arg(long, env = "PORT", default_value_t = 3300, value_name = "PORT")]
     port: u16,
     /// What the images of built-in agent types begin with: PREFIX/agent-TYPE:TAG
-    #[arg(long, env = "PARALLAX_IMAGE_PREFIX", default_value = "ghcr.io/parallax", value_name = "PREFIX")]
+    #[arg(long, env = "PARALLAX_IMAGE_PREFIX", default_value = FleetDefaults::IMAGE_PREFIX, value_name = "PREFIX")]
     image_prefix: String,
     /// Tag of the images of built-in agent types
-    #[arg(long, env = "PARALLAX_IMAGE_TAG", default_value = env!("CARGO_PKG_VERSION"), value_name = "TAG")]
+    #[arg(long, env = "PARALLAX_IMAGE_TAG", default_value = FleetDefaults::IMAGE_TAG, value_name = "TAG")]
     image_tag: String,
     /// CPU that an agent requests when its load is measured by CPU and it says nothing itself
-    #[arg(long, env = "PARALLAX_DEFAULT_CPU_REQUEST", default_value = "100m", value_name = "QUANTITY", value_parser = quantity)]
+    #[arg(long, env = "PARALLAX_DEFAULT_CPU_REQUEST", default_value = FleetDefaults::CPU_REQUEST, value_name = "QUANTITY", value_parser = quantity)]
     default_cpu_request: Quantity,
     /// Memory that an agent requests when its load is measured by memory and it says nothing itself
-    #[arg(long, env = "PARALLAX_DEFAULT_MEMORY_REQUEST", default_value = "256Mi", value_name = "QUANTITY", value_parser = quantity)]
+    #[arg(long, env = "PARALLAX_DEFAULT_MEMORY_REQUEST", default_value = FleetDefaults::MEMORY_REQUEST, value_name = "QUANTITY", value_parser = quantity)]
     default_memory_request: Quantity,
     /// How long the certificates are valid that the hub issues, such as 24h or 90d; 1m to 90d
     #[arg(long, env = "PARALLAX_CERTIFICATE_VALIDITY", default_value = "24h", value_name = "DURATION", value_parser = certificate_validity)]

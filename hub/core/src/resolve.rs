@@ -18,6 +18,28 @@ pub struct FleetDefaults {
     pub memory_request: Quantity,
 }
 
+impl FleetDefaults {
+    /// [`Self::image_prefix`] where the administrator doesn't say.
+    pub const IMAGE_PREFIX: &str = "ghcr.io/parallax";
+    /// As [`Self::IMAGE_PREFIX`], of the tag.
+    pub const IMAGE_TAG: &str = env!("CARGO_PKG_VERSION");
+    /// As [`Self::IMAGE_PREFIX`], of the CPU that is requested.
+    pub const CPU_REQUEST: &str = "100m";
+    /// As [`Self::IMAGE_PREFIX`], of the memory that is requested.
+    pub const MEMORY_REQUEST: &str = "256Mi";
+}
+
+impl Default for FleetDefaults {
+    fn default() -> Self {
+        Self {
+            image_prefix: Self::IMAGE_PREFIX.to_owned(),
+            image_tag: Self::IMAGE_TAG.to_owned(),
+            cpu_request: Quantity(Self::CPU_REQUEST.to_owned()),
+            memory_request: Quantity(Self::MEMORY_REQUEST.to_owned()),
+        }
+    }
+}
+
 /// A resolved spec, ready to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {

@@ -19,10 +19,13 @@ use super::tellers::Tellers;
 use super::usage::Counted;
 use crate::aggregate::remembered_quiet;
 use crate::phase::PROGRESS_DEADLINE;
-use crate::placement::{Amounts, Explanation};
+use crate::placement::{Amounts, Explanation, Request};
 use crate::requests::per_replica;
 use crate::resolve::{FleetDefaults, ResolveError, resolve};
-use crate::scaling::bounds;
+use crate::scaling::{bounds, start};
+
+/// What an agent requests whose spec can't be resolved.
+static NOTHING: Amounts = Amounts { cpu: 0, memory: 0, pods: 0, extended: BTreeMap::new() };
 
 /// How much of the annotation `parallax.io/rebalance` is remembered (the CRD's bound on `rebalanced`).
 const LONGEST_WISH: usize = 64;
@@ -292,6 +295,19 @@ impl Agent {
     /// The newest generation that resolves to `hash`.
     pub fn generation_of(&self, hash: SpecHash) -> Option<i64> {
         self.generations.iter().rev().find(|(_, h)| *h == hash).map(|(g, _)| *g)
+    }
+
+    /// What placement is asked of it.
+    pub fn request<'a>(&'a self, key: &'a AgentKey) -> Request<'a> {
+        let spec = &self.stored.object.spec;
+        Request {
+            incarnation: &self.incarnation,
+            namespace: key.namespace(),
+            replicas: start(spec),
+            requests: self.template.as_ref().map_or(&NOTHING, |template| &template.requests),
+            placement: spec.placement.as_ref(),
+            rebalance: false,
+        }
     }
 
     /// Orders may be given: it lives, and its deletion can't slip by.

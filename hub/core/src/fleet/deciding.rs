@@ -10,8 +10,7 @@ use super::agent::{Life, Persisted};
 use super::moves::TOLD_LATE;
 use super::settling::replace;
 use super::{Effect, Fleet, Now, Timer};
-use crate::placement::{Amounts, Coverage, Request, place};
-use crate::scaling::start;
+use crate::placement::{Coverage, Request, place};
 
 impl Fleet {
     /// Places one agent anew, orders what it gains and asks for the removal of what it loses.
@@ -34,15 +33,7 @@ impl Fleet {
         let spec = &agent.stored.object.spec;
         let wish = agent.rebalance();
         let anew = wish.is_some() && wish != agent.decision.rebalanced && agent.decision.generation.is_some();
-        let nothing = Amounts::default();
-        let request = Request {
-            incarnation: &agent.incarnation,
-            namespace: key.namespace(),
-            replicas: start(spec),
-            requests: agent.template.as_ref().map_or(&nothing, |template| &template.requests),
-            placement: spec.placement.as_ref(),
-            rebalance: anew,
-        };
+        let request = Request { rebalance: anew, ..agent.request(key) };
         // A decision that only says "all matching" lists nobody: it is made anew from the fleet.
         let current = current.unwrap_or_else(|| agent.decision.targets.clone());
         // What is lost with its cluster is held nowhere.

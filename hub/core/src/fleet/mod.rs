@@ -10,6 +10,7 @@
 //!   are lost unless a [`freeze`] forbids it, [`standing`] how agents stand with clusters by that,
 //!   [`withdrawal`] removals and the prune guard, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were
 //!   lost, [`keys`] who gets an API key from the hub;
+//! * what can be asked: [`asking`];
 //! * what agents use: [`usage`], for people and in sums;
 //! * what is written back: [`agent_status`] and [`cluster_status`], with what is known of the [`stored`] ones;
 //! * [`settling`]: the order in which all of that is done.
@@ -29,6 +30,7 @@ mod absence;
 mod admission;
 mod agent;
 mod agent_status;
+mod asking;
 mod cluster;
 mod cluster_facts;
 mod cluster_status;

@@ -40,6 +40,7 @@ pub use facts::{ClusterFacts, Namespaces, Taint};
 pub use parallax_crds::Amounts;
 pub use report::{ClusterReport, PartReport, Report, SpreadReport};
 pub use spread::Unsatisfied;
+pub use taints::tolerates;
 pub(crate) use ties::Ties;
 
 /// The most targets that a decision lists (the CRD's bound on `status.placement.targets`). Divide never uses

@@ -39,6 +39,12 @@ pub fn hindrance(cluster: &ClusterFacts, tolerations: &[Toleration], now: Timest
     strictest
 }
 
+/// Whether an agent with these tolerations may stay on a cluster with this taint for as long as it likes.
+#[must_use]
+pub fn tolerates(tolerations: &[Toleration], taint: &Taint) -> bool {
+    tolerated(taint, tolerations) == Tolerated::Always
+}
+
 /// The taints that the agent would rather avoid, as they are written.
 pub fn disfavoured(cluster: &ClusterFacts, tolerations: &[Toleration]) -> impl Iterator<Item = String> {
     let soft = |taint: &&Taint| {
