@@ -40,6 +40,15 @@ pub async fn example_agent(fleet: &Path, progress: Progress) -> anyhow::Result<P
     Ok(agent)
 }
 
+/// The kubectl plugin's program, built in the same way.
+///
+/// # Errors
+/// As those of [`Product::build`].
+pub async fn plugin(fleet: &Path, progress: Progress) -> anyhow::Result<PathBuf> {
+    let [plugin] = programs(fleet, ["kubectl-parallax"], progress).await?;
+    Ok(plugin)
+}
+
 async fn programs<const N: usize>(
     fleet: &Path,
     names: [&str; N],

@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("parallax-member-core", &["parallax-crds"]),
     ("parallax-hub", &["parallax-hub-core", "parallax-platform", "parallax-proto", "parallax-crds"]),
     ("parallax-member", &["parallax-member-core", "parallax-platform", "parallax-proto", "parallax-crds"]),
+    ("kubectl-parallax", &["parallax-hub-core", "parallax-platform", "parallax-crds"]),
     ("parallax-e2e", &["parallax-crds"]),
     ("parallax-e2e-agent", &[]),
 ];

@@ -5,8 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where users' errors come from.
-const SOURCES: &[&str] =
-    &["crds/src", "proto/src", "platform/src", "hub/core/src", "hub/src", "member/core/src", "member/src"];
+const SOURCES: &[&str] = &[
+    "crds/src",
+    "proto/src",
+    "platform/src",
+    "hub/core/src",
+    "hub/src",
+    "member/core/src",
+    "member/src",
+    "cli/src",
+];
 
 /// What makes a message: its string literals are in the parentheses that follow.
 const MAKERS: &[&str] = &["#[error", "Rejection::new"];
@@ -58,6 +66,9 @@ const ADVICE: &[&str] = &[
 const PASSED_ON: &[(&str, &[&str])] = &[
     // Of the API server; whoever makes the call says what it was for.
     ("platform/src/call.rs", &["{0}", "the API server is not available: {0}", "the call failed: {0}"]),
+    ("cli/src/error.rs", &["{what}: {source}"]),
+    // Ends with the command that lists those there are.
+    ("cli/src/error.rs", &["there is no {0}: {hint}"]),
     // Of an identity that can't be read.
     (
         "proto/src/tls/error.rs",

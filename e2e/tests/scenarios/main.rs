@@ -24,6 +24,7 @@ mod namespaces;
 mod one_cluster;
 mod phases;
 mod placement;
+mod plugin;
 mod pretender;
 mod prune_guard;
 mod restarts;

@@ -1,0 +1,7 @@
+//! What can be asked of a fleet, and done to it.
+
+pub mod cordon;
+pub mod drain;
+pub mod explain;
+pub mod rebalance;
+pub mod suspend;
