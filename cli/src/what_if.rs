@@ -157,7 +157,7 @@ mod tests {
     }
 
     /// An agent whose two replicas are decided to be where `targets` says.
-    fn agent(name: &str, targets: Value) -> ParallaxAgent {
+    fn agent(name: &str, targets: &Value) -> ParallaxAgent {
         serde_json::from_value(json!({
             "apiVersion": "parallax.io/v1alpha1", "kind": "ParallaxAgent",
             "metadata": {
@@ -173,8 +173,8 @@ mod tests {
     fn picture() -> Picture {
         let clusters = vec![cluster("eu", "True"), cluster("us", "True"), cluster("away", "False")];
         let agents = vec![
-            agent("in-eu", json!([{"cluster": "eu", "replicas": 2}])),
-            agent("in-us", json!([{"cluster": "us", "replicas": 2}])),
+            agent("in-eu", &json!([{"cluster": "eu", "replicas": 2}])),
+            agent("in-us", &json!([{"cluster": "us", "replicas": 2}])),
         ];
         Picture::new(agents, clusters, "2026-01-01T01:00:00Z".parse().unwrap())
     }
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_picture_of_thousands_is_decided_to_its_end() {
-        let agents = (0..1_500).map(|i| agent(&format!("a-{i}"), json!([]))).collect();
+        let agents = (0..1_500).map(|i| agent(&format!("a-{i}"), &json!([]))).collect();
         let decided = Picture::new(agents, vec![cluster("eu", "True")], Timestamp::UNIX_EPOCH).decided();
         let last = decided.shares(&AgentKey::new("demo", "a-1499"));
         assert_eq!(listed(&last), "eu: 2");

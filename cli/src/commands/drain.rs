@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    fn agent(placement: serde_json::Value, decision: serde_json::Value) -> ParallaxAgent {
+    fn agent(placement: &serde_json::Value, decision: &serde_json::Value) -> ParallaxAgent {
         serde_json::from_value(json!({
             "apiVersion": "parallax.io/v1alpha1", "kind": "ParallaxAgent",
             "metadata": {"namespace": "demo", "name": "a"},
@@ -130,26 +130,26 @@ mod tests {
             json!({"generation": 1, "leaving": [{"cluster": "eu", "replicas": 1}]}),
             json!({"generation": 1, "withdrawing": ["eu"]}),
         ] {
-            assert!(is_on(&agent(json!({}), decision.clone()), "eu"), "{decision}");
-            assert!(!is_on(&agent(json!({}), decision), "us"));
+            assert!(is_on(&agent(&json!({}), &decision), "eu"), "{decision}");
+            assert!(!is_on(&agent(&json!({}), &decision), "us"));
         }
     }
 
     #[test]
     fn only_who_tolerates_the_drain_without_end_is_not_waited_for() {
-        let tolerating = |toleration| agent(json!({"tolerations": [toleration]}), json!({"generation": 1}));
+        let tolerating = |toleration| agent(&json!({"tolerations": [toleration]}), &json!({"generation": 1}));
         assert!(stays(&tolerating(json!({"key": DRAINED, "operator": "Exists", "effect": "NoExecute"}))));
         assert!(!stays(&tolerating(
             json!({"key": DRAINED, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60})
         )));
-        assert!(!stays(&agent(json!({}), json!({"generation": 1}))));
+        assert!(!stays(&agent(&json!({}), &json!({"generation": 1}))));
     }
 
     #[test]
     fn what_has_left_is_counted_once_and_a_new_list_begins_anew() {
         use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
-        let on = agent(json!({}), json!({"generation": 1, "withdrawing": ["eu"]}));
-        let off = agent(json!({}), json!({"generation": 2}));
+        let on = agent(&json!({}), &json!({"generation": 1, "withdrawing": ["eu"]}));
+        let off = agent(&json!({}), &json!({"generation": 2}));
         let mut left = Left { cluster: "eu", there: BTreeSet::new(), listed: false };
         for (change, there, listed) in [
             (Init, 0, false),

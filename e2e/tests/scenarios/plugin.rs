@@ -76,7 +76,7 @@ async fn a_cluster_is_drained_and_comes_back_as_the_plugin_had_foretold() -> Res
     let explained: Value = serde_json::from_str(&plugin.answer(&["explain", "spread", "-o", "json"]).await?)?;
     let of = |cluster: &str| {
         let all = explained["clusters"].as_array().into_iter().flatten();
-        all.cloned().find(|row| row["cluster"] == cluster).unwrap_or_default()
+        all.into_iter().find(|row| row["cluster"] == cluster).cloned().unwrap_or_default()
     };
     assert_eq!(of("member-2")["replicas"], 4, "{explained:#}");
     assert!(of("member-1")["message"].to_string().contains("parallax.io/drained"), "{explained:#}");
