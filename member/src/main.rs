@@ -13,6 +13,7 @@ mod hub_address;
 mod identity;
 mod link;
 mod metrics;
+mod needs;
 mod queue;
 mod run;
 mod scrape;

@@ -20,6 +20,7 @@ mod log;
 mod lost_status;
 mod membership;
 mod metrics;
+mod missing_objects;
 mod namespaces;
 mod one_cluster;
 mod phases;

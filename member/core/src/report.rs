@@ -11,6 +11,7 @@ use parallax_crds::link::{AgentReport, CredentialsReport, Scale};
 use parallax_crds::{AgentRef, Phase, SpecHash};
 
 use crate::live::{DeploymentFacts, PodFacts, Trouble};
+use crate::needs::{self, Need};
 use crate::replicas::Autoscaled;
 use crate::sync::Sync;
 
@@ -39,6 +40,8 @@ pub struct Facts<'a> {
     pub previous: Option<SpecHash>,
     /// Whether its API key is there; none when it needs none.
     pub credentials: Option<&'a CredentialsReport>,
+    /// What its pods can't start without and isn't there.
+    pub missing: &'a [Need],
     /// When it was last known to be called or at work, in seconds since the Unix epoch.
     pub last_activity: Option<i64>,
     /// W3C traceparent of the change that the order came with.
@@ -59,7 +62,7 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
     // Pods of an earlier template serve until their successors are ready.
     let serving = ours.map_or(0, |d| d.ready.max(0));
     let settled = ours.is_some_and(|d| d.observed && d.hash == facts.hash);
-    let trouble = ours.and_then(|d| if settled { worst(d, facts.pods) } else { None });
+    let trouble = ours.and_then(|d| if settled { worst(d, facts) } else { None });
     let chosen = if facts.asleep { Some(0) } else { chosen(facts, ours) };
     let wanted = facts.scale.with(chosen);
     let phase = phase(facts, wanted, ours, (ready, serving), settled, trouble.as_ref());
@@ -114,7 +117,12 @@ fn phase(
 }
 
 /// What is worst about the Deployment's newest pods; one that waits longer than it may counts as failing.
-fn worst(deployment: &DeploymentFacts, pods: &[&PodFacts]) -> Option<Trouble> {
+fn worst(deployment: &DeploymentFacts, facts: &Facts<'_>) -> Option<Trouble> {
+    // Whatever else a pod shows, it won't start before this is there.
+    if let Some(missing) = needs::trouble(facts.agent.key.namespace(), facts.missing) {
+        return Some(missing);
+    }
+    let pods = facts.pods;
     // Creation is told in whole seconds: where templates have pods of the same one, any of them may be the newest.
     let last = pods.iter().map(|p| p.created).max();
     let newest: BTreeSet<&str> =

@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 
 use crate::credentials::Keys;
 use crate::metrics::Metrics;
+use crate::needs::Needs;
 use crate::queue::Queue;
 use crate::store::{Assignment, Index, Slot, Versioned as _};
 
@@ -74,6 +75,7 @@ pub struct Agents {
     statuses: Arc<Queue>,
     conflicts: conflicts::Conflicts,
     keys: Arc<Keys>,
+    needs: Arc<Needs>,
     stubborn: children::Stubborn,
     about: Mutex<ClusterReport>,
     uplink: Uplink,
@@ -91,6 +93,7 @@ impl Agents {
     ) -> Arc<Self> {
         let queue = Queue::new(executor::LINGERING);
         let keys = Keys::new(client.clone(), &settings.own_namespace, Arc::clone(&queue), uplink.clone());
+        let needs = Needs::new(client.clone(), Arc::clone(&queue));
         Arc::new(Self {
             client,
             settings,
@@ -101,6 +104,7 @@ impl Agents {
             statuses: Queue::new(0),
             conflicts: conflicts::Conflicts::default(),
             keys,
+            needs,
             stubborn: children::Stubborn::default(),
             about: Mutex::new(about),
             uplink,
@@ -245,6 +249,7 @@ fn told(slot: &Slot, assignment: &Assignment) -> Option<AgentReport> {
         pods: &pods,
         previous: last.map_or_else(stored, |r| r.hash),
         credentials: slot.credentials.as_ref(),
+        missing: &slot.missing,
         last_activity: activation::last_called(assignment, last.map_or_else(known, |r| r.last_activity)),
         traceparent: assignment.traceparent(),
     }))

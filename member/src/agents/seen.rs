@@ -53,6 +53,7 @@ impl Agents {
             slot.reported = None;
             slot.sync = None;
             slot.credentials = None;
+            slot.missing.clear();
         }
         self.uplink.tell(|link| {
             link.release(key);
@@ -60,6 +61,7 @@ impl Agents {
         });
         self.conflicts.end(key);
         self.keys.forget(key);
+        self.needs.forget(key);
         self.stubborn.forget(key);
         self.orders.lock().gone(gone);
         self.queue.add(key);

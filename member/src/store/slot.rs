@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parallax_crds::link::{AgentReport, CredentialsReport};
+use parallax_member_core::needs::Need;
 use parallax_member_core::{ChildKind, Sync};
 
 use super::{Assignment, Child, Kept, Pod, Slice};
@@ -23,6 +24,8 @@ pub struct Slot {
     pub sync: Option<(Box<str>, i64, Sync)>,
     /// Whether its API key is there, when that was last looked at; none when it needs none.
     pub credentials: Option<CredentialsReport>,
+    /// What its pods can't start without and isn't there, as far as was known when it was last looked at.
+    pub missing: Vec<Need>,
     /// What was last told of it.
     pub reported: Option<AgentReport>,
     /// When its Deployment was last written, until its pods are ready.

@@ -47,6 +47,7 @@ fn told(wanted: i32, deployment: Option<&DeploymentFacts>, pods: &[PodFacts]) ->
         pods: &pods,
         previous: None,
         credentials: None,
+        missing: &[],
         last_activity: None,
         traceparent: Some(TRACE),
     })
@@ -78,6 +79,7 @@ fn what_load_has_chosen_is_what_is_wanted() {
             pods: &[],
             previous: None,
             credentials: None,
+            missing: &[],
             last_activity: None,
             traceparent: None,
         })
@@ -149,6 +151,36 @@ fn pods_that_quota_refuses_are_told_of() {
 }
 
 #[test]
+fn what_pods_wait_for_is_named_until_all_are_ready() {
+    let missing = [Need { kind: needs::Kind::ConfigMap, name: "settings".into() }];
+    let waiting = pod("new", 1, Some((true, "CreateContainerConfigError")));
+    for (ready, phase, reason) in [
+        (0, Phase::Failed, "ConfigMapMissing"),
+        (1, Phase::Scaling, "ConfigMapMissing"),
+        (2, Phase::Running, ""),
+    ] {
+        let r = report(&Facts {
+            agent: &agent(),
+            hash: Some(hash(1)),
+            scale: Scale::fixed(2),
+            targets: ScalingTargets::default(),
+            asleep: false,
+            deleting: false,
+            sync: Some(&applied()),
+            deployment: Some(&deployment(2, 2, ready)),
+            pods: &[&waiting],
+            previous: None,
+            credentials: None,
+            missing: &missing,
+            last_activity: None,
+            traceparent: None,
+        });
+        assert_eq!((r.phase, r.reason.as_str()), (phase, reason), "{ready} ready");
+        assert_eq!(r.message.contains("ConfigMap team/settings"), !reason.is_empty());
+    }
+}
+
+#[test]
 fn zero_replicas_are_running() {
     assert_eq!(told(0, Some(&deployment(0, 0, 0)), &[]).phase, Phase::Running);
 }
@@ -176,6 +208,7 @@ fn until_the_deployment_is_observed_the_counts_are_about_what_ran_before() {
         pods: &[],
         previous: Some(hash(0)),
         credentials: None,
+        missing: &[],
         last_activity: None,
         traceparent: None,
     };
@@ -200,6 +233,7 @@ fn what_blocks_the_objects_is_the_reason() {
         pods: &[],
         previous: None,
         credentials: None,
+        missing: &[],
         last_activity: None,
         traceparent: None,
     });
@@ -222,6 +256,7 @@ fn what_is_being_deleted_is_as_synced_as_it_last_was() {
             pods: &[],
             previous: None,
             credentials: None,
+            missing: &[],
             last_activity: None,
             traceparent: None,
         });

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use parallax_crds::link::MemberEvent;
 use parallax_member_core::credentials::Held;
+use parallax_member_core::needs::needs;
 use parallax_member_core::sync::Cause;
 use parallax_member_core::{ChildKind, Site, Sync, Valid, build, validate};
 use parallax_platform::Stage;
@@ -42,6 +43,10 @@ impl Agents {
         let Brought { verdict, written } =
             self.bring_about(assignment, turn).instrument(stage.span().clone()).await;
         let key = &assignment.agent.key;
+        let missing = self.needs.look(key, needs(&assignment.object.spec.template.runtime));
+        if let Some(slot) = self.index.lock().slot_mut(key) {
+            slot.missing = missing;
+        }
         if written && let Some(slot) = self.index.lock().slot_mut(key) {
             slot.applied = Some(Instant::now());
         }
