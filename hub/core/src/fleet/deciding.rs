@@ -99,6 +99,9 @@ impl Fleet {
         if let Some((_, sent)) = row.sent.filter(|(_, sent)| sent.replicas > order.scale.replicas) {
             row.doubted = Some(now.mono + TOLD_LATE).filter(|_| sent.replicas > 0);
         }
+        if row.removals > 0 {
+            row.doubted = Some(now.mono + TOLD_LATE);
+        }
         row.sent = Some((order.hash, order.scale));
         row.admitted = None;
         row.overtaken += std::mem::take(&mut row.removals);

@@ -151,7 +151,8 @@ impl Fleet {
         // Copies that the decision excludes are the inventory's to find; their reports count for nothing.
         let Some(row) = agent.rows.get_mut(name) else { return };
         row.heard = true;
-        if row.sent.is_some() && row.persisted.is(row.sent) == Some(true) {
+        // Where a removal was overtaken, this may be what was there before it, and so may be what was persisted.
+        if row.overtaken == 0 && row.sent.is_some() && row.persisted.is(row.sent) == Some(true) {
             row.doubted = None;
         }
         row.reported = Some(now.wall);

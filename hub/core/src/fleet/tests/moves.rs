@@ -5,7 +5,7 @@ use parallax_crds::agent::{Placement, Strategy as Sharing};
 use parallax_crds::cluster::{ClusterTaint, TaintEffect};
 use proptest::prelude::*;
 
-use super::world::{World, cluster, key, scaling};
+use super::world::{Channel, World, cluster, key, scaling};
 use crate::fleet::*;
 
 const CLUSTERS: [&str; 3] = ["a", "b", "c"];
@@ -192,6 +192,35 @@ fn bounds_are_whole_in_the_middle_of_a_move() {
     world.apply("x", |spec| spec.placement = Some(on(&["c"])));
     world.pass(5);
     assert_eq!((world.held("b", "x"), world.held("c", "x")), (None, Some(3)));
+}
+
+/// A counterexample to "nothing that is ready is taken before it is replaced": what a member had told before it removed the
+/// agent, and had it again, was heard after that.
+#[test]
+fn what_was_ready_before_a_removal_replaces_nothing() {
+    let mut world = running_in_a();
+    let place = |world: &mut World, name: &str| {
+        world.apply("x", |spec| spec.placement = Some(on(&[name])));
+        // Members are not heard meanwhile.
+        while world.inbox.iter().any(|(channel, queue)| !queue.is_empty() && !is_session(channel)) {
+            world.deliver(0);
+        }
+    };
+    place(&mut world, "b");
+    world.pods_ready("b", "x", 3);
+    place(&mut world, "c");
+    assert_eq!(world.held("b", "x"), None);
+    place(&mut world, "b");
+    assert_eq!(world.held("b", "x"), Some(3));
+    world.pass(5);
+    assert_eq!((world.held("a", "x"), world.held("b", "x")), (Some(3), Some(3)), "none is ready in b");
+    world.pods_ready("b", "x", 3);
+    world.pass(5);
+    assert_eq!((world.held("a", "x"), world.held("b", "x")), (None, Some(3)));
+}
+
+fn is_session(channel: &Channel) -> bool {
+    matches!(channel, Channel::Session(_))
 }
 
 #[derive(Debug, Clone)]
