@@ -110,6 +110,17 @@ impl Amounts {
         }
     }
 
+    /// Whether these are about the same as `others`: as many of every extended resource, and of all else a difference of
+    /// at most one part in so many of `whole`.
+    #[must_use]
+    pub fn are_near(&self, others: &Self, whole: &Self, parts: i64) -> bool {
+        let near = |a: i64, b: i64, whole: i64| a.abs_diff(b) <= (whole / parts).unsigned_abs();
+        near(self.cpu, others.cpu, whole.cpu)
+            && near(self.memory, others.memory, whole.memory)
+            && near(self.pods, others.pods, whole.pods)
+            && self.extended == others.extended
+    }
+
     /// Whether there is more of anything here than in `other`.
     #[must_use]
     pub fn exceed(&self, other: &Self) -> bool {
@@ -186,6 +197,24 @@ mod tests {
         let other = Amounts { extended: [("example.com/tpu".to_owned(), 1)].into(), ..Amounts::default() };
         assert_eq!(some().less(&other), some(), "the cluster has none of it, before and after");
         assert_eq!(some().less(&taken).plus(&taken).or_more(&some()).cpu, 2000);
+    }
+
+    #[test]
+    fn amounts_are_near_within_a_part_of_the_whole() {
+        let whole = Amounts { cpu: 16_000, memory: 16 << 30, pods: 160, ..some() };
+        let near = |edit: fn(&mut Amounts)| {
+            let mut other = some();
+            edit(&mut other);
+            some().are_near(&other, &whole, 16)
+        };
+        assert!(near(|a| a.cpu += 1000) && !near(|a| a.cpu += 1001) && !near(|a| a.cpu -= 1001));
+        assert!(near(|a| a.memory -= 1 << 30) && !near(|a| a.memory = 0));
+        assert!(near(|a| a.pods += 10) && !near(|a| a.pods += 11));
+        assert!(!near(|a| a.extended.values_mut().for_each(|n| *n -= 1)), "each of these counts");
+        assert!(
+            !some().are_near(&Amounts { pods: 109, ..some() }, &Amounts::default(), 16),
+            "of nothing, anything"
+        );
     }
 
     #[test]

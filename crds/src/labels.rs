@@ -49,6 +49,8 @@ pub const HUB_MANAGER: &str = "parallax-hub";
 pub const MEMBER_MANAGER: &str = "parallax-member";
 /// The Service through which the member finds the activators, in its own namespace.
 pub const ACTIVATOR: &str = "parallax-activator";
+/// The ConfigMap with the scores that a cluster gives itself, in the member's namespace.
+pub const SCORES: &str = "parallax-scores";
 /// The activators' field manager.
 pub const ACTIVATOR_MANAGER: &str = "parallax-activator";
 /// The namespace of the hub's and the member's own objects.

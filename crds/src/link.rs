@@ -1,10 +1,12 @@
 //! What a hub orders and what a member reports, as plain values: the cores decide on them, the link
 //! carries them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
 
+use crate::Amounts;
 use crate::activation::WakeUp;
 use crate::agent::{Bounds, KeyReference, Phase};
 use crate::hash::SpecHash;
@@ -255,6 +257,46 @@ pub struct ClusterReport {
     pub nodes_total: i32,
     /// Nodes with `Ready=True`.
     pub nodes_ready: i32,
+    /// What its nodes have; none: its member is too old to tell.
+    pub resources: Option<Resources>,
+    /// Labels that all its nodes have alike, and who runs them.
+    pub labels: BTreeMap<String, String>,
+    /// The scores that it gives itself, from 0 to 100.
+    pub scores: BTreeMap<String, i32>,
+}
+
+/// What a cluster's nodes have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resources {
+    /// All of it.
+    pub capacity: Amounts,
+    /// What of it pods may have.
+    pub allocatable: Amounts,
+    /// What of that no pod has requested, on nodes that take pods; none: its member may not see the pods.
+    pub free: Option<Amounts>,
+}
+
+impl ClusterReport {
+    /// How many parts what is free is thought of in: a change by less than one of them can wait.
+    const PARTS: i64 = 16;
+
+    /// Whether so little has changed since `told` that it can wait: a small part of what was free then.
+    #[must_use]
+    pub fn can_wait(&self, told: &Self) -> bool {
+        let free = |report: &Self| report.resources.as_ref().and_then(|resources| resources.free.clone());
+        let rest = |report: &Self| {
+            let mut rest = report.clone();
+            if let Some(resources) = &mut rest.resources {
+                resources.free = None;
+            }
+            rest
+        };
+        rest(self) == rest(told)
+            && match (free(self), free(told)) {
+                (Some(now), Some(told)) => now.are_near(&told, &told, Self::PARTS),
+                (now, told) => now == told,
+            }
+    }
 }
 
 /// Something that a member wants the agent's user to know.

@@ -10,7 +10,7 @@ use kube::Client;
 use kube::api::{Api, ApiResource};
 use kube::core::{GroupVersionKind, Object};
 use kube::runtime::watcher::{Config, Event};
-use parallax_platform::Watch;
+use parallax_platform::{Interruption, Watch};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -121,7 +121,7 @@ impl Definition {
 }
 
 async fn follow(
-    mut events: BoxStream<'static, Result<Event<Slim>, String>>,
+    mut events: BoxStream<'static, Result<Event<Slim>, Interruption>>,
     of: Foreign,
     say: watch::Sender<Said>,
     ended: CancellationToken,
@@ -148,7 +148,7 @@ async fn follow(
             Some(Ok(Event::Delete(_))) => Said::Served(None),
             // What was known before is still the best that is known.
             Some(Err(_)) if *say.borrow() != Said::Nothing => continue,
-            Some(Err(why)) => Said::Trouble(why),
+            Some(Err(why)) => Said::Trouble(why.message),
         };
         say.send_if_modified(|said| {
             let changed = *said != now;

@@ -89,6 +89,19 @@ pub(crate) fn explain_watch(error: &watcher::Error) -> String {
     }
 }
 
+/// Whether a watch failed since the process has no right to it.
+#[must_use]
+pub(crate) fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(call) | WatchStartFailed(call) | WatchFailed(call) => {
+            matches!(call, kube::Error::Api(status) if status.code == 403)
+        }
+        WatchError(status) => status.code == 403,
+        NoResourceVersion => false,
+    }
+}
+
 fn answer(status: &Status) -> String {
     let text = if status.message.is_empty() { &status.reason } else { &status.message };
     format!("{text} (HTTP {})", status.code)

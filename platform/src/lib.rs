@@ -34,4 +34,4 @@ pub use patiently::patiently;
 pub use readiness::Readiness;
 pub use run::{Threads, run_command, run_service};
 pub use stage::{Begun, Stage, StageGuard, Stages};
-pub use watch::{Watch, readable};
+pub use watch::{Interruption, Watch, readable};

@@ -7,6 +7,7 @@ mod activation;
 mod autoscaling;
 mod away;
 mod bad_input;
+mod capacity;
 mod children;
 mod companions;
 mod credentials;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use parallax_crds::{AgentAssignment, MemberCluster, ParallaxAgent, labels};
@@ -172,6 +172,10 @@ impl World {
 
     pub fn services(&self, member: usize) -> Api<Service> {
         Api::namespaced(self.members[member].clone(), &self.namespace)
+    }
+
+    pub fn nodes(&self, member: usize) -> Api<Node> {
+        Api::all(self.members[member].clone())
     }
 
     pub fn pods(&self, member: usize) -> Api<Pod> {

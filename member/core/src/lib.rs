@@ -4,6 +4,7 @@
 //! * [`validate`]: whether an order or an assignment may be carried out here at all.
 //! * [`build`]: the objects that should exist for an assignment.
 //! * [`callers`]: who may call an agent.
+//! * [`cluster`]: what the cluster has, what of it is free, and what it says of itself.
 //! * [`credentials`]: where an agent's API key is, and whether it is there.
 //! * [`diff`]: whether a live object already is what should exist.
 //! * [`exposition`] and [`usage`]: what agents expose, and what they use.
@@ -16,6 +17,7 @@
 pub mod activation;
 pub mod build;
 pub mod callers;
+pub mod cluster;
 pub mod credentials;
 pub mod diff;
 pub mod events;

@@ -1,14 +1,19 @@
 //! What watches, and the answers to writes, bring.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::api::{DynamicObject, ObjectMeta};
+use parallax_crds::labels::SCORES;
 use parallax_crds::{AgentAssignment, AgentKey};
 use parallax_member_core::ChildKind;
+use parallax_member_core::cluster::NodeFacts;
+use parallax_member_core::cluster::scores::scores;
 
 use super::Agents;
 use crate::store::{
-    Assignment, Child, End, Index, Namespace, Pod, Slice, SlimNode, SlimPod, addresses, node_ready, served_by,
+    AnyPod, Assignment, Child, End, Ending, Index, Namespace, Pod, Slice, SlimNode, SlimPod, addresses,
+    served_by,
 };
 
 impl Agents {
@@ -189,19 +194,40 @@ impl Agents {
         waiting.iter().for_each(|key| self.queue.add(key));
     }
 
-    /// A node, as it is now.
-    pub fn node_seen(&self, node: &SlimNode) {
-        let name = node.metadata.name.as_deref().unwrap_or_default();
-        if self.index.lock().nodes.put(name, node_ready(node)) {
-            self.tell_about_cluster();
+    /// A node, as it is now: whether that is news.
+    pub fn node_seen(&self, node: &SlimNode) -> bool {
+        let labels = node.metadata.labels.clone().unwrap_or_default();
+        let (spec, status) = (node.spec.clone().unwrap_or_default(), node.status.clone().unwrap_or_default());
+        let facts = NodeFacts::of(&labels, &spec, &status);
+        self.index.lock().capacity.put_node(node.metadata.name.as_deref().unwrap_or_default(), facts)
+    }
+
+    /// A pod of anybody's, as it is now: whether it keeps more or less of its node than before.
+    pub fn any_pod_seen(&self, pod: &AnyPod) -> bool {
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let over = pod.status.as_ref().is_some_and(Ending::is_over);
+        let mut index = self.index.lock();
+        match pod.spec.node().filter(|_| !over) {
+            Some(node) => index.capacity.put_pod(uid, node, pod.spec.amounts()),
+            None => index.capacity.remove_pod(uid),
         }
+    }
+
+    /// What the cluster's administrator says of it, as it is now.
+    pub fn scores_seen(&self, entries: &BTreeMap<String, String>) {
+        let (scores, wrong) = scores(entries);
+        if !wrong.is_empty() {
+            tracing::warn!("entries of the ConfigMap {SCORES} are left out: {}", wrong.join("; "));
+        }
+        self.index.lock().scores = scores;
+        self.tell_about_cluster();
     }
 
     /// Tells the hub about the cluster itself.
     pub fn tell_about_cluster(&self) {
         let report = {
             let mut about = self.about.lock();
-            self.index.lock().count_nodes(&mut about);
+            self.index.lock().tell_of_cluster(&mut about);
             about.clone()
         };
         self.uplink.tell(|link| link.cluster(report));

@@ -1,12 +1,13 @@
 //! The index of what exists.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use parallax_crds::AgentKey;
 use parallax_crds::link::ClusterReport;
 use parallax_member_core::ChildKind;
+use parallax_member_core::cluster::Capacity;
 
 use super::listed::Listed;
 use super::{Assignment, Child, Kept, Pod, Slice, Slot};
@@ -58,8 +59,10 @@ pub struct Index {
     listings: Listings,
     /// The namespaces of the cluster.
     pub namespaces: Listed<Namespace>,
-    /// Its nodes: whether each is ready.
-    pub nodes: Listed<bool>,
+    /// Its nodes, and what pods keep of them.
+    pub capacity: Capacity,
+    /// The scores that it gives itself.
+    pub scores: BTreeMap<String, i32>,
     /// The activators, by the slice of their Service: where each is, and whether it takes requests.
     pub activators: Listed<Vec<(IpAddr, bool)>>,
     /// It has PodMonitors, and those of agents are known.
@@ -169,11 +172,10 @@ impl Index {
         gone.is_some()
     }
 
-    /// Nodes in all, and ready ones.
-    pub fn count_nodes(&self, report: &mut ClusterReport) {
-        let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-        report.nodes_total = count(self.nodes.values().len());
-        report.nodes_ready = count(self.nodes.values().filter(|ready| **ready).count());
+    /// Puts what the cluster says of itself into what the hub is told.
+    pub fn tell_of_cluster(&self, report: &mut ClusterReport) {
+        self.capacity.tell(report);
+        report.scores = self.scores.clone();
     }
 
     /// Agents of a namespace that are known here.

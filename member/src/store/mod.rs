@@ -2,6 +2,7 @@
 //! at once, so that nobody waits for the echo of an own write.
 
 mod child;
+mod cluster;
 mod index;
 mod kept;
 mod listed;
@@ -15,6 +16,6 @@ pub use child::{Child, owner_of, resource};
 pub use index::{End, Index, Namespace};
 pub use kept::{Kept, Versioned};
 pub use listed::Listed;
-pub use objects::{Assignment, Pod, SlimNode, SlimPod, node_ready};
+pub use objects::{AnyPod, Assignment, Ending, Pod, SlimNode, SlimPod};
 pub use slice::{Slice, addresses, served_by};
 pub use slot::Slot;

@@ -7,6 +7,7 @@ use parallax_crds::activation::{Activation, Stage};
 use parallax_crds::labels::{AGENT, INCARNATION, TRACEPARENT};
 use parallax_crds::link::{Held, Scale};
 use parallax_crds::{AgentAssignment, AgentKey, AgentRef, Incarnation, SpecHash};
+use parallax_member_core::cluster::{NodeSpec, NodeStatus, PodRequests};
 use parallax_member_core::live::{PodFacts, PodStatus};
 use serde::{Deserialize, Serialize};
 
@@ -101,25 +102,29 @@ impl Versioned for Assignment {
 
 /// A pod as it is watched: nothing else of it is even parsed.
 pub type SlimPod = kube::core::Object<Nothing, PodStatus>;
-/// A node as it is watched.
-pub type SlimNode = kube::core::Object<Nothing, NodeStatus>;
+/// A node as it is watched. That of a machine that says nothing of itself may have no spec: such a node is read all the
+/// same, or the list of all nodes could never be.
+pub type SlimNode = kube::core::Object<Option<NodeSpec>, NodeStatus>;
+/// A pod of anybody's as it is watched for what it keeps of its node.
+pub type AnyPod = kube::core::Object<PodRequests, Ending>;
+
+/// Whether a pod has ended: it keeps nothing then.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ending {
+    phase: String,
+}
+
+impl Ending {
+    /// It has.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase.as_str(), "Succeeded" | "Failed")
+    }
+}
 
 /// A spec that is not read.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Nothing {}
-
-/// The status of a node, as far as it is read.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct NodeStatus {
-    conditions: Vec<parallax_member_core::live::PodCondition>,
-}
-
-/// Whether a node is ready.
-pub fn node_ready(node: &SlimNode) -> bool {
-    let conditions = node.status.iter().flat_map(|s| &s.conditions);
-    conditions.filter(|c| c.type_ == "Ready").any(|c| c.status == "True")
-}
 
 /// A live pod of an agent.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, Node as NodeObject, Pod as PodObject};
+use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, Pod as PodObject};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::core::DeserializeGuard;
@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::{Child, End, Namespace, SlimNode, SlimPod, owner_of, resource};
+use super::{Child, End, Namespace, SlimPod, cluster, owner_of, resource};
 use crate::agents::Agents;
 
 /// Objects in a page of a listing: the memory that a large cluster costs is this many of them.
@@ -49,7 +49,9 @@ pub async fn start(
     lists.push(slices(ours("EndpointSlices"), agents, tasks));
     lists.push(activators(watch("the activators"), agents, tasks));
     lists.push(namespaces(watch("Namespaces"), agents, tasks));
-    lists.push(nodes(watch("Nodes"), agents, tasks));
+    lists.push(cluster::nodes(watch("Nodes"), agents, tasks));
+    lists.push(cluster::pods(client, agents, tasks));
+    lists.push(cluster::scores(client, agents, tasks));
     all(lists).await
 }
 
@@ -200,23 +202,6 @@ fn namespaces(watch: Watch, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> on
     })
 }
 
-fn nodes(watch: Watch, agents: &Arc<Agents>, tasks: &mut JoinSet<()>) -> oneshot::Receiver<()> {
-    let api = |client| Api::<SlimNode>::all_with(client, &ApiResource::erase::<NodeObject>(&()));
-    let agents = Arc::clone(agents);
-    follow(watch, api, tasks, move |event| match event {
-        Event::Init => agents.with_index(|index| index.nodes.list()),
-        Event::Apply(node) | Event::InitApply(node) => agents.node_seen(&node),
-        Event::Delete(node) => {
-            agents.with_index(|index| index.nodes.remove(node.metadata.name.as_deref().unwrap_or_default()));
-            agents.tell_about_cluster();
-        }
-        Event::InitDone => {
-            agents.with_index(|index| index.nodes.sweep());
-            agents.tell_about_cluster();
-        }
-    })
-}
-
 /// Hands the events of a watch on, until the task is aborted; the receiver hears of the first complete list, and the
 /// task ends when nobody waits for that any more.
 pub fn follow<K>(
@@ -253,7 +238,7 @@ where
 }
 
 /// Returns when nobody waits for the first list any more; never, once it was told.
-async fn given_up(filled: &mut Option<oneshot::Sender<()>>) {
+pub(super) async fn given_up(filled: &mut Option<oneshot::Sender<()>>) {
     match filled {
         Some(filled) => filled.closed().await,
         None => std::future::pending().await,
@@ -265,12 +250,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
+    use k8s_openapi::api::core::v1::Node as NodeObject;
     use parallax_platform::testing::{ApiServer, Refusal};
     use serde_json::{Value, json};
 
     use super::*;
     use crate::agents::testing::agents;
-    use crate::store::Versioned as _;
+    use crate::store::{SlimNode, Versioned as _};
 
     fn object(version: u64, spec: &Value) -> DeserializeGuard<AgentAssignment> {
         let metadata =

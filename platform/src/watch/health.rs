@@ -11,8 +11,9 @@ use kube::client::Body;
 use kube::runtime::watcher;
 use parking_lot::Mutex;
 
+use super::Interruption;
 use crate::Readiness;
-use crate::kubernetes::explain_watch;
+use crate::kubernetes::{explain_watch, is_forbidden};
 use crate::readiness::Check;
 
 /// What a watch waits for before its first list is complete.
@@ -74,8 +75,9 @@ impl Health {
         Client::new(service, client.default_namespace())
     }
 
-    /// The watcher gave an error; it backs off and goes on by itself. What it was, in a sentence.
-    pub(super) fn interrupted(&self, error: &watcher::Error) -> String {
+    /// The watcher gave an error; it backs off and goes on by itself. What it was.
+    pub(super) fn interrupted(&self, error: &watcher::Error) -> Interruption {
+        let forbidden = is_forbidden(error);
         let error = explain_watch(error);
         let mut state = self.state.lock();
         if !std::mem::replace(&mut state.interrupted, true) {
@@ -88,7 +90,7 @@ impl Health {
         if let Some(check) = &state.check {
             check.not_ready(error.clone());
         }
-        error
+        Interruption { message: error, forbidden }
     }
 
     /// Every object of a list has been given.

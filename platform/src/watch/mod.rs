@@ -65,12 +65,11 @@ impl Watch {
         self.follow_closely(api).filter_map(|event| future::ready(event.ok())).boxed()
     }
 
-    /// As [`Self::follow`], with each error in a sentence, for whoever waits for the first word. It has been said
-    /// already.
+    /// As [`Self::follow`], with each interruption, for whoever waits for the first word. It has been said already.
     pub fn follow_closely<K>(
         self,
         api: impl FnOnce(Client) -> Api<K>,
-    ) -> BoxStream<'static, Result<Event<K>, String>>
+    ) -> BoxStream<'static, Result<Event<K>, Interruption>>
     where
         K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
@@ -89,6 +88,15 @@ impl Watch {
         })
         .boxed()
     }
+}
+
+/// Why a watch is interrupted. It goes on by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interruption {
+    /// In a sentence.
+    pub message: String,
+    /// The process has no right to it.
+    pub forbidden: bool,
 }
 
 /// The event, its object without what nobody reads.

@@ -87,7 +87,8 @@ async fn a_watch_that_is_not_shown_holds_nobody_up() {
     let mut events = watch.follow_closely(Api::<ConfigMap>::all);
     assert!(matches!(events.next().await, Some(Ok(Event::Init))));
     let why = events.next().await.unwrap().unwrap_err();
-    assert_eq!(why, "the server is going down (HTTP 403)");
+    assert_eq!(why.message, "the server is going down (HTTP 403)");
+    assert!(why.forbidden);
     assert!(readiness.report().ready);
 }
 

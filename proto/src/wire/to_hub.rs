@@ -1,9 +1,7 @@
 //! What a member says.
 
 use parallax_crds::Phase;
-use parallax_crds::link::{
-    AgentReport, ClusterReport, CredentialsReport, Held, MemberEvent, OrderResult, Outcome,
-};
+use parallax_crds::link::{AgentReport, CredentialsReport, Held, MemberEvent, OrderResult, Outcome};
 
 use super::fields::{
     Malformed, agent, bounds_message, clip, count, digest, hash, hash_message, key_message, malformed,
@@ -15,7 +13,7 @@ use crate::session::limits::{MESSAGE_BYTES, REASON_BYTES};
 use crate::v1;
 
 /// Bytes of an id: a UID, a boot id, a version.
-const ID_BYTES: usize = 128;
+pub(super) const ID_BYTES: usize = 128;
 
 /// Entries of a list in Hello.
 const HELLO_ENTRIES: usize = 64;
@@ -185,24 +183,6 @@ fn credentials_message(said: &CredentialsReport) -> v1::Credentials {
         ready: said.ready,
         reason: clip(&said.reason, REASON_BYTES),
         message: clip(&said.message, MESSAGE_BYTES),
-    }
-}
-
-pub(crate) fn cluster_report(report: v1::ClusterReport) -> Result<ClusterReport, Malformed> {
-    Ok(ClusterReport {
-        kubernetes_version: text("cluster_report.kubernetes_version", report.kubernetes_version, ID_BYTES)?,
-        member_version: text("cluster_report.member_version", report.member_version, ID_BYTES)?,
-        nodes_total: count("cluster_report.nodes_total", report.nodes_total)?,
-        nodes_ready: count("cluster_report.nodes_ready", report.nodes_ready)?,
-    })
-}
-
-pub(crate) fn cluster_report_message(report: &ClusterReport) -> v1::ClusterReport {
-    v1::ClusterReport {
-        kubernetes_version: clip(&report.kubernetes_version, ID_BYTES),
-        member_version: clip(&report.member_version, ID_BYTES),
-        nodes_total: report.nodes_total.max(0),
-        nodes_ready: report.nodes_ready.max(0),
     }
 }
 

@@ -81,7 +81,7 @@ impl Fleet {
             node_summary: cluster.nodes.map(|n| format!("{}/{}", n.ready, n.total)),
             capacity: shown(&cluster.said.capacity),
             allocatable: shown(&cluster.said.allocatable),
-            free: shown(&cluster.said.free),
+            free: cluster.shown_free(),
             labels: cluster.said.labels.clone(),
             scores: cluster.said.scores.clone(),
             taints: cluster.seen_taints(),

@@ -3,8 +3,8 @@
 //! Each file is one concern of the same [`Fleet`]:
 //!
 //! * what comes in: [`watched_agents`] and [`watched_clusters`], what the hub's API server shows; [`admission`] members
-//!   that come, and [`refusals`] why they aren't let in; [`session_events`] what they say, and [`absence`] what it means
-//!   when they don't;
+//!   that come, and [`refusals`] why they aren't let in; [`session_events`] what they say, [`cluster_report`] what of
+//!   their clusters, and [`absence`] what it means when they don't;
 //! * what is decided: [`deciding`] placement and orders, by what placement sees of clusters ([`cluster_facts`]) and as
 //!   often as that [`concern`]s an agent, [`moves`] between clusters, [`failover`] from those that
 //!   are lost unless a [`freeze`] forbids it, [`standing`] how agents stand with clusters by that,
@@ -33,6 +33,7 @@ mod agent_status;
 mod asking;
 mod cluster;
 mod cluster_facts;
+mod cluster_report;
 mod cluster_status;
 mod concern;
 mod deciding;

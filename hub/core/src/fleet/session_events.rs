@@ -1,7 +1,6 @@
 //! What admitted members say.
 
-use parallax_crds::cluster::NodeCounts;
-use parallax_crds::link::{AgentReport, ClusterReport, Held, MemberEvent, OrderResult, Outcome};
+use parallax_crds::link::{AgentReport, Held, MemberEvent, OrderResult, Outcome};
 use parallax_crds::{AgentRef, ClusterName};
 
 use super::agent::{Life, Persisted, Record, Wait};
@@ -159,16 +158,6 @@ impl Fleet {
         row.report = Some(report);
         self.touch(&key);
         self.count_cluster(name, now);
-    }
-
-    fn cluster_report(&mut self, name: &ClusterName, report: ClusterReport, now: Now) {
-        let Some(cluster) = self.clusters.get_mut(name) else { return };
-        cluster.nodes = Some(NodeCounts { total: report.nodes_total, ready: report.nodes_ready });
-        cluster.kubernetes_version = Some(report.kubernetes_version).filter(|v| !v.is_empty());
-        if !report.member_version.is_empty() {
-            cluster.member_version = Some(report.member_version);
-        }
-        self.touch_cluster(name, now);
     }
 
     fn member_events(&mut self, name: &ClusterName, events: Vec<MemberEvent>, dropped: u64) {

@@ -26,6 +26,7 @@ impl MemberLink {
             Stage::Open(open) if now >= open.beat.saturating_add(open.heartbeat) => {
                 open.beat = now;
                 open.beat_due = true;
+                self.notices.on_beat();
             }
             _ => {}
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use parallax_crds::agent::{Scaling, ScalingTargets};
-use parallax_crds::link::{Order, Scale};
+use parallax_crds::link::{Order, Resources, Scale};
 use parallax_crds::{AgentKey, AgentRef, ClusterName, Incarnation, MemberCluster, ParallaxAgent, SpecHash};
 
 use crate::fleet::*;
@@ -50,6 +50,8 @@ pub struct Member {
     wanted: BTreeMap<AgentKey, Order>,
     pub admitted: bool,
     pub refused: Option<&'static str>,
+    /// What it says that its nodes have; none: its member is too old to say.
+    pub resources: Option<Resources>,
 }
 
 pub struct World {

@@ -1,9 +1,11 @@
 //! What members do: their streams, their pods, and their answers.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use parallax_crds::agent::KeyReference;
 use parallax_crds::link::{
-    AgentReport, AgentUsage, ClusterReport, Held, KeyWish, Order, OrderResult, Outcome,
+    AgentReport, AgentUsage, ClusterReport, Held, KeyWish, Order, OrderResult, Outcome, Resources,
 };
 use parallax_crds::{AgentKey, AgentRef, ClusterName, Phase, SpecHash, fixtures};
 
@@ -201,11 +203,25 @@ impl World {
             self.report(name, key, ready);
         }
         self.say(name, SessionEvent::ReportsComplete);
+        let resources = self.members[name].resources.clone();
+        self.tell_of_itself(name, resources);
+    }
+
+    /// It tells what its nodes have.
+    pub fn has(&mut self, name: &str, resources: Resources) {
+        self.members.get_mut(&cluster(name)).unwrap().resources = Some(resources.clone());
+        self.tell_of_itself(&cluster(name), Some(resources));
+    }
+
+    fn tell_of_itself(&mut self, name: &ClusterName, resources: Option<Resources>) {
         let report = ClusterReport {
             kubernetes_version: "v1.36.3".to_owned(),
             member_version: "1".to_owned(),
             nodes_total: 3,
             nodes_ready: 3,
+            resources,
+            labels: BTreeMap::from([("zone".to_owned(), "eu-1".to_owned())]),
+            scores: BTreeMap::new(),
         };
         self.say(name, SessionEvent::Cluster(report));
     }
