@@ -5,6 +5,7 @@ mod credentials;
 mod health;
 mod metrics;
 mod network;
+mod overrides;
 mod placement;
 mod runtime;
 mod scaling;
@@ -23,6 +24,7 @@ pub use credentials::{Credentials, CredentialsSource, KeyReference, Rotation, na
 pub use health::HealthCheck;
 pub use metrics::Metrics;
 pub use network::{IpBlock, Network, NetworkPeer, NetworkPort, NetworkProtocol};
+pub use overrides::{ClusterOverride, OverridingResources};
 pub use placement::{
     ClusterGroup, ClusterWeight, Division, DivisionMode, Failover, FailoverPolicy, Placement,
     PreferredClusters, ScoreWeight, Spread, Strategy,
@@ -72,7 +74,7 @@ pub const BUILT_IN_TYPES: [&str; 4] = ["claude", "codex", "gemini", "aider"];
         .message("image is needed: only the types claude, codex, gemini and aider have one of their own")
         .field_path(".image"),
     validation = Rule::new(budget::texts().rule())
-        .message("command, args, the values and sources of env, podLabels, podAnnotations and the labels in tolerations, affinity, topologySpreadConstraints and network, and those of envFrom, volumes, volumeMounts, initContainers and sidecars, must not have more than 16384 characters together: keep long texts in a ConfigMap"),
+        .message("command, args, the values and sources of env, podLabels, podAnnotations and the labels in tolerations, affinity, topologySpreadConstraints and network, and those of envFrom, volumes, volumeMounts, initContainers, sidecars and placement.overrides, must not have more than 16384 characters together: keep long texts in a ConfigMap"),
     validation = Rule::new(
         "!has(self.initContainers) || !has(self.sidecars) \
          || self.initContainers.all(c, !self.sidecars.exists(s, s.name == c.name))"
@@ -126,6 +128,22 @@ pub const BUILT_IN_TYPES: [&str; 4] = ["claude", "codex", "gemini", "aider"];
     )
     .message("env has the variable that the credentials arrive as: remove it, or choose another credentials.envName")
     .field_path(".env"),
+    validation = Rule::new(
+        "!has(self.credentials) || !has(self.placement) || !has(self.placement.overrides) \
+         || [has(self.credentials.envName) ? self.credentials.envName \
+             : has(self.credentials.secretRef) ? self.credentials.secretRef.key \
+             : has(self.credentials.externalSecretRef) ? self.credentials.externalSecretRef.key : '']\
+            .all(k, !self.placement.overrides.exists(o, has(o.env) && o.env.exists(e, e.name == k)))"
+    )
+    .message("placement.overrides: env has the variable that the credentials arrive as: remove it, or choose another credentials.envName")
+    .field_path(".placement.overrides"),
+    validation = Rule::new(
+        "!has(self.placement) || !has(self.placement.overrides) \
+         || has(self.scaling) && (has(self.scaling.targetCPUUtilization) || has(self.scaling.targetMemoryUtilization)) \
+         || !self.placement.overrides.exists(o, has(o.scaling))"
+    )
+    .message("placement.overrides: scaling is instead of the targets of scaling, and there is none: add one, or remove it")
+    .field_path(".placement.overrides"),
     validation = Rule::new(
         "!has(self.workspace) || has(self.workspace.accessMode) && self.workspace.accessMode == 'ReadWriteMany' \
          || self.replicas <= 1 && (!has(self.scaling) || self.scaling.minReplicas <= 1 \

@@ -76,18 +76,25 @@ pub fn texts() -> Budget {
         add(&format!("{containers}envFrom[]."), &ENV_FROM);
         add(&format!("{containers}volumeMounts[]."), &["mountPath", "subPath"]);
     }
+    let overrides = "placement.overrides[].";
+    add(overrides, &["image"]);
+    add(&format!("{overrides}env[]."), &["name", "value"]);
+    add(&format!("{overrides}env[].valueFrom."), &VALUE_FROM);
     Budget { most: 16_384, paths }
 }
 
-/// The characters of the labels that an agent's placement goes by, below `placement`. None of them takes more than a byte.
+/// The characters of the labels that an agent's placement goes by, and those of nodes in its overrides, below
+/// `placement`. None of them takes more than a byte.
 #[must_use]
 pub fn placement() -> Budget {
     let mut paths = vec!["tolerations[].key".to_owned(), "tolerations[].value".to_owned()];
-    for selector in ["groups[].", "preferred[].", "division.weights[]."] {
+    for selector in ["groups[].", "preferred[].", "division.weights[].", "overrides[]."] {
         for part in ["matchLabels{}", "matchExpressions[].key", "matchExpressions[].values[]"] {
             paths.push(format!("{selector}clusterSelector.{part}"));
         }
     }
+    let of_nodes = ["nodeSelector{}", "runtimeClassName", "serviceAccountName"];
+    paths.extend(of_nodes.map(|field| format!("overrides[].{field}")));
     Budget { most: 12_288, paths }
 }
 

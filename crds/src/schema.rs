@@ -235,12 +235,21 @@ fn described(schema: impl Into<Value>, description: &str) -> Value {
 
 /// `requests` or `limits`: quantities by resource.
 pub(crate) fn quantities(_: &mut SchemaGenerator) -> Schema {
+    quantities_of(16, 317)
+}
+
+/// As [`quantities`], at most four of them, as there can be many.
+pub(crate) fn four_quantities(_: &mut SchemaGenerator) -> Schema {
+    quantities_of(4, 128)
+}
+
+fn quantities_of(most: u32, key: u32) -> Schema {
     json_schema!({
         "type": "object",
-        "maxProperties": 16,
+        "maxProperties": most,
         "additionalProperties": quantity(),
         "x-kubernetes-validations": [{
-            "rule": "self.all(k, size(k) <= 317 && (k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-') || k.contains('/')))",
+            "rule": format!("self.all(k, size(k) <= {key} && (k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-') || k.contains('/')))"),
             "message": "a key must be cpu, memory, ephemeral-storage, hugepages-<size>, or an extended resource such as example.com/gpu"
         }]
     })

@@ -6,13 +6,14 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ClusterOverride;
 use crate::{budget, schema};
 
 /// Where an agent may run, and how its replicas are shared out.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(
     validation = Rule::new(budget::placement().rule())
-        .message("the labels in tolerations, groups, preferred and division.weights of a placement must not have more than 12288 characters together: shorten them, or give the clusters one label for what they have in common"),
+        .message("the labels in tolerations, groups, preferred, division.weights and overrides of a placement, and the names in overrides, must not have more than 12288 characters together: shorten them, or give the clusters one label for what they have in common"),
     validation = Rule::new("self.strategy != 'Replicate' || !has(self.division)")
         .message("division does nothing under strategy Replicate, where every cluster gets all replicas: remove it, or use Divide")
         .field_path(".division"),
@@ -86,6 +87,10 @@ pub struct Placement {
     /// to where they would go now.
     #[serde(default = "yes")]
     pub sticky: bool,
+    /// What is otherwise in some clusters. Each entry that matches a cluster applies there, one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    pub overrides: Vec<ClusterOverride>,
 }
 
 impl Default for Placement {
@@ -103,6 +108,7 @@ impl Default for Placement {
             failover: None,
             division: None,
             sticky: yes(),
+            overrides: Vec::new(),
         }
     }
 }

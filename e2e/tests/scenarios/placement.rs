@@ -42,6 +42,51 @@ async fn weights_share_out_in_proportion() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_otherwise_in_a_cluster_runs_there_and_nowhere_else() -> Result<()> {
+    let world = World::calm("otherwise").await?;
+    let there = json!({
+        "clusterSelector": {"matchLabels": {"topology.kubernetes.io/region": "region-2"}},
+        "image": "example.org/otherwise:1",
+        "env": [{"name": "MODEL", "value": "small"}],
+        "resources": {"requests": {"cpu": "20m"}},
+    });
+    let spec = |image: &str| {
+        json!({
+            "type": "claude", "image": image, "replicas": 2, "env": [{"name": "MODEL", "value": "large"}],
+            "placement": {"overrides": [there]},
+        })
+    };
+    world.apply("two", spec("example.org/usual:1")).await?;
+    world.running("two", "2/2").await?;
+    world.shared_out("two", &[1, 1]).await?;
+    let ran = async |member: usize| -> Result<(String, String, String)> {
+        let deployment = world.deployments(member).get("two").await?;
+        let pod = deployment.spec.and_then(|spec| spec.template.spec).unwrap_or_default();
+        let container = pod.containers.into_iter().find(|c| c.name == "agent").unwrap_or_default();
+        let model = container.env.into_iter().flatten().find(|variable| variable.name == "MODEL");
+        let requests = container.resources.and_then(|resources| resources.requests).unwrap_or_default();
+        let cpu = requests.get("cpu").map(|quantity| quantity.0.clone()).unwrap_or_default();
+        let model = model.and_then(|variable| variable.value).unwrap_or_default();
+        Ok((container.image.unwrap_or_default(), model, cpu))
+    };
+    let of = |image: &str, model: &str, cpu: &str| (image.to_owned(), model.to_owned(), cpu.to_owned());
+    assert_eq!(ran(0).await?, of("example.org/usual:1", "large", ""));
+    assert_eq!(ran(1).await?, of("example.org/otherwise:1", "small", "20m"));
+
+    let other = world.deployments(1).get("two").await?.metadata.generation;
+    let edited = world.apply("two", spec("example.org/usual:2")).await?;
+    world
+        .agent_until("two", "the edit is everywhere", |agent| {
+            let status = agent.status.as_ref();
+            status.is_some_and(|status| status.observed_generation == edited.metadata.generation)
+        })
+        .await?;
+    assert_eq!(ran(0).await?, of("example.org/usual:2", "large", ""));
+    assert_eq!(world.deployments(1).get("two").await?.metadata.generation, other, "it is the same there");
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_region_a_name_and_a_selector_each_limit_where_an_agent_runs() -> Result<()> {
     let world = World::calm("limits").await?;
     let selector = json!({"matchExpressions": [{"key": "topology.kubernetes.io/region", "operator": "NotIn", "values": ["region-1"]}]});

@@ -86,6 +86,7 @@ fn placed(
         namespace: "default",
         replicas,
         requests: &requests,
+        otherwise: &BTreeMap::new(),
         placement,
         rebalance: false,
     };

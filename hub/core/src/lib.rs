@@ -7,6 +7,7 @@
 mod aggregate;
 pub mod fleet;
 mod moving;
+mod overrides;
 mod phase;
 pub mod placement;
 mod prune;

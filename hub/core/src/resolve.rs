@@ -5,6 +5,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use parallax_crds::agent::{AgentRuntime, BUILT_IN_TYPES, ScalingTargets};
 use parallax_crds::{AgentTemplate, ParallaxAgentSpec, SpecHash};
 
+use crate::overrides::{Applying, applied, beyond_limit};
+
 /// What the fleet's administrator has decided for agents that don't say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FleetDefaults {
@@ -63,11 +65,50 @@ pub enum ResolveError {
         /// `spec.type`.
         agent_type: String,
     },
+    /// What an override adds doesn't go with what stays of the spec.
+    #[error(
+        "placement.overrides{places:?}: {resource} would have the request {request} and the limit {limit}: raise the limit there, or lower the request"
+    )]
+    BeyondLimit {
+        /// Which overrides apply together.
+        places: Vec<usize>,
+        /// The resource.
+        resource: String,
+        /// What is requested of it.
+        request: String,
+        /// What may be used of it.
+        limit: String,
+    },
     /// The template has no JSON form.
     #[error(
         "the spec can't be written as JSON, so it can't be sent ({0}): report it, it is a defect of the hub"
     )]
     Json(#[from] serde_json::Error),
+}
+
+/// Resolves a spec as it is where these of its overrides apply.
+///
+/// # Errors
+/// As [`resolve`], and [`ResolveError::BeyondLimit`] where more would be requested than may be used.
+pub fn resolve_where(
+    spec: &ParallaxAgentSpec,
+    applying: Applying,
+    defaults: &FleetDefaults,
+) -> Result<Resolved, ResolveError> {
+    if applying == Applying::NONE {
+        return resolve(spec, defaults);
+    }
+    let spec = applied(spec, applying);
+    if let Some((resource, request, limit)) = beyond_limit(&spec.runtime) {
+        let (resource, request, limit) = (resource.clone(), request.0.clone(), limit.0.clone());
+        return Err(ResolveError::BeyondLimit {
+            places: applying.places().collect(),
+            resource,
+            request,
+            limit,
+        });
+    }
+    resolve(&spec, defaults)
 }
 
 /// Resolves a spec. Placement, replicas and suspension are no part of the result: a change of them alone changes

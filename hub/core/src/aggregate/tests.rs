@@ -248,6 +248,7 @@ impl Fixture {
             namespace: self.agent.key.namespace(),
             replicas: self.spec.replicas,
             requests: &Amounts::default(),
+            otherwise: &BTreeMap::new(),
             placement: self.spec.placement.as_ref(),
             rebalance: false,
         };

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use parallax_crds::activation::WakeUp;
 use parallax_crds::agent::{Bounds, Freshness, PlacementDecision, PlacementTarget};
@@ -16,12 +15,13 @@ use parallax_crds::{
 
 use super::stored::Stored;
 use super::tellers::Tellers;
+use super::templates::{Templates, otherwise};
 use super::usage::Counted;
 use crate::aggregate::remembered_quiet;
+use crate::overrides::of;
 use crate::phase::PROGRESS_DEADLINE;
-use crate::placement::{Amounts, Explanation, Request};
-use crate::requests::per_replica;
-use crate::resolve::{FleetDefaults, ResolveError, resolve};
+use crate::placement::{Amounts, ClusterFacts, Explanation, Request};
+use crate::resolve::{FleetDefaults, ResolveError};
 use crate::scaling::{bounds, start};
 
 /// What an agent requests whose spec can't be resolved.
@@ -29,8 +29,9 @@ static NOTHING: Amounts = Amounts { cpu: 0, memory: 0, pods: 0, extended: BTreeM
 
 /// How much of the annotation `parallax.io/rebalance` is remembered (the CRD's bound on `rebalanced`).
 const LONGEST_WISH: usize = 64;
-/// How many (generation, hash) pairs are kept: enough for a member that lags some edits behind.
-const GENERATIONS: usize = 16;
+/// How many (generation, hash) pairs are kept: enough for a member that lags some edits behind, also where overrides make
+/// several of one generation.
+const GENERATIONS: usize = 32;
 
 /// An agent whose object exists, or did when it was last seen.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub(super) struct Agent {
     pub finalizer: bool,
     pub life: Life,
     /// What its clusters are sent; or why they can't be.
-    pub template: Result<Template, ResolveError>,
+    pub templates: Result<Templates, ResolveError>,
     /// Newest last.
     pub generations: Vec<(i64, SpecHash)>,
     pub decision: Decision,
@@ -80,15 +81,6 @@ pub(super) struct Tiding {
     pub warning: bool,
     pub reason: &'static str,
     pub message: String,
-}
-
-/// A resolved spec on its way.
-#[derive(Debug, Clone)]
-pub(super) struct Template {
-    pub hash: SpecHash,
-    pub json: Bytes,
-    /// What one replica requests.
-    pub requests: Amounts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,7 +208,13 @@ pub(super) fn has_finalizer(object: &ParallaxAgent) -> bool {
 }
 
 impl Agent {
-    pub fn new(object: Arc<ParallaxAgent>, uid: String, defaults: &FleetDefaults, now: Duration) -> Self {
+    pub fn new(
+        object: Arc<ParallaxAgent>,
+        uid: String,
+        defaults: &FleetDefaults,
+        facts: &[ClusterFacts],
+        now: Duration,
+    ) -> Self {
         let annotation =
             |key: &str| object.metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
         let incarnation = Incarnation::new(&annotation(labels::INCARNATION).unwrap_or_else(|| uid.clone()));
@@ -244,7 +242,7 @@ impl Agent {
         let mut agent = Self {
             finalizer: has_finalizer(&object),
             life: Life::Living,
-            template: resolved(&object, defaults),
+            templates: Templates::new(&object.spec, defaults, facts, decision.shares().map(|(name, _)| name)),
             generations: Vec::new(),
             decision,
             record,
@@ -276,35 +274,72 @@ impl Agent {
     }
 
     /// Takes in the spec's current generation.
-    pub fn resolve(&mut self, defaults: &FleetDefaults) {
-        self.template = resolved(&self.stored.object, defaults);
+    pub fn resolve(&mut self, defaults: &FleetDefaults, facts: &[ClusterFacts]) {
+        self.resolve_templates(defaults, facts);
         self.divide_bounds();
         self.tellers.forget();
+    }
+
+    /// Which overrides apply follows from the clusters that the agent has, and from their labels.
+    pub fn resolve_templates(&mut self, defaults: &FleetDefaults, facts: &[ClusterFacts]) {
+        let clusters = self.decision.shares().map(|(name, _)| name);
+        self.templates = Templates::new(&self.stored.object.spec, defaults, facts, clusters);
         self.note_generation();
     }
 
+    /// Whether it is the same in all clusters.
+    pub fn is_overridden(&self) -> bool {
+        !of(&self.stored.object.spec).is_empty()
+    }
+
     fn note_generation(&mut self) {
-        if let Ok(template) = &self.template {
-            self.generations.push((self.generation(), template.hash));
-            if self.generations.len() > GENERATIONS {
-                self.generations.remove(0);
+        let generation = self.generation();
+        let Ok(templates) = &self.templates else { return };
+        for hash in templates.hashes() {
+            if !self.generations.contains(&(generation, hash)) {
+                self.generations.push((generation, hash));
             }
         }
+        let surplus = self.generations.len().saturating_sub(GENERATIONS);
+        self.generations.drain(..surplus);
     }
 
-    /// The newest generation that resolves to `hash`.
-    pub fn generation_of(&self, hash: SpecHash) -> Option<i64> {
-        self.generations.iter().rev().find(|(_, h)| *h == hash).map(|(g, _)| *g)
+    /// The newest generation that resolves to `hash` for a cluster.
+    pub fn generation_of(&self, cluster: &ClusterName, hash: SpecHash) -> Option<i64> {
+        let known = self.generations.iter().rev().find(|(_, h)| *h == hash).map(|(g, _)| *g)?;
+        let current = self.hash(cluster);
+        // What other clusters have of this generation is none of its own.
+        let newest = if current == Some(hash) { i64::MAX } else { self.generation() - 1 };
+        Some(known.min(newest))
     }
 
-    /// What placement is asked of it.
-    pub fn request<'a>(&'a self, key: &'a AgentKey) -> Request<'a> {
+    /// The hash of what a cluster is sent.
+    pub fn hash(&self, cluster: &ClusterName) -> Option<SpecHash> {
+        Some(self.templates.as_ref().ok()?.of(cluster).hash)
+    }
+
+    /// What a replica requests in clusters where that is otherwise.
+    pub fn requests_otherwise(
+        &self,
+        defaults: &FleetDefaults,
+        facts: &[ClusterFacts],
+    ) -> BTreeMap<ClusterName, Amounts> {
+        otherwise(&self.stored.object.spec, defaults, facts)
+    }
+
+    /// What placement is asked of it, where its replicas request what [`Self::requests_otherwise`] says.
+    pub fn request<'a>(
+        &'a self,
+        key: &'a AgentKey,
+        otherwise: &'a BTreeMap<ClusterName, Amounts>,
+    ) -> Request<'a> {
         let spec = &self.stored.object.spec;
         Request {
             incarnation: &self.incarnation,
             namespace: key.namespace(),
             replicas: start(spec),
-            requests: self.template.as_ref().map_or(&NOTHING, |template| &template.requests),
+            requests: self.templates.as_ref().map_or(&NOTHING, |templates| &templates.plain().requests),
+            otherwise,
             placement: spec.placement.as_ref(),
             rebalance: false,
         }
@@ -323,7 +358,7 @@ impl Agent {
 
     /// The order for a cluster with a share.
     pub fn order(&self, key: &AgentKey, cluster: &ClusterName) -> Option<Order> {
-        let template = self.template.as_ref().ok()?;
+        let template = self.templates.as_ref().ok()?.of(cluster);
         Some(Order {
             agent: self.reference(key),
             hash: template.hash,
@@ -446,10 +481,4 @@ impl Persisted {
             Self::Order(hash, scale) => Some(order == Some((hash, scale))),
         }
     }
-}
-
-fn resolved(object: &ParallaxAgent, defaults: &FleetDefaults) -> Result<Template, ResolveError> {
-    let resolved = resolve(&object.spec, defaults)?;
-    let requests = per_replica(&resolved.template.runtime);
-    Ok(Template { hash: resolved.hash, json: resolved.json, requests })
 }

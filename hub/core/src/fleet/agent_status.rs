@@ -141,7 +141,7 @@ impl Fleet {
                 generation: agent.generation(),
                 deleting: agent.stored.object.metadata.deletion_timestamp.is_some(),
                 spec: &agent.stored.object.spec,
-                unresolved: agent.template.as_ref().err(),
+                unresolved: agent.templates.as_ref().err(),
                 decision: decision.as_ref(),
                 explanation: agent.explanation.as_deref(),
                 clusters: &rows,
@@ -178,14 +178,14 @@ fn input<'a>(
     row: &'a Row,
     cluster: Option<&super::Cluster>,
 ) -> ClusterInput<'a> {
-    let hash = agent.template.as_ref().ok().map(|t| t.hash);
+    let hash = agent.hash(name);
     let wanted = agent.scale(name);
     let order = hash.zip(wanted);
     let complete = cluster.and_then(|c| c.session.as_ref()).is_some_and(|s| s.reports_complete);
     let word = match &row.report {
         Some(_) if complete && !row.heard => Word::Silent,
         Some(report) => {
-            Word::Report { report, generation: report.hash.and_then(|hash| agent.generation_of(hash)) }
+            Word::Report { report, generation: report.hash.and_then(|hash| agent.generation_of(name, hash)) }
         }
         None if complete => Word::Silent,
         None => Word::Unheard,

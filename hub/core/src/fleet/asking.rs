@@ -13,7 +13,8 @@ impl Fleet {
     #[must_use]
     pub fn explain(&self, key: &AgentKey, now: Timestamp) -> Option<Report> {
         let agent = self.agents.get(key)?;
-        Some(explain(&agent.request(key), &self.facts, Some(&agent.decision.targets), now))
+        let otherwise = agent.requests_otherwise(&self.config.defaults, &self.facts);
+        Some(explain(&agent.request(key, &otherwise), &self.facts, Some(&agent.decision.targets), now))
     }
 
     /// Where an agent's replicas are to be in the end; nothing of one that there isn't, or that isn't placed.

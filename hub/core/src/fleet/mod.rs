@@ -51,6 +51,7 @@ mod settling;
 mod standing;
 mod stored;
 mod tellers;
+mod templates;
 mod usage;
 mod watched_agents;
 mod watched_clusters;

@@ -87,6 +87,9 @@ impl Fleet {
         agent.decision.leaving = retained.replicas;
         agent.decision.away = retained.away;
         agent.divide_bounds();
+        if agent.is_overridden() {
+            agent.resolve_templates(&self.config.defaults, &self.facts);
+        }
         let shares: BTreeMap<ClusterName, i32> =
             agent.decision.shares().map(|(cluster, share)| (cluster.clone(), share)).collect();
         let mut gained = Vec::new();

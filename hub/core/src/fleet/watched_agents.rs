@@ -24,7 +24,7 @@ impl Fleet {
             Some(false) => self.agent_gone_as(&key, now),
             None => {}
         }
-        let agent = Agent::new(object, uid, &self.config.defaults, now.mono);
+        let agent = Agent::new(object, uid, &self.config.defaults, &self.facts, now.mono);
         for (cluster, share) in agent.decision.shares() {
             let stays = agent.decision.targets.contains_key(cluster);
             self.standings.assign(cluster, &key, share, stays);
@@ -59,7 +59,7 @@ impl Fleet {
         let stored =
             agent.untold.as_ref().is_some_and(|untold| agent.stored.status() == Some(&*untold.status));
         if edited {
-            agent.resolve(&self.config.defaults);
+            agent.resolve(&self.config.defaults, &self.facts);
             self.dirty.insert(key.clone(), true);
         }
         if edited || foreign || agent.rebalance().is_some_and(|wish| agent.decision.rebalanced != Some(wish))

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parallax_crds::ClusterName;
-use parallax_crds::agent::Strategy;
+use parallax_crds::agent::{ClusterOverride, Strategy};
+use parallax_crds::selector::matches;
 
 use super::filter::{Exclusion, Standing, Terms};
 use super::score::Score;
@@ -66,6 +67,8 @@ pub struct Explanation {
     pub verdicts: Vec<Judged>,
     /// Names in `placement.clusters` that no MemberCluster has, in the order of the spec.
     pub missing: Vec<String>,
+    /// The places in `placement.overrides` of those that match no cluster.
+    pub idle: Vec<usize>,
     /// Replicas to place: by the strategy the total, or the number in each cluster.
     pub wanted: i32,
     /// How they are shared.
@@ -108,7 +111,12 @@ impl Explanation {
             [] => BTreeSet::new(),
             _ => clusters.iter().map(|cluster| cluster.name.as_str()).collect(),
         };
+        let overrides = request.placement.map(|p| p.overrides.as_slice()).unwrap_or_default();
+        let idle = |entry: &ClusterOverride| {
+            clusters.iter().all(|cluster| !matches(&entry.cluster_selector, &cluster.labels))
+        };
         Self {
+            idle: (0..).zip(overrides).filter(|(_, entry)| idle(entry)).map(|(place, _)| place).collect(),
             verdicts: clusters.iter().zip(standings).zip(scores).map(judged).collect(),
             missing: named.iter().filter(|name| !known.contains(name.as_str())).cloned().collect(),
             named: !named.is_empty(),
@@ -180,7 +188,7 @@ impl Explanation {
                 return format!("0 of {all} {named}{clusters} {fit}: {}", self.obstacles());
             }
         };
-        [Some(sentence), self.suspended(), self.unknown()]
+        [Some(sentence), self.suspended(), self.unknown(), self.idle()]
             .into_iter()
             .flatten()
             .collect::<Vec<_>>()
@@ -196,6 +204,17 @@ impl Explanation {
         }
         let is = if self.missing.len() == 1 { "which is no cluster" } else { "which are no clusters" };
         Some(format!("placement.clusters also names {}, {is} of this fleet", listed(&self.missing)))
+    }
+
+    /// What to tell of overrides that no cluster has anything of.
+    fn idle(&self) -> Option<String> {
+        let places: Vec<_> = self.idle.iter().map(ToString::to_string).collect();
+        let are = match places.len() {
+            0 => return None,
+            1 => "matches",
+            _ => "match",
+        };
+        Some(format!("placement.overrides[{}] {are} no cluster of this fleet", places.join(", ")))
     }
 
     /// The suspended clusters among the agent's own, and among those that would get a copy: where nothing lacks, the

@@ -164,7 +164,8 @@ impl<'a> Rules<'a> {
         let Some(group) = self.group(cluster) else {
             return excluded(Exclusion::NotInGroup);
         };
-        let fit = fit(cluster, self.request.requests);
+        let requests = self.request.requests_in(&cluster.name);
+        let fit = fit(cluster, requests);
         let Some(weight) = self.weight(cluster, held, fit.more) else {
             return excluded(Exclusion::NoWeight);
         };
@@ -191,7 +192,7 @@ impl<'a> Rules<'a> {
                 Some(more) if more < need => Some(match fit.scarce {
                     _ if more > 0 && self.strategy == Strategy::Divide => Exclusion::TooSmall(more),
                     Scarce::Room | Scarce::Nothing => Exclusion::Full,
-                    scarce => Exclusion::Lacks(needed(scarce, self.request.requests, need)),
+                    scarce => Exclusion::Lacks(needed(scarce, requests, need)),
                 }),
                 _ => None,
             },

@@ -58,6 +58,8 @@ pub struct Request<'a> {
     pub replicas: i32,
     /// What each of them requests.
     pub requests: &'a Amounts,
+    /// What each of them requests in clusters where that is otherwise.
+    pub otherwise: &'a BTreeMap<ClusterName, Amounts>,
     /// `spec.placement`; none: divided over all accepted clusters.
     pub placement: Option<&'a Placement>,
     /// What runs may move to where it would go now, as with `sticky: false`.
@@ -67,6 +69,11 @@ pub struct Request<'a> {
 impl Request<'_> {
     fn strategy(&self) -> Strategy {
         self.placement.map_or(Strategy::Divide, |p| p.strategy)
+    }
+
+    /// What a replica requests in a cluster.
+    fn requests_in(&self, cluster: &ClusterName) -> &Amounts {
+        self.otherwise.get(cluster).unwrap_or(self.requests)
     }
 
     /// The fewest replicas of a cluster that has any. An agent that has fewer in all has them in one.

@@ -9,6 +9,7 @@ use super::explanation::{Judged, Verdict, count};
 use super::score::{Because, Part};
 use super::spread::{Unsatisfied, label_of};
 use super::{ClusterFacts, Placed, Request};
+use crate::overrides::Applying;
 
 /// How many clusters a report has at most: the agent's own first.
 pub const MAX_CLUSTERS: usize = 1_000;
@@ -70,6 +71,9 @@ pub struct ClusterReport {
     /// The most replicas that it may have; none: nothing bounds it that is known of, or it doesn't fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub most: Option<i64>,
+    /// Which of `placement.overrides` apply there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<usize>,
     /// Why it takes nothing, or nothing more: a word for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
@@ -90,8 +94,9 @@ pub struct PartReport {
 impl Report {
     pub(super) fn new(request: &Request<'_>, clusters: &[ClusterFacts], placed: &Placed) -> Self {
         let explanation = &placed.explanation;
-        let mut judged: Vec<&Judged> = explanation.verdicts.iter().collect();
-        judged.sort_by_key(|judged| match judged.verdict {
+        // Verdicts are in the order of the clusters.
+        let mut judged: Vec<(&Judged, &ClusterFacts)> = explanation.verdicts.iter().zip(clusters).collect();
+        judged.sort_by_key(|(judged, _)| match judged.verdict {
             Verdict::Placed { .. } | Verdict::Kept { .. } => 0,
             Verdict::Spare => 1,
             Verdict::Excluded(_) => 2,
@@ -99,7 +104,8 @@ impl Report {
         let omitted = judged.len().saturating_sub(MAX_CLUSTERS);
         judged.truncate(MAX_CLUSTERS);
         let groups = request.placement.map(|p| p.groups.as_slice()).unwrap_or_default();
-        let reported = |judged: &Judged| {
+        let overrides = request.placement.map(|p| p.overrides.as_slice()).unwrap_or_default();
+        let reported = |(judged, facts): (&Judged, &ClusterFacts)| {
             let (replicas, because) = match &judged.verdict {
                 Verdict::Placed { replicas } => (Some(*replicas), None),
                 Verdict::Kept { replicas, because } => (Some(*replicas), Some(because)),
@@ -114,6 +120,8 @@ impl Report {
                 parts: judged.score.parts.iter().map(PartReport::of).collect(),
                 group: fits.and_then(|terms| groups.get(terms.group)).map(|group| group.name.clone()),
                 most: fits.and(judged.most),
+                overrides: fits
+                    .map_or_else(Vec::new, |_| Applying::to(overrides, &facts.labels).places().collect()),
                 reason: because.map(Into::into),
                 message: because.map(|because| {
                     let not_named = || "not named in placement.clusters".to_owned();
@@ -239,6 +247,14 @@ impl ClusterReport {
         let room = self.most.filter(|_| self.reason.is_none()).map(|most| format!("holds at most {most}"));
         let kept = if self.replicas.is_some() { "takes nothing new: " } else { "" };
         let message = self.message.as_ref().map(|message| format!("{kept}{message}"));
-        group.into_iter().chain(parts).chain(room).chain(message).collect::<Vec<_>>().join(", ")
+        let overrides = self.overrides.iter().map(|place| format!("overrides[{place}]"));
+        group
+            .into_iter()
+            .chain(parts)
+            .chain(room)
+            .chain(overrides)
+            .chain(message)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }

@@ -93,13 +93,16 @@ fn moves(old: &Shares, new: &Shares) -> i32 {
     added.max(taken)
 }
 
+static EVERYWHERE_THE_SAME: BTreeMap<ClusterName, Amounts> = BTreeMap::new();
+
 fn request<'a>(
     incarnation: &'a Incarnation,
     replicas: i32,
     placement: Option<&'a Placement>,
     requests: &'a Amounts,
 ) -> Request<'a> {
-    Request { incarnation, namespace: "default", replicas, requests, placement, rebalance: false }
+    let otherwise = &EVERYWHERE_THE_SAME;
+    Request { incarnation, namespace: "default", replicas, requests, otherwise, placement, rebalance: false }
 }
 
 /// Places the agent whose incarnation is `uid`.

@@ -9,6 +9,7 @@ mod keys;
 mod life;
 mod membership;
 mod moves;
+mod overrides;
 mod random;
 mod recovery;
 mod refused;

@@ -166,6 +166,18 @@ fn an_agent_that_fits_nowhere_says_what_is_in_the_way_by_number() {
 }
 
 #[test]
+fn a_replica_fits_by_what_it_requests_there() {
+    let fleet = [cluster("a").with_cores(3), cluster("b").with_cores(3)];
+    let otherwise = BTreeMap::from([(fleet[1].name.clone(), Amounts { cpu: 4_000, ..core() })]);
+    let (incarnation, requests) = (Incarnation::new("uid-1"), core());
+    let request = Request { otherwise: &otherwise, ..request(&incarnation, 2, None, &requests) };
+    let placed = place(&request, &fleet, None, at(0));
+    assert_eq!(placed.targets, shares(&[("a", 2)]));
+    let report = explain(&request, &fleet, None, at(0));
+    assert_eq!(report.clusters[1].message.as_deref(), Some("lacks 4 CPU"));
+}
+
+#[test]
 fn an_extended_resource_that_a_cluster_does_not_have_excludes_it() {
     let mut with = cluster("a").with_cores(8);
     with.free.as_mut().unwrap().extended.insert("nvidia.com/gpu".into(), 2);
