@@ -299,6 +299,7 @@ impl Fleet {
             let row = agent.rows.entry(name.clone()).or_default();
             row.sent = Some((order.hash, order.scale));
             row.admitted = row.sent;
+            row.unanswered = 1;
             row.touched = true;
             orders.push(order);
             self.meant_to_be_there(&key, name, now);

@@ -151,6 +151,9 @@ pub(super) struct Row {
     pub sent: Option<(SpecHash, Scale)>,
     /// What the current session was admitted with, until something else is said of it.
     pub admitted: Option<(SpecHash, Scale)>,
+    /// Orders that were sent in the current session, and of which the member hasn't said what became. Of two that followed
+    /// each other closely the session may send the second alone: then there is one word less to come.
+    pub unanswered: u32,
     /// Removals that were sent in the current session, and whose `Gone` hasn't come.
     pub removals: u32,
     /// Of the current session's removals, those that an order followed before their `Gone` came: so many times that
@@ -176,6 +179,12 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Whether what the cluster tells now is of what it was ordered last, and not of an order or a copy before.
+    pub fn is_up_to_date(&self) -> bool {
+        let answered = self.unanswered == 0 && self.overtaken == 0;
+        answered && self.sent.is_some() && self.persisted.is(self.sent) == Some(true)
+    }
+
     /// The cluster may hold it, and it has to do with what this process has sent or heard. What an earlier one wrote down it
     /// may never have sent.
     pub fn is_told_of(&self) -> bool {
@@ -186,7 +195,7 @@ impl Row {
     /// The session is over: what was sent in it is as if it had never been.
     pub fn session_lost(&mut self) {
         (self.sent, self.admitted, self.heard, self.usage) = (None, None, false, None);
-        (self.removals, self.overtaken) = (0, 0);
+        (self.unanswered, self.removals, self.overtaken) = (0, 0, 0);
     }
 }
 

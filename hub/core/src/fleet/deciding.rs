@@ -97,6 +97,11 @@ impl Fleet {
         if row.sent == Some((order.hash, order.scale)) {
             return;
         }
+        // A word that hasn't come by now doesn't come.
+        if row.doubted.is_some_and(|until| until <= now.mono) {
+            row.unanswered = 0;
+        }
+        row.unanswered += 1;
         if let Some((_, sent)) = row.sent.filter(|(_, sent)| sent.replicas > order.scale.replicas) {
             row.doubted = Some(now.mono + TOLD_LATE).filter(|_| sent.replicas > 0);
         }

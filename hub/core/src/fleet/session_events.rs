@@ -104,6 +104,7 @@ impl Fleet {
             // No word on it in this session: it was there already, whatever an earlier session has heard last.
             if let Some((hash, scale)) = row.admitted.take() {
                 row.persisted = Persisted::Order(hash, scale);
+                row.unanswered = row.unanswered.saturating_sub(1);
                 row.result.take_if(|r| r.outcome != Outcome::Persisted);
                 self.touch(&key);
             }
@@ -136,6 +137,9 @@ impl Fleet {
         {
             row.persisted = Persisted::Order(hash, scale);
         }
+        if matches!(result.outcome, Outcome::Persisted | Outcome::Rejected) {
+            row.unanswered = row.unanswered.saturating_sub(1);
+        }
         row.admitted = None;
         row.result = Some(result);
         self.touch(&key);
@@ -150,8 +154,7 @@ impl Fleet {
         // Copies that the decision excludes are the inventory's to find; their reports count for nothing.
         let Some(row) = agent.rows.get_mut(name) else { return };
         row.heard = true;
-        // Where a removal was overtaken, this may be what was there before it, and so may be what was persisted.
-        if row.overtaken == 0 && row.sent.is_some() && row.persisted.is(row.sent) == Some(true) {
+        if row.is_up_to_date() {
             row.doubted = None;
         }
         row.reported = Some(now.wall);
