@@ -244,8 +244,9 @@ impl<'a> Rules<'a> {
                     self.weights.iter().find(|entry| matches(&entry.cluster_selector, &cluster.labels));
                 first.map(|entry| i64::from(entry.weight)).filter(|weight| *weight > 0)
             }
-            // What it holds is a part of what it can hold: placing a replica changes no weight.
-            DivisionMode::Capacity => Some((held.map_or(0, i64::from) + more.unwrap_or(0)).max(1)),
+            // What it holds is a part of what it can hold: placing a replica changes no weight, nor does it where that isn't
+            // known.
+            DivisionMode::Capacity => Some(more.map_or(1, |more| held.map_or(0, i64::from) + more).max(1)),
         }
     }
 

@@ -40,6 +40,18 @@ pub struct Party<'a> {
 }
 
 impl Party<'_> {
+    /// The same once it holds no more than `share`. One that takes nothing new doesn't take back what it gave up.
+    #[must_use]
+    pub fn reduced(&self, share: i64) -> Self {
+        let closed = self.most == self.share();
+        Self {
+            held: self.held.map(|held| i32::try_from(share).map_or(held, |share| held.min(share))),
+            base: self.base.min(share),
+            most: if closed { self.most.min(share) } else { self.most },
+            ..self.clone()
+        }
+    }
+
     /// What it holds, as a number.
     #[must_use]
     pub fn share(&self) -> i64 {
@@ -61,8 +73,13 @@ pub fn parties<'a>(
             Some((place, cluster, standing, standing.terms()?, score.total))
         })
     };
-    let tiers: BTreeSet<(usize, Reverse<i64>)> =
-        qualified().map(|(_, _, _, terms, score)| (terms.group, Reverse(score))).collect();
+    // Where it may move, it would not go to a tainted cluster: there stays what the others can't hold.
+    let tier_of = |standing: &Standing, group: usize, score: i64| {
+        let tainted = matches!(standing, Standing::Closed { because: Exclusion::Tainted(_), .. });
+        (free_to_move && tainted, group, Reverse(score))
+    };
+    let tiers: BTreeSet<_> =
+        qualified().map(|(_, _, standing, terms, score)| tier_of(standing, terms.group, score)).collect();
     let tiers: Vec<_> = tiers.into_iter().collect();
     qualified()
         .map(|(place, cluster, standing, terms, score)| {
@@ -87,7 +104,7 @@ pub fn parties<'a>(
                 first: held.is_some() && (pinned || !free_to_move),
                 pinned,
                 suspended: because == Some(&Exclusion::Suspended),
-                tier: tiers.binary_search(&(terms.group, Reverse(score))).unwrap_or_default(),
+                tier: tiers.binary_search(&tier_of(standing, terms.group, score)).unwrap_or_default(),
             }
         })
         .collect()

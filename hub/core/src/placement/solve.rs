@@ -24,7 +24,8 @@ const BUILT: usize = 64;
 const SEARCHED: (usize, i64) = (12, 32);
 
 /// The shares of each party, and what couldn't be held to. Where that leaves no division at all, or one that takes away
-/// what runs, everything stays where it is.
+/// what runs, everything stays where it is; if that is more than is wanted, the rules may be held to once it is less, since
+/// then less is pinned.
 #[must_use]
 pub fn solve(field: &Field<'_>, rules: &Rules<'_>, wanted: i64) -> (Vec<i64>, Option<Unsatisfied>) {
     let parties = &field.parties;
@@ -43,7 +44,8 @@ pub fn solve(field: &Field<'_>, rules: &Rules<'_>, wanted: i64) -> (Vec<i64>, Op
             return (shares, (total < reach).then(why));
         }
     }
-    (field.shared_from(held.clone(), wanted.min(held.iter().sum())), Some(why()))
+    let stays = field.shared_from(held.clone(), wanted.min(held.iter().sum()));
+    if stays == held { (stays, Some(why())) } else { solve(&field.reduced(&stays), rules, wanted) }
 }
 
 /// What a division costs; the smaller is the better: replicas that are taken from where they are, how far down the tiers

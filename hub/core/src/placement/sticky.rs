@@ -34,6 +34,14 @@ impl<'a> Field<'a> {
         Self { parties, tiers, packed, ties }
     }
 
+    /// The field once every party holds no more than so much.
+    #[must_use]
+    pub fn reduced(&self, shares: &[i64]) -> Self {
+        let reduced = |(party, &share): (&Party<'a>, &i64)| party.reduced(share);
+        let parties = self.parties.iter().zip(shares).map(reduced).collect();
+        Self { parties, tiers: self.tiers.clone(), packed: self.packed, ties: self.ties.clone() }
+    }
+
     /// What each has, party by party, when `wanted` replicas are divided. They sum to `wanted`, unless the clusters that
     /// may take more can't take that many.
     #[must_use]

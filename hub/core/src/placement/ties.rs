@@ -7,6 +7,7 @@ use super::select::Party;
 
 /// Ties are broken by a stable hash of the agent's incarnation and the cluster's name: equal agents spread,
 /// and a restart of the hub changes nothing.
+#[derive(Clone)]
 pub(crate) struct Ties(Sha256);
 
 impl Ties {

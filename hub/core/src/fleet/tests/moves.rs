@@ -199,11 +199,11 @@ fn bounds_are_whole_in_the_middle_of_a_move() {
 #[test]
 fn what_was_ready_before_a_removal_replaces_nothing() {
     let mut world = running_in_a();
-    place_unheard(&mut world, on(&["b"]));
+    place_unheard(&mut world, &on(&["b"]));
     world.pods_ready("b", "x", 3);
-    place_unheard(&mut world, on(&["c"]));
+    place_unheard(&mut world, &on(&["c"]));
     assert_eq!(world.held("b", "x"), None);
-    place_unheard(&mut world, on(&["b"]));
+    place_unheard(&mut world, &on(&["b"]));
     assert_eq!(world.held("b", "x"), Some(3));
     world.pass(5);
     assert_eq!((world.held("a", "x"), world.held("b", "x")), (Some(3), Some(3)), "none is ready in b");
@@ -217,12 +217,12 @@ fn what_was_ready_before_a_removal_replaces_nothing() {
 #[test]
 fn what_was_ready_before_there_were_to_be_fewer_replaces_nothing() {
     let mut world = running_in_a();
-    place_unheard(&mut world, on(&["b"]));
+    place_unheard(&mut world, &on(&["b"]));
     world.pods_ready("b", "x", 3);
-    place_unheard(&mut world, Placement { sticky: false, ..on(&["b", "c"]) });
+    place_unheard(&mut world, &Placement { sticky: false, ..on(&["b", "c"]) });
     let left = world.held("b", "x").unwrap();
     assert!(left < 3, "the rest goes to c");
-    place_unheard(&mut world, on(&["b"]));
+    place_unheard(&mut world, &on(&["b"]));
     assert_eq!(world.held("b", "x"), Some(3));
     world.pass(5);
     assert_eq!(world.held("a", "x"), Some(3 - left), "{left} are ready in b");
@@ -232,7 +232,7 @@ fn what_was_ready_before_there_were_to_be_fewer_replaces_nothing() {
 }
 
 /// The agent is placed anew, and members are not heard meanwhile.
-fn place_unheard(world: &mut World, placement: Placement) {
+fn place_unheard(world: &mut World, placement: &Placement) {
     world.apply("x", |spec| spec.placement = Some(placement.clone()));
     let is_session = |channel: &Channel| matches!(channel, Channel::Session(_));
     while world.inbox.iter().any(|(channel, queue)| !queue.is_empty() && !is_session(channel)) {

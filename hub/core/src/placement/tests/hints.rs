@@ -441,3 +441,41 @@ fn a_cluster_that_kept_fewer_than_the_least_has_enough_or_none_once_it_is_back()
         assert_eq!(back.targets, shares(&[("b", 3)]));
     }
 }
+
+/// A counterexample to "placing twice changes nothing": a cluster that hasn't told what it has free counted as much as it held.
+#[test]
+fn what_a_cluster_holds_that_has_not_told_what_is_free_gives_it_no_weight() {
+    let by_capacity = Placement { sticky: false, ..division(DivisionMode::Capacity, None) };
+    let held = shares(&[("a", 4), ("b", 2)]);
+    let placed = placed_with(6, &by_capacity, &[cluster("a"), cluster("b")], Some(&held));
+    assert_eq!(placed.targets, shares(&[("a", 3), ("b", 3)]));
+}
+
+/// A counterexample to the same: what a lost cluster had was too much for a spread until some of it was taken away, and the
+/// spread was looked at again only later.
+#[test]
+fn a_spread_is_held_to_that_can_be_had_once_less_is_there() {
+    let fleet = [cluster("a"), cluster("b"), cluster("c").disconnected()];
+    let held = shares(&[("a", 3), ("c", 4)]);
+    for sticky in [true, false] {
+        let over_three = Placement { sticky, ..spread(&[("cluster", Some(3), None, Some(2))]) };
+        let placed = placed_with(4, &over_three, &fleet, Some(&held));
+        assert_eq!(placed.targets, shares(&[("a", 1), ("b", 1), ("c", 2)]));
+        assert_eq!(placed.explanation.coverage(), Coverage::Whole);
+    }
+}
+
+/// A counterexample to the same: at each look a tainted cluster gave up some more, and could have less after that.
+#[test]
+fn what_may_move_stays_in_a_tainted_cluster_only_where_no_other_can_hold_it() {
+    let tainted = || cluster("a").tainted(TaintEffect::NoSchedule);
+    let restless = Placement { sticky: false, ..Placement::default() };
+    let held = shares(&[("a", 3)]);
+    let placed =
+        |replicas, fleet: &[ClusterFacts], held| placed_with(replicas, &restless, fleet, Some(held)).targets;
+    assert_eq!(placed(3, &[tainted(), cluster("b")], &held), shares(&[("b", 3)]));
+    let once = placed(3, &[tainted(), cluster("b").with_cores(2)], &held);
+    assert_eq!(once, shares(&[("a", 1), ("b", 2)]));
+    assert_eq!(placed(3, &[tainted(), cluster("b").with_cores(0)], &once), once);
+    assert_eq!(placed(3, &[tainted()], &held), held);
+}
