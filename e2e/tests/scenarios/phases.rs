@@ -4,17 +4,15 @@ use std::pin::pin;
 
 use anyhow::{Context as _, Result, bail};
 use futures::TryStreamExt as _;
-use k8s_openapi::api::core::v1::{Namespace, Pod, ResourceQuota};
+use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, ResourceExt};
-use parallax_crds::{ParallaxAgent, Phase, labels};
+use parallax_crds::{ParallaxAgent, Phase};
 use serde_json::{Value, json};
 
+use crate::world::kubelet::{PLAYED, container, running, up, waiting};
 use crate::world::{World, agent_condition};
-
-/// KWOK leaves pods of this image to the test.
-const PLAYED: &str = "fleet.test/played:1";
 
 /// An agent of member-1.
 fn on_one(replicas: i32, image: &str) -> Value {
@@ -23,63 +21,7 @@ fn on_one(replicas: i32, image: &str) -> Value {
     })
 }
 
-/// A pod's status as a kubelet writes it, with that state of its container and what it did before.
-fn container(ready: bool, restarts: i32, state: &Value, last: &Value) -> Value {
-    let word = if ready { "True" } else { "False" };
-    json!({
-        "phase": if state.get("running").is_some() { "Running" } else { "Pending" },
-        "conditions": [
-            {"type": "ContainersReady", "status": word, "lastTransitionTime": "2026-01-01T00:00:00Z"},
-            {"type": "Ready", "status": word, "lastTransitionTime": "2026-01-01T00:00:00Z"},
-        ],
-        "containerStatuses": [{
-            "name": "agent", "image": PLAYED, "imageID": "", "ready": ready, "restartCount": restarts,
-            "state": state, "lastState": last,
-        }],
-    })
-}
-
-fn waiting(restarts: i32, reason: &str, message: &str, last: &Value) -> Value {
-    container(false, restarts, &json!({"waiting": {"reason": reason, "message": message}}), last)
-}
-
-fn running(ready: bool, restarts: i32, last: &Value) -> Value {
-    container(ready, restarts, &json!({"running": {"startedAt": "2026-01-01T00:00:05Z"}}), last)
-}
-
-fn up() -> Value {
-    running(true, 0, &json!({}))
-}
-
 impl World {
-    /// Waits until so many pods of the agent have a node in member-1, and returns their names, the oldest first. Pods
-    /// on their way out don't count.
-    async fn scheduled(&self, name: &str, count: usize) -> Result<Vec<String>> {
-        let list = || async {
-            let params = ListParams::default().labels(&format!("{}={name}", labels::AGENT));
-            let mut pods = self.pods(0).list(&params).await?.items;
-            let has_node = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
-            pods.retain(|pod| pod.metadata.deletion_timestamp.is_none() && has_node(pod));
-            pods.sort_by_key(|pod| (pod.creation_timestamp(), pod.name_any()));
-            anyhow::Ok(pods.iter().map(ResourceExt::name_any).collect::<Vec<_>>())
-        };
-        self.eventually(&format!("{count} pods of {name} have a node"), || async {
-            Ok(list().await?.len() == count)
-        })
-        .await?;
-        list().await
-    }
-
-    /// Says of a pod in member-1 what its kubelet would.
-    async fn kubelet_says(&self, pod: &str, status: Value) -> Result<()> {
-        let patch = Patch::Strategic(json!({"status": status}));
-        self.pods(0)
-            .patch_status(pod, &PatchParams::default(), &patch)
-            .await
-            .with_context(|| format!("the status of {pod}"))?;
-        Ok(())
-    }
-
     /// Waits until the agent has this phase, this summary and, in `Ready`, this reason.
     async fn shows(&self, name: &str, phase: Phase, summary: &str, reason: &str) -> Result<ParallaxAgent> {
         self.agent_until(name, &format!("{name} is {phase}, {summary}, for {reason}"), |agent| {
@@ -177,7 +119,7 @@ fn why(agent: &ParallaxAgent) -> String {
 async fn an_image_that_cannot_be_pulled_is_failed_until_there_is_another() -> Result<()> {
     let world = World::calm("image").await?;
     world.apply("puller", on_one(1, PLAYED)).await?;
-    let pods = world.scheduled("puller", 1).await?;
+    let pods = world.scheduled(0, "puller", 1).await?;
     let mut said = vec![];
     // Kubelets say the two by turns, and a registry may say another thing each time.
     for (reason, message, cause) in [
@@ -186,7 +128,7 @@ async fn an_image_that_cannot_be_pulled_is_failed_until_there_is_another() -> Re
         ("ErrImagePull", "registry away", "registry away"),
         ("ImagePullBackOff", "Back-off pulling image", "Back-off pulling image"),
     ] {
-        world.kubelet_says(&pods[0], waiting(0, reason, message, &json!({}))).await?;
+        world.kubelet_says(0, &pods[0], waiting(0, reason, message, &json!({}))).await?;
         let what = format!("puller tells: {cause}");
         let is_told = |agent: &ParallaxAgent| why(agent) == format!("member-1: {cause}");
         world.agent_until("puller", &what, is_told).await?;
@@ -208,7 +150,7 @@ async fn an_image_that_cannot_be_pulled_is_failed_until_there_is_another() -> Re
 async fn a_crash_loop_is_failed_while_its_container_runs_for_a_moment_too() -> Result<()> {
     let world = World::calm("crash").await?;
     world.apply("crasher", on_one(1, PLAYED)).await?;
-    let pods = world.scheduled("crasher", 1).await?;
+    let pods = world.scheduled(0, "crasher", 1).await?;
     let never = json!({});
     let ended = |time: i32| {
         json!({"terminated": {
@@ -217,16 +159,16 @@ async fn a_crash_loop_is_failed_while_its_container_runs_for_a_moment_too() -> R
         }})
     };
     let says = |time| move |agent: &ParallaxAgent| why(agent) == format!("member-1: no model, time {time}");
-    world.kubelet_says(&pods[0], running(false, 0, &never)).await?;
+    world.kubelet_says(0, &pods[0], running(false, 0, &never)).await?;
     world.shows("crasher", Phase::Pending, "0/1", "Progressing").await?;
     // Once may be bad luck.
-    world.kubelet_says(&pods[0], container(false, 0, &ended(1), &never)).await?;
+    world.kubelet_says(0, &pods[0], container(false, 0, &ended(1), &never)).await?;
     let once = world.shows("crasher", Phase::Pending, "0/1", "Error").await?;
     assert!(says(1)(&once), "{}", why(&once));
 
     let back_off =
         |restarts, time| waiting(restarts, "CrashLoopBackOff", "back-off 10s restarting", &ended(time));
-    world.kubelet_says(&pods[0], back_off(1, 2)).await?;
+    world.kubelet_says(0, &pods[0], back_off(1, 2)).await?;
     let failed = world.shows("crasher", Phase::Failed, "0/1", "CrashLoopBackOff").await?;
     assert!(says(2)(&failed), "its last words say more than the kubelet's: {}", why(&failed));
     world.warned("crasher", "PodFailed", "CrashLoopBackOff: no model, time 2").await?;
@@ -238,14 +180,14 @@ async fn a_crash_loop_is_failed_while_its_container_runs_for_a_moment_too() -> R
             (time + 1, container(false, restarts, &ended(time + 1), &ended(time))),
             (time + 2, back_off(restarts, time + 2)),
         ] {
-            world.kubelet_says(&pods[0], status).await?;
+            world.kubelet_says(0, &pods[0], status).await?;
             last = world.agent_until("crasher", &format!("its last words, time {time}"), says(time)).await?;
         }
     }
     let phases = between(&world, &failed, &last).await?;
     assert!(phases.iter().all(|phase| *phase == Phase::Failed), "{phases:?}");
 
-    world.kubelet_says(&pods[0], running(true, 4, &ended(8))).await?;
+    world.kubelet_says(0, &pods[0], running(true, 4, &ended(8))).await?;
     world.shows("crasher", Phase::Running, "1/1", "AllReplicasReady").await?;
     world.finish().await
 }
@@ -290,7 +232,7 @@ async fn pods_beyond_a_quota_are_missing_with_the_quotas_name() -> Result<()> {
 async fn a_slow_start_is_pending_until_it_is_too_slow_and_scaling_from_the_first_pod_on() -> Result<()> {
     let world = World::calm("slow").await?;
     world.apply("sleepy", on_one(2, PLAYED)).await?;
-    let pods = world.scheduled("sleepy", 2).await?;
+    let pods = world.scheduled(0, "sleepy", 2).await?;
     let slow = world.shows("sleepy", Phase::Pending, "0/2", "Progressing").await?;
     assert_eq!(why(&slow), "member-1: 0 of 2 replicas are ready");
 
@@ -302,9 +244,9 @@ async fn a_slow_start_is_pending_until_it_is_too_slow_and_scaling_from_the_first
 
     let patch = Patch::Merge(json!({"spec": {"progressDeadlineSeconds": 600}}));
     world.deployments(0).patch("sleepy", &PatchParams::default(), &patch).await?;
-    world.kubelet_says(&pods[0], up()).await?;
+    world.kubelet_says(0, &pods[0], up()).await?;
     world.shows("sleepy", Phase::Scaling, "1/2", "Progressing").await?;
-    world.kubelet_says(&pods[1], up()).await?;
+    world.kubelet_says(0, &pods[1], up()).await?;
     world.shows("sleepy", Phase::Running, "2/2", "AllReplicasReady").await?;
     world.finish().await
 }
@@ -313,16 +255,16 @@ async fn a_slow_start_is_pending_until_it_is_too_slow_and_scaling_from_the_first
 async fn up_and_down_is_scaling_and_never_less_than_what_serves() -> Result<()> {
     let world = World::calm("up-down").await?;
     world.apply("elastic", on_one(1, PLAYED)).await?;
-    let first = world.scheduled("elastic", 1).await?;
-    world.kubelet_says(&first[0], up()).await?;
+    let first = world.scheduled(0, "elastic", 1).await?;
+    world.kubelet_says(0, &first[0], up()).await?;
     let one = world.shows("elastic", Phase::Running, "1/1", "AllReplicasReady").await?;
 
     world.apply("elastic", on_one(3, PLAYED)).await?;
-    let pods = world.scheduled("elastic", 3).await?;
+    let pods = world.scheduled(0, "elastic", 3).await?;
     let up_to = world.shows("elastic", Phase::Scaling, "1/3", "Progressing").await?;
     assert_eq!(why(&up_to), "member-1: 1 of 3 replicas are ready");
     for pod in pods.iter().filter(|pod| **pod != first[0]) {
-        world.kubelet_says(pod, up()).await?;
+        world.kubelet_says(0, pod, up()).await?;
     }
     world.shows("elastic", Phase::Running, "3/3", "AllReplicasReady").await?;
 
@@ -330,7 +272,7 @@ async fn up_and_down_is_scaling_and_never_less_than_what_serves() -> Result<()> 
     world.hold(&pods, true).await?;
     world.apply("elastic", on_one(1, PLAYED)).await?;
     let down = world.shows("elastic", Phase::Running, "1/1", "AllReplicasReady").await?;
-    let left = world.scheduled("elastic", 1).await?;
+    let left = world.scheduled(0, "elastic", 1).await?;
     assert_eq!(world.pods(0).list(&ListParams::default()).await?.items.len(), 3, "two are ending still");
     let phases = between(&world, &one, &down).await?;
     assert!(phases.iter().all(|phase| matches!(phase, Phase::Running | Phase::Scaling)), "{phases:?}");
@@ -348,7 +290,7 @@ async fn a_deleted_agent_is_terminating_until_its_last_pod_has_ended() -> Result
     let world = World::calm("last-pod").await?;
     world.apply("leaving", on_one(2, "parallax.test/leaving:1")).await?;
     world.shows("leaving", Phase::Running, "2/2", "AllReplicasReady").await?;
-    let pods = world.scheduled("leaving", 2).await?;
+    let pods = world.scheduled(0, "leaving", 2).await?;
     world.hold(&pods, true).await?;
     world.delete("leaving").await?;
     let leaving = world

@@ -1,6 +1,8 @@
 //! A test's own corner of the warm fleet.
 
 mod conditions;
+pub mod kubelet;
+pub mod readiness;
 mod traces;
 mod waits;
 
@@ -58,7 +60,7 @@ impl Drop for World {
         let cleared = std::thread::spawn(move || -> Result<String> {
             tokio::runtime::Runtime::new()?.block_on(async {
                 let state = if dumps { testing::dump(fleet).await } else { String::new() };
-                start_what_is_down(fleet).await?;
+                put_right(fleet).await?;
                 let namespaces: Api<Namespace> = Api::all(fleet.client("hub").await?);
                 namespaces.delete(&namespace, &DeleteParams::default()).await?;
                 Ok(state)
@@ -72,8 +74,8 @@ impl Drop for World {
     }
 }
 
-/// What an earlier test has left down.
-async fn start_what_is_down(fleet: &Fleet) -> Result<()> {
+/// Starts what an earlier test has left down, and takes away the taints that it has left.
+async fn put_right(fleet: &Fleet) -> Result<()> {
     for (cluster, component) in [
         ("hub", Component::ParallaxHub),
         ("member-1", Component::ParallaxMember),
@@ -81,6 +83,13 @@ async fn start_what_is_down(fleet: &Fleet) -> Result<()> {
     ] {
         if fleet.process(cluster, component).is_none() {
             fleet.restart(cluster, component).await?;
+        }
+    }
+    let clusters: Api<MemberCluster> = Api::all(fleet.client("hub").await?);
+    for cluster in clusters.list(&ListParams::default()).await?.items {
+        if !cluster.spec.taints.is_empty() {
+            let untainted = Patch::Merge(json!({"spec": {"taints": null}}));
+            clusters.patch(&cluster.name_any(), &PatchParams::default(), &untainted).await?;
         }
     }
     Ok(())
@@ -97,10 +106,10 @@ impl World {
         Self::new(Turn::Beside { _guard: GATE.read().await }, test).await
     }
 
-    /// For a test that kills, or changes what all share. What an earlier one has left down is started first.
+    /// For a test that kills, or changes what all share. What an earlier one has left behind is put right first.
     pub async fn alone(test: &str) -> Result<Self> {
         let world = Self::new(Turn::Alone { _guard: GATE.write().await }, test).await?;
-        start_what_is_down(world.fleet).await?;
+        put_right(world.fleet).await?;
         Ok(world)
     }
 
