@@ -31,10 +31,11 @@ pub fn divided(
     if wanted == 0 {
         return (at_zero(Field::new(parties, packed, ties)), None);
     }
+    // One that has the agent at 0 replicas and takes none would have its part of the weight only until it is dropped.
+    let mut parties = useful(parties);
     let spread = request.placement.map(|p| p.spread.as_slice()).unwrap_or_default();
     let ruled = !spread.is_empty() || request.least() > 1;
     if ruled {
-        let mut parties = useful(parties);
         if parties.len() > MAX_TARGETS {
             parties = the_first(parties, wanted, &ties);
         }
@@ -50,7 +51,7 @@ pub fn divided(
         return (above_zero(&field.parties, shares), None);
     }
     let Field { parties, ties, .. } = field;
-    let first = the_first(useful(parties), wanted, &ties);
+    let first = the_first(parties, wanted, &ties);
     let field = Field::new(first, packed, ties);
     (above_zero(&field.parties, field.shared(wanted)), None)
 }

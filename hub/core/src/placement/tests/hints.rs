@@ -479,3 +479,13 @@ fn what_may_move_stays_in_a_tainted_cluster_only_where_no_other_can_hold_it() {
     assert_eq!(placed(3, &[tainted(), cluster("b").with_cores(0)], &once), once);
     assert_eq!(placed(3, &[tainted()], &held), held);
 }
+
+/// A counterexample to the same: a suspended cluster that had the agent at 0 replicas had a part of the weight, and no longer had
+/// it when the others had been given theirs.
+#[test]
+fn a_cluster_that_has_no_replica_and_takes_none_has_no_weight() {
+    let by_capacity = Placement { sticky: false, ..division(DivisionMode::Capacity, None) };
+    let fleet = [cluster("a"), cluster("b").with_cores(100), cluster("c").with_cores(100).suspended()];
+    let placed = placed_with(2, &by_capacity, &fleet, Some(&shares(&[("c", 0)])));
+    assert_eq!(placed.targets, shares(&[("b", 2)]));
+}
