@@ -32,8 +32,8 @@ pub use placement::{
 pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PodIds, PullPolicy, Resources};
 pub use scaling::{ActivationLimits, Bounds, Scaling, ScalingTargets};
 pub use status::{
-    ClusterRow, ClusterSummary, Freshness, ParallaxAgentStatus, Phase, PlacementDecision, PlacementTarget,
-    Usage,
+    ClusterRow, ClusterSummary, Freshness, Lent, ParallaxAgentStatus, Phase, PlacementDecision,
+    PlacementTarget, Usage,
 };
 
 pub use workspace::{AccessMode, Workspace};

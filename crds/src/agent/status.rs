@@ -150,6 +150,11 @@ pub struct PlacementDecision {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "atomic"))]
     pub leaving: Vec<PlacementTarget>,
+    /// What clusters have of `scaling.maxReplicas` beyond their share of it, by name, because their load needs it and
+    /// others' doesn't.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "atomic"))]
+    pub lent: Vec<Lent>,
     /// Clusters that no longer have a share and have not let go of the agent yet, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10_000), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
@@ -164,6 +169,16 @@ pub struct PlacementTarget {
     pub cluster: String,
     /// Its replicas.
     #[schemars(range(min = 0))]
+    pub replicas: i32,
+}
+
+/// What a cluster has of the maximum beyond its share.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Lent {
+    /// The MemberCluster.
+    #[schemars(length(max = 63))]
+    pub cluster: String,
+    /// So many replicas; below 0: what it has given up.
     pub replicas: i32,
 }
 

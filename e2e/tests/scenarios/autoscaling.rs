@@ -234,3 +234,80 @@ async fn a_maximum_below_the_minimum_is_refused_and_said_where() -> Result<()> {
     }
     world.finish().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_cluster_does_not_need_of_the_maximum_goes_where_the_load_is() -> Result<()> {
+    let world = World::calm("lending").await?;
+    let spec = json!({"type": "claude", "replicas": 2, "scaling": between(2, 8)});
+    world.apply("worker", spec).await?;
+    world.running("worker", "2/2").await?;
+    for member in 0..2 {
+        world.bounded(member, "worker", Some((1, 4))).await?;
+    }
+    world.applied_by_member("worker", false).await?;
+    let maxima = Maxima::watch(&world, "worker-hpa").await?;
+
+    world.choose(1, "worker", 1).await?;
+    world.choose(0, "worker", 4).await?;
+    world.bounded(1, "worker", Some((1, 2))).await?;
+    world.bounded(0, "worker", Some((1, 6))).await?;
+    world.choose(0, "worker", 6).await?;
+    let agent = world.running("worker", "7/7").await?;
+    let lent = agent.status.and_then(|status| status.placement).map(|placement| placement.lent);
+    let lent: Vec<_> = lent.into_iter().flatten().map(|lent| (lent.cluster, lent.replicas)).collect();
+    assert_eq!(lent, [("member-1".to_owned(), 2), ("member-2".to_owned(), -2)]);
+
+    world.restart_hub().await?;
+    world.running("worker", "7/7").await?;
+    world.bounded(0, "worker", Some((1, 6))).await?;
+    assert_eq!(maxima.end()?, 8, "the most that could be chosen at any time");
+    world.finish().await
+}
+
+/// The largest sum that the maxima of an agent's autoscalers have had.
+struct Maxima {
+    largest: Arc<Mutex<i32>>,
+    watches: Vec<tokio::task::JoinHandle<Result<()>>>,
+}
+
+impl Maxima {
+    async fn watch(world: &World, name: &str) -> Result<Self> {
+        let most = |found: &HorizontalPodAutoscaler| found.spec.as_ref().map_or(0, |spec| spec.max_replicas);
+        let (mut now, mut lists) = (Vec::new(), Vec::new());
+        for member in 0..2 {
+            let found = world.autoscalers(member).get(name).await?;
+            now.push(most(&found));
+            lists.push(found.metadata.resource_version.context("the autoscaler has a version")?);
+        }
+        let largest = Arc::new(Mutex::new(now.iter().sum()));
+        let now = Arc::new(Mutex::new(now));
+        let mut watches = Vec::new();
+        for (member, version) in lists.into_iter().enumerate() {
+            let (api, now, largest) = (world.autoscalers(member), Arc::clone(&now), Arc::clone(&largest));
+            let params = WatchParams::default().fields(&format!("metadata.name={name}"));
+            watches.push(tokio::spawn(async move {
+                let mut events = pin!(api.watch(&params, &version).await?);
+                while let Some(event) = events.try_next().await? {
+                    if let WatchEvent::Modified(found) = event {
+                        let mut now = now.lock();
+                        now[member] = most(&found);
+                        let mut largest = largest.lock();
+                        *largest = now.iter().sum::<i32>().max(*largest);
+                    }
+                }
+                anyhow::bail!("the watch has ended")
+            }));
+        }
+        Ok(Self { largest, watches })
+    }
+
+    /// The largest sum. A watch that ended early would have missed the rest.
+    fn end(self) -> Result<i32> {
+        anyhow::ensure!(
+            self.watches.iter().all(|watch| !watch.is_finished()),
+            "a watch ended before the test did"
+        );
+        self.watches.iter().for_each(tokio::task::JoinHandle::abort);
+        Ok(*self.largest.lock())
+    }
+}

@@ -6,6 +6,7 @@
 
 mod aggregate;
 pub mod fleet;
+mod lending;
 mod moving;
 mod overrides;
 mod phase;

@@ -41,6 +41,22 @@ pub fn bounds(
     shares.iter().zip(of_each).filter_map(bounded).collect()
 }
 
+/// The bounds with what clusters have lent each other of the maximum; none where they can't have.
+#[must_use]
+pub fn lent_out(
+    bounds: &BTreeMap<ClusterName, Bounds>,
+    lent: &BTreeMap<ClusterName, i32>,
+) -> Option<BTreeMap<ClusterName, Bounds>> {
+    let beyond = |name: &ClusterName| lent.get(name).copied().unwrap_or(0);
+    let known = lent.keys().all(|name| bounds.contains_key(name));
+    let sum: i64 = lent.values().map(|replicas| i64::from(*replicas)).sum();
+    let with = |(name, own): (&ClusterName, &Bounds)| {
+        let most = own.max.checked_add(beyond(name)).filter(|most| *most >= own.floor())?;
+        Some((name.clone(), Bounds { max: most, ..*own }))
+    };
+    bounds.iter().map(with).collect::<Option<_>>().filter(|_| known && sum <= 0)
+}
+
 /// Both bounds in proportion to what each cluster begins with, so that this lies between them: least and most are
 /// divided whole, however the replicas were.
 fn divided(
@@ -115,6 +131,22 @@ mod tests {
         spec.placement = serde_json::from_value(json!({ "strategy": "Replicate" })).unwrap();
         let of = bounds(&spec, &agent(), &shares(&[2, 2]));
         assert_eq!(of.values().copied().collect::<Vec<_>>(), [Bounds { min: 1, max: 4, start: 2 }; 2]);
+    }
+
+    #[test]
+    fn what_is_lent_is_the_maximums_only_and_never_more_than_all_of_it() {
+        let spec = spec(4, &json!({ "minReplicas": 2, "maxReplicas": 8, "targetCPUUtilization": 70 }));
+        let own = bounds(&spec, &agent(), &shares(&[2, 2]));
+        let most = |lent: &[i32]| {
+            let lent = own.keys().cloned().zip(lent.iter().copied()).collect();
+            lent_out(&own, &lent).map(|of| of.values().map(|bounds| bounds.max).collect::<Vec<_>>())
+        };
+        assert_eq!(most(&[]), Some(vec![4, 4]));
+        assert_eq!(most(&[2, -3]), Some(vec![6, 1]));
+        assert_eq!(most(&[2, -4]), None, "a cluster keeps its share of the least");
+        assert_eq!(most(&[2, -1]), None, "that would be more than there is");
+        let elsewhere = BTreeMap::from([(ClusterName::new("elsewhere").unwrap(), -1)]);
+        assert_eq!(lent_out(&own, &elsewhere), None);
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parallax_crds::activation::WakeUp;
-use parallax_crds::agent::{Bounds, Freshness, PlacementDecision, PlacementTarget};
+use parallax_crds::agent::{Bounds, Freshness, Lent, PlacementDecision, PlacementTarget};
 use parallax_crds::link::{AgentReport, AgentUsage, Order, OrderResult, Scale};
 use parallax_crds::trace::TraceContext;
 use parallax_crds::{
@@ -22,7 +22,7 @@ use crate::overrides::of;
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::{Amounts, ClusterFacts, Explanation, Request};
 use crate::resolve::{FleetDefaults, ResolveError};
-use crate::scaling::{bounds, start};
+use crate::scaling::{bounds, lent_out, start};
 
 /// What an agent requests whose spec can't be resolved.
 static NOTHING: Amounts = Amounts { cpu: 0, memory: 0, pods: 0, extended: BTreeMap::new() };
@@ -64,6 +64,9 @@ pub(super) struct Agent {
     pub failover_timer: Option<Duration>,
     /// When what its clusters have told counts again.
     pub move_timer: Option<Duration>,
+    /// When clusters gave up some of its maximum last, and when they may be asked again.
+    pub gave_up: Option<Duration>,
+    pub lending_timer: Option<Duration>,
     /// Which clusters have told what since the last edit.
     pub tellers: Tellers,
 }
@@ -131,7 +134,9 @@ pub(super) struct Decision {
     pub leaving: BTreeMap<ClusterName, i32>,
     /// Of these clusters, those that are out of reach, by the last look.
     pub away: BTreeSet<ClusterName>,
-    /// Of the clusters whose autoscaler may choose; they follow from the shares and the spec.
+    /// What clusters have of the maximum of scaling beyond their share, or below 0 what they have given up of it.
+    pub lent: BTreeMap<ClusterName, i32>,
+    /// Of the clusters whose autoscaler may choose; they follow from the shares, the spec and what is lent.
     pub bounds: BTreeMap<ClusterName, Bounds>,
     pub all_matching: bool,
     /// The wish to be placed anew that was followed last.
@@ -264,6 +269,8 @@ impl Agent {
             revisit: None,
             failover_timer: None,
             move_timer: None,
+            gave_up: None,
+            lending_timer: None,
             tellers: Tellers::default(),
             stored: Stored::new(object),
             uid,
@@ -398,7 +405,12 @@ impl Agent {
         // A cluster that is away counts with what it is to have in the end: what it has besides leaves when it is back.
         let ends = away.iter().filter_map(|name| Some((name.clone(), *self.decision.targets.get(name)?)));
         shares.extend(ends);
-        self.decision.bounds = bounds(&self.stored.object.spec, &self.incarnation, &shares);
+        let bounds = bounds(&self.stored.object.spec, &self.incarnation, &shares);
+        self.decision.bounds = lent_out(&bounds, &self.decision.lent).unwrap_or_else(|| {
+            // It was lent of shares that are no more.
+            self.decision.lent.clear();
+            bounds
+        });
     }
 
     /// The change's own trace, or the one that the object's author continues.
@@ -455,6 +467,7 @@ impl Decision {
             targets,
             leaving,
             away: BTreeSet::new(),
+            lent: stored.lent.iter().filter_map(|l| Some((names(&l.cluster)?, l.replicas))).collect(),
             bounds: BTreeMap::new(),
             all_matching: stored.all_matching,
             rebalanced: stored.rebalanced.clone(),
@@ -476,6 +489,11 @@ impl Decision {
             rebalanced: self.rebalanced.clone(),
             targets: if self.all_matching { Vec::new() } else { self.targets.iter().map(target).collect() },
             leaving: self.leaving.iter().map(target).collect(),
+            lent: self
+                .lent
+                .iter()
+                .map(|(name, n)| Lent { cluster: name.to_string(), replicas: *n })
+                .collect(),
             withdrawing: self.withdrawing.iter().map(ToString::to_string).collect(),
         })
     }

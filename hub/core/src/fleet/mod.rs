@@ -43,6 +43,7 @@ mod failover;
 mod freeze;
 mod input;
 mod keys;
+mod lending;
 mod moves;
 mod recovery;
 mod refusals;
@@ -170,6 +171,8 @@ enum Timer {
     Failover(AgentKey),
     /// What an agent's clusters have told counts again.
     Move(AgentKey),
+    /// Clusters may be asked again to give up some of an agent's maximum.
+    Lending(AgentKey),
     /// A cluster's taint isn't tolerated by an agent for longer.
     Revisit(AgentKey),
     /// The CRD is to be read again.

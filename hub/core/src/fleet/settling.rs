@@ -29,6 +29,7 @@ impl Fleet {
             self.look_at_shares();
         }
         self.look_at_moves(now);
+        self.look_at_loads(now);
         if self.replan.is_empty() {
             // Only now is it known how much a change of the fleet takes from each cluster.
             while let Some(cluster) = self.asked.pop_first() {
@@ -118,6 +119,12 @@ impl Fleet {
                 Timer::Move(key) => {
                     if let Some(agent) = self.agents.get_mut(&key) {
                         agent.move_timer = None;
+                        self.touch(&key);
+                    }
+                }
+                Timer::Lending(key) => {
+                    if let Some(agent) = self.agents.get_mut(&key) {
+                        agent.lending_timer = None;
                         self.touch(&key);
                     }
                 }

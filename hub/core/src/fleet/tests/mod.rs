@@ -6,6 +6,7 @@ mod facts;
 mod failover;
 mod guarded;
 mod keys;
+mod lending;
 mod life;
 mod membership;
 mod moves;

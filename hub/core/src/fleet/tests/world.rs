@@ -41,6 +41,8 @@ pub struct Member {
     pub held: BTreeMap<AgentKey, (Incarnation, SpecHash, Scale)>,
     /// How many replicas of these are ready.
     pub ready: BTreeMap<AgentKey, i32>,
+    /// How many replicas the load asks for, where autoscalers choose.
+    pub load: BTreeMap<AgentKey, i32>,
     /// Pods become ready only at [`World::pods_ready`].
     pub slow: bool,
     /// Removals are begun, and pods end only at [`World::pods_end`].

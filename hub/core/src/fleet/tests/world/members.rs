@@ -91,6 +91,8 @@ impl World {
     pub fn report(&mut self, name: &ClusterName, key: &AgentKey, ready: i32) {
         let Some((incarnation, hash, scale)) = self.members[name].held.get(key).cloned() else { return };
         let member = self.members.get_mut(name).unwrap();
+        let asked = scale.bounds.zip(member.load.get(key)).map(|(bounds, load)| bounds.clamp(*load));
+        let ready = asked.unwrap_or(ready);
         member.ready.insert(key.clone(), ready);
         let slow = member.slow;
         let held = Held { agent: AgentRef { key: key.clone(), incarnation }, hash, scale, removing: false };
@@ -102,6 +104,13 @@ impl World {
             ..fixtures::report(&held)
         };
         self.say(name, SessionEvent::Report(report));
+    }
+
+    /// An agent's load in a cluster asks for so many replicas.
+    pub fn load(&mut self, name: &str, agent: &str, replicas: i32) {
+        let (name, key) = (cluster(name), key(agent));
+        self.members.get_mut(&name).unwrap().load.insert(key.clone(), replicas);
+        self.report(&name, &key, replicas);
     }
 
     /// So many more replicas of an agent are ready in a cluster, as far as it is to have them.
