@@ -84,7 +84,9 @@ impl Fleet {
     pub(super) fn freeze_notice(&self, name: &ClusterName) -> Option<String> {
         self.freeze.silent.contains(name).then(|| {
             format!(
-                "{} of {} clusters fell silent within a minute, so that the fault may be the hub's own network: nothing is                  placed again elsewhere until most of them are back. If {name} is lost indeed, annotate its MemberCluster                  {}={}, or delete it",
+                "{} of {} clusters fell silent within a minute, so that the fault may be the hub's own network: nothing is \
+                 placed again elsewhere until most of them are back. If {name} is lost indeed, annotate its MemberCluster \
+                 {}={}, or delete it",
                 self.freeze.silent.len(),
                 self.freeze.silent.len() + self.connected_clusters(),
                 labels::FAILOVER,
