@@ -58,6 +58,7 @@ pub fn report(held: &Held) -> AgentReport {
         reason: String::new(),
         message: String::new(),
         credentials: None,
+        endpoint: None,
         last_activity: None,
         traceparent: None,
     }

@@ -134,6 +134,8 @@ pub struct AgentReport {
     pub message: String,
     /// Whether the agent's API key is there; none when the order names none.
     pub credentials: Option<CredentialsReport>,
+    /// Where it is reached, a host and a port; none: it isn't yet, or the member is too old to tell.
+    pub endpoint: Option<String>,
     /// When it was last known to be called or at work, in seconds since the Unix epoch; none: that isn't known there.
     pub last_activity: Option<i64>,
     /// W3C traceparent of the change that is reported on.

@@ -24,14 +24,31 @@ pub struct Foreign {
     group: &'static str,
     kind: &'static str,
     plural: &'static str,
+    /// The only version that is of use; none: any.
+    version: Option<&'static str>,
 }
 
 /// Of <https://external-secrets.io>.
-pub const EXTERNAL_SECRETS: Foreign =
-    Foreign { group: "external-secrets.io", kind: "ExternalSecret", plural: "externalsecrets" };
+pub const EXTERNAL_SECRETS: Foreign = Foreign {
+    group: "external-secrets.io",
+    kind: "ExternalSecret",
+    plural: "externalsecrets",
+    version: None,
+};
 /// Of the Prometheus operator.
-pub const POD_MONITORS: Foreign =
-    Foreign { group: "monitoring.coreos.com", kind: "PodMonitor", plural: "podmonitors" };
+pub const POD_MONITORS: Foreign = Foreign {
+    group: "monitoring.coreos.com",
+    kind: "PodMonitor",
+    plural: "podmonitors",
+    version: Some("v1"),
+};
+/// Of the Multi-Cluster Services API, <https://multicluster.sigs.k8s.io/concepts/multicluster-services-api/>.
+pub const SERVICE_EXPORTS: Foreign = Foreign {
+    group: "multicluster.x-k8s.io",
+    kind: "ServiceExport",
+    plural: "serviceexports",
+    version: Some("v1alpha1"),
+};
 
 /// See the module. Copies are of one watch, which ends with the last.
 #[derive(Clone)]
@@ -164,21 +181,27 @@ impl Foreign {
         format!("{}.{}", self.plural, self.group)
     }
 
-    /// The kind as its definition says that it is served: in the version that is stored, where that is served, or else
-    /// in the first that is. A definition that is being deleted takes no objects any more.
+    /// The kind as its definition says that it is served: in the only version that is of use, or else in the one that is
+    /// stored, where that is served, or else in the first that is. A definition that is being deleted takes no objects any more.
     fn served(self, definition: &Slim) -> Option<ApiResource> {
         if definition.metadata.deletion_timestamp.is_some() {
             return None;
         }
         let conditions = definition.status.iter().flat_map(|status| &status.conditions);
         conditions.filter(|c| c.type_ == "Established").find(|c| c.status == "True")?;
-        let versions = || definition.spec.versions.iter().filter(|version| version.served);
+        let of_use =
+            |version: &&Version| version.served && self.version.is_none_or(|only| version.name == only);
+        let versions = || definition.spec.versions.iter().filter(of_use);
         let version = versions().find(|version| version.storage).or_else(|| versions().next())?;
         Some(self.in_version(&version.name))
     }
 
-    /// How it is asked for in a version.
-    pub fn in_version(self, version: &str) -> ApiResource {
+    /// How it is asked for in the only version that is of use; in `v1`, where any is.
+    pub fn resource(self) -> ApiResource {
+        self.in_version(self.version.unwrap_or("v1"))
+    }
+
+    fn in_version(self, version: &str) -> ApiResource {
         let kind = GroupVersionKind::gvk(self.group, version, self.kind);
         ApiResource::from_gvk_with_plural(&kind, self.plural)
     }
@@ -216,6 +239,25 @@ mod tests {
         };
         assert_eq!(definition(None).unwrap().api_version, "monitoring.coreos.com/v1");
         assert_eq!(definition(Some("2026-11-23T05:00:00Z")), None);
+    }
+
+    #[test]
+    fn a_version_that_is_of_no_use_is_none() {
+        let versions = |names: &[&str]| {
+            let versions: Vec<_> = names
+                .iter()
+                .map(|name| json!({"name": name, "served": true, "storage": *name == names[0]}))
+                .collect();
+            let definition = json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": SERVICE_EXPORTS.definition()},
+                "spec": {"versions": versions},
+                "status": {"conditions": [{"type": "Established", "status": "True"}]},
+            });
+            SERVICE_EXPORTS.served(&serde_json::from_value(definition).unwrap()).map(|kind| kind.version)
+        };
+        assert_eq!(versions(&["v1beta1", "v1alpha1"]).as_deref(), Some("v1alpha1"));
+        assert_eq!(versions(&["v1beta1"]), None);
     }
 
     #[test]

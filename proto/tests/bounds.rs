@@ -38,6 +38,7 @@ fn report(n: usize, ready: i32) -> AgentReport {
         ready,
         serving: ready,
         message: "é".repeat(3000),
+        endpoint: Some("e".repeat(256)),
         credentials: Some(CredentialsReport {
             ready: false,
             reason: "SecretMissing".to_owned(),

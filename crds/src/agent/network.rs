@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 
-/// More peers for the agent's NetworkPolicy, which always admits the control plane.
+/// More peers for the agent's NetworkPolicy, which always admits the control plane, and whether other clusters know its
+/// Service.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct Network {
     /// Who may reach the agent besides the control plane.
@@ -18,6 +19,10 @@ pub struct Network {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "atomic"))]
     pub egress: Vec<NetworkPeer>,
+    /// A ServiceExport of the agent's Service in each of its clusters that has the Multi-Cluster Services API
+    /// (`multicluster.x-k8s.io/v1alpha1`). It lets nobody in: `ingress` does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub export: bool,
 }
 
 /// Pods or addresses, as in a NetworkPolicy.

@@ -119,7 +119,7 @@ pub struct AgentRuntime {
     #[schemars(schema_with = "schema::pod_annotations")]
     pub pod_annotations: BTreeMap<String, String>,
     /// Who else may reach the agent, and whom it may reach.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "says_nothing")]
     pub network: Option<Network>,
     /// The agent's own metrics; absent: it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,6 +155,17 @@ impl AgentRuntime {
     pub fn metrics_port(&self) -> Option<i32> {
         self.metrics.as_ref().and_then(Metrics::served_on)
     }
+
+    /// Its Service is to be exported to the other clusters of a set.
+    #[must_use]
+    pub fn is_exported(&self) -> bool {
+        self.network.as_ref().is_some_and(|network| network.export)
+    }
+}
+
+/// It is left out then: server-side apply makes null of an object that loses its only field, and null is none to a schema.
+fn says_nothing(network: &Option<Network>) -> bool {
+    network.as_ref().is_none_or(|network| *network == Network::default())
 }
 
 /// The numbers of a pod's user and groups. Everything else of its security is Parallax's: the Pod Security Standard
@@ -235,4 +246,26 @@ pub struct Resources {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::quantities")]
     pub limits: BTreeMap<String, Quantity>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_network_that_says_nothing_is_as_none() {
+        let written = |network: serde_json::Value| {
+            let runtime: AgentRuntime =
+                serde_json::from_value(json!({"type": "claude", "network": network})).unwrap();
+            serde_json::to_value(runtime).unwrap()
+        };
+        for nothing in [json!({}), json!({"export": false})] {
+            assert_eq!(written(nothing), json!({"type": "claude"}));
+        }
+        let exported = json!({"export": true});
+        assert_eq!(written(exported.clone())["network"], exported);
+    }
 }

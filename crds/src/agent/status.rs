@@ -241,6 +241,11 @@ pub struct ClusterRow {
     pub observed_generation: Option<i64>,
     /// How old this is.
     pub freshness: Freshness,
+    /// Where the agent is reached, a host and a port: by pods of that cluster, or of every cluster that shares its Service
+    /// once that is exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub endpoint: Option<String>,
     /// When the row last changed or lost its freshness.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]

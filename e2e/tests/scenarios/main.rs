@@ -13,6 +13,7 @@ mod companions;
 mod credentials;
 mod credentials_from_hub;
 mod deletion;
+mod endpoints;
 mod epochs;
 mod failing;
 mod failover;

@@ -10,6 +10,7 @@
 //! * [`exposition`] and [`usage`]: what agents expose, and what they use.
 //! * [`live`]: what is read off live Deployments and Pods.
 //! * [`needs`]: which ConfigMaps and Secrets an agent's pods can't start without, and which of them are missing.
+//! * [`endpoint`]: where an agent is reached.
 //! * [`events`]: what an agent's user is told of as it happens.
 //! * [`sync`]: how far an order has come into the cluster's objects.
 //! * [`report`]: the one truth that is told about an agent, to the hub and in the assignment's status.
@@ -20,6 +21,7 @@ pub mod callers;
 pub mod cluster;
 pub mod credentials;
 pub mod diff;
+pub mod endpoint;
 pub mod events;
 pub mod exposition;
 pub mod live;

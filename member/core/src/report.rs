@@ -42,6 +42,8 @@ pub struct Facts<'a> {
     pub credentials: Option<&'a CredentialsReport>,
     /// What its pods can't start without and isn't there.
     pub missing: &'a [Need],
+    /// Where it is reached; none while it has no Service.
+    pub endpoint: Option<String>,
     /// When it was last known to be called or at work, in seconds since the Unix epoch.
     pub last_activity: Option<i64>,
     /// W3C traceparent of the change that the order came with.
@@ -80,6 +82,7 @@ pub fn report(facts: &Facts<'_>) -> AgentReport {
         reason,
         message,
         credentials: facts.credentials.filter(|_| !facts.deleting).cloned(),
+        endpoint: facts.endpoint.clone().filter(|_| !facts.deleting),
         last_activity: facts.last_activity,
         traceparent: facts.traceparent.map(str::to_owned),
     }

@@ -19,7 +19,7 @@ use kube::Client;
 use parallax_crds::link::{AgentReport, ClusterReport, KeyAnswer, OrderResult};
 use parallax_crds::{AgentKey, ClusterName, Phase};
 use parallax_member_core::report::Facts;
-use parallax_member_core::{ChildKind, Sync, events, report};
+use parallax_member_core::{ChildKind, Sync, endpoint, events, report};
 use parallax_platform::{Begun, Stage, StageGuard};
 use parallax_proto::session::MemberLink;
 use parking_lot::Mutex;
@@ -220,6 +220,12 @@ fn known_sync<'a>(slot: &'a Slot, assignment: &Assignment) -> Option<&'a Sync> {
     (same && (assignment.deleting() || *generation == assignment.generation())).then_some(sync)
 }
 
+/// Where the agent is reached; none while it has no Service.
+fn endpoint(slot: &Slot, assignment: &Assignment) -> Option<String> {
+    let has = |kind| slot.child(kind).live().is_some_and(|live| live.is_ours(assignment.uid()));
+    has(ChildKind::Service).then(|| endpoint::endpoint(&assignment.agent.key, has(ChildKind::ServiceExport)))
+}
+
 /// The report on an agent; none while its present order hasn't been looked at.
 fn told(slot: &Slot, assignment: &Assignment) -> Option<AgentReport> {
     let sync = known_sync(slot, assignment);
@@ -250,6 +256,7 @@ fn told(slot: &Slot, assignment: &Assignment) -> Option<AgentReport> {
         previous: last.map_or_else(stored, |r| r.hash),
         credentials: slot.credentials.as_ref(),
         missing: &slot.missing,
+        endpoint: endpoint(slot, assignment),
         last_activity: activation::last_called(assignment, last.map_or_else(known, |r| r.last_activity)),
         traceparent: assignment.traceparent(),
     }))

@@ -168,18 +168,26 @@ impl Agents {
         keys.iter().for_each(|key| self.queue.add(key));
     }
 
-    /// Whether the cluster has PodMonitors now. Where it has none, there are none of agents.
-    pub fn pod_monitors_served(&self, served: bool) {
+    /// Whether the cluster has a kind of others' now. Where it doesn't, agents have no objects of it.
+    pub fn kind_served(&self, kind: ChildKind, served: bool) {
         let mut index = self.index.lock();
         if !served {
-            index.list_children(ChildKind::PodMonitor);
-            index.sweep_children(ChildKind::PodMonitor);
+            index.list_children(kind);
+            index.sweep_children(kind);
         }
-        if std::mem::replace(&mut index.pod_monitors, served) == served {
+        let changed = if served { index.served.insert(kind) } else { index.served.remove(&kind) };
+        if !changed {
             return;
         }
-        let measured = |a: &&Arc<Assignment>| a.object.spec.template.runtime.metrics_port().is_some();
-        let keys: Vec<_> = index.assigned().filter(measured).map(|a| a.agent.key.clone()).collect();
+        let concerned = |a: &&Arc<Assignment>| {
+            let runtime = &a.object.spec.template.runtime;
+            if kind == ChildKind::PodMonitor {
+                runtime.metrics_port().is_some()
+            } else {
+                runtime.is_exported()
+            }
+        };
+        let keys: Vec<_> = index.assigned().filter(concerned).map(|a| a.agent.key.clone()).collect();
         drop(index);
         keys.iter().for_each(|key| self.queue.add(key));
     }

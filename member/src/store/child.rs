@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::kept::Versioned;
 use super::objects::identity;
-use crate::definition::POD_MONITORS;
+use crate::definition::{Foreign, POD_MONITORS, SERVICE_EXPORTS};
 
 /// How the API server is asked for objects of a kind.
 pub fn resource(kind: ChildKind) -> ApiResource {
@@ -26,7 +26,22 @@ pub fn resource(kind: ChildKind) -> ApiResource {
         ChildKind::Service => ApiResource::erase::<Service>(&()),
         ChildKind::Autoscaler => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
         ChildKind::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
-        ChildKind::PodMonitor => POD_MONITORS.in_version("v1"),
+        ChildKind::PodMonitor => POD_MONITORS.resource(),
+        ChildKind::ServiceExport => SERVICE_EXPORTS.resource(),
+    }
+}
+
+/// What others define of the kind; none when it is Kubernetes' own.
+pub(super) fn foreign(kind: ChildKind) -> Option<Foreign> {
+    match kind {
+        ChildKind::PodMonitor => Some(POD_MONITORS),
+        ChildKind::ServiceExport => Some(SERVICE_EXPORTS),
+        ChildKind::PersistentVolumeClaim
+        | ChildKind::Deployment
+        | ChildKind::NetworkPolicy
+        | ChildKind::Service
+        | ChildKind::Autoscaler
+        | ChildKind::PodDisruptionBudget => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The index of what exists.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -65,8 +65,8 @@ pub struct Index {
     pub scores: BTreeMap<String, i32>,
     /// The activators, by the slice of their Service: where each is, and whether it takes requests.
     pub activators: Listed<Vec<(IpAddr, bool)>>,
-    /// It has PodMonitors, and those of agents are known.
-    pub pod_monitors: bool,
+    /// The kinds of others that it has, and of which agents' objects are known.
+    pub served: HashSet<ChildKind>,
 }
 
 impl Index {

@@ -3,11 +3,11 @@
 
 mod child;
 mod cluster;
+mod foreign;
 mod index;
 mod kept;
 mod listed;
 mod objects;
-mod pod_monitors;
 mod slice;
 mod slot;
 pub mod watch;

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::child::foreign;
 use super::{Child, End, Namespace, SlimPod, cluster, owner_of, resource};
 use crate::agents::Agents;
 
@@ -40,9 +41,9 @@ pub async fn start(
     let ours = |what: &str| watch(what).config(of_ours.clone());
     let mut lists = vec![assignments(watch("AgentAssignments"), agents, tasks)];
     for kind in ChildKind::ALL {
-        lists.push(match kind {
-            ChildKind::PodMonitor => super::pod_monitors::follow(client, agents, &of_ours, tasks),
-            _ => children(kind, ours(&plural(kind)), agents, tasks),
+        lists.push(match foreign(kind) {
+            Some(foreign) => super::foreign::follow((kind, foreign), client, agents, &of_ours, tasks),
+            None => children(kind, ours(&plural(kind)), agents, tasks),
         });
     }
     lists.push(pods(ours("Pods"), agents, tasks));
@@ -56,7 +57,7 @@ pub async fn start(
 }
 
 /// What several objects of a kind are called.
-fn plural(kind: ChildKind) -> String {
+pub(super) fn plural(kind: ChildKind) -> String {
     let name = kind.name();
     name.strip_suffix('y').map_or_else(|| format!("{name}s"), |stem| format!("{stem}ies"))
 }

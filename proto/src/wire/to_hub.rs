@@ -15,6 +15,9 @@ use crate::v1;
 /// Bytes of an id: a UID, a boot id, a version.
 pub(super) const ID_BYTES: usize = 128;
 
+/// Bytes of a host and a port: a Service's name for a set of clusters has fewer than 160.
+const ENDPOINT_BYTES: usize = 256;
+
 /// Entries of a list in Hello.
 const HELLO_ENTRIES: usize = 64;
 
@@ -137,6 +140,7 @@ pub(crate) fn report(status: v1::Status) -> Result<AgentReport, Malformed> {
         reason: reason(payload.reason)?,
         message: message(payload.message)?,
         credentials: payload.credentials.map(credentials).transpose()?,
+        endpoint: endpoint(payload.endpoint)?,
         last_activity: (payload.last_activity > 0).then_some(payload.last_activity),
         traceparent: traceparent(status.trace)?,
     })
@@ -168,10 +172,21 @@ pub(crate) fn status(report: &AgentReport, boot_id: &str, seq: u64) -> v1::Statu
             reason: clip(&report.reason, REASON_BYTES),
             message: clip(&report.message, MESSAGE_BYTES),
             credentials: report.credentials.as_ref().map(credentials_message),
+            endpoint: clip(report.endpoint.as_deref().unwrap_or_default(), ENDPOINT_BYTES),
             last_activity: report.last_activity.unwrap_or_default(),
         }),
         trace: trace_message(report.traceparent.as_deref()),
     }
+}
+
+/// A host and a port: nothing else that a member may say is shown as an address.
+fn endpoint(said: String) -> Result<Option<String>, Malformed> {
+    let said = text("status.payload.endpoint", said, ENDPOINT_BYTES)?;
+    let is_of_an_address = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':' | '[' | ']');
+    if !said.chars().all(is_of_an_address) {
+        return malformed("status.payload.endpoint", "is no HOST:PORT");
+    }
+    Ok((!said.is_empty()).then_some(said))
 }
 
 fn credentials(said: v1::Credentials) -> Result<CredentialsReport, Malformed> {

@@ -69,6 +69,8 @@ pub(super) struct Row<'a> {
     pub(super) message: &'a str,
     /// Whether the agent's API key is there, by its last word on the current order.
     pub(super) credentials: Option<&'a CredentialsReport>,
+    /// Where the agent is reached there.
+    endpoint: Option<&'a str>,
     reported: bool,
     last_reported: Option<Timestamp>,
 }
@@ -128,6 +130,7 @@ impl<'a> Row<'a> {
             reason: "",
             message: "",
             credentials: None,
+            endpoint: None,
             reported: false,
             last_reported: cluster.last_reported,
         };
@@ -141,6 +144,7 @@ impl<'a> Row<'a> {
                 reason: &report.reason,
                 message: &report.message,
                 credentials: report.credentials.as_ref(),
+                endpoint: report.endpoint.as_deref(),
                 reported: true,
                 ..nothing
             },
@@ -152,6 +156,7 @@ impl<'a> Row<'a> {
                 observed: shown.observed_generation,
                 reason: shown.reason.as_deref().unwrap_or_default(),
                 message: shown.message.as_deref().unwrap_or_default(),
+                endpoint: shown.endpoint.as_deref(),
                 ..nothing
             },
             (Word::Unheard, None) | (Word::Silent, _) => nothing,
@@ -205,6 +210,7 @@ impl<'a> Row<'a> {
             ready_replicas: self.ready,
             observed_generation: self.observed,
             freshness: self.freshness,
+            endpoint: self.endpoint.map(str::to_owned),
             last_reported: shown.and_then(|shown| shown.last_reported.clone()),
             reason: (!self.reason.is_empty()).then(|| self.reason.to_owned()),
             message: first_line(self.message),

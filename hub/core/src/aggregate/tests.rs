@@ -87,9 +87,16 @@ impl Member {
             reason: reason.into(),
             message: if reason.is_empty() { String::new() } else { format!("about {reason}") },
             credentials: None,
+            endpoint: None,
             last_activity: None,
             traceparent: None,
         });
+        self
+    }
+
+    /// The agent is reached there.
+    fn reached_at(mut self, endpoint: &str) -> Self {
+        self.report.as_mut().unwrap().endpoint = Some(endpoint.to_owned());
         self
     }
 

@@ -17,11 +17,13 @@ pub enum ChildKind {
     PodDisruptionBudget,
     /// monitoring.coreos.com/v1, which not every cluster has.
     PodMonitor,
+    /// multicluster.x-k8s.io/v1alpha1, which not every cluster has.
+    ServiceExport,
 }
 
 impl ChildKind {
     /// All of them, in their order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::PersistentVolumeClaim,
         Self::Deployment,
         Self::NetworkPolicy,
@@ -29,6 +31,7 @@ impl ChildKind {
         Self::Autoscaler,
         Self::PodDisruptionBudget,
         Self::PodMonitor,
+        Self::ServiceExport,
     ];
 
     /// The kind's name.
@@ -42,6 +45,7 @@ impl ChildKind {
             Self::Autoscaler => "HorizontalPodAutoscaler",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::PodMonitor => "PodMonitor",
+            Self::ServiceExport => "ServiceExport",
         }
     }
 
@@ -53,7 +57,8 @@ impl ChildKind {
             | Self::NetworkPolicy
             | Self::Service
             | Self::PodDisruptionBudget
-            | Self::PodMonitor => "",
+            | Self::PodMonitor
+            | Self::ServiceExport => "",
             Self::Autoscaler => "-hpa",
         }
     }

@@ -15,6 +15,7 @@ mod pod_monitor;
 mod probes;
 mod scraping;
 mod service;
+mod service_export;
 mod slices;
 mod volumes;
 mod workspace;
@@ -69,6 +70,8 @@ pub struct Desired {
     pub disruption_budget: Option<Value>,
     /// A monitoring.coreos.com/v1 PodMonitor, where the cluster has that kind.
     pub pod_monitor: Option<Value>,
+    /// A multicluster.x-k8s.io/v1alpha1 ServiceExport, where the cluster has that kind.
+    pub service_export: Option<Value>,
 }
 
 impl Desired {
@@ -83,6 +86,7 @@ impl Desired {
             autoscaler,
             disruption_budget,
             pod_monitor,
+            service_export,
         } = self;
         [
             (ChildKind::PersistentVolumeClaim, workspace),
@@ -92,6 +96,7 @@ impl Desired {
             (ChildKind::Autoscaler, autoscaler),
             (ChildKind::PodDisruptionBudget, disruption_budget),
             (ChildKind::PodMonitor, pod_monitor),
+            (ChildKind::ServiceExport, service_export),
         ]
     }
 }
@@ -109,6 +114,8 @@ pub struct Site<'a> {
     pub scraper_namespaces: &'a [String],
     /// The cluster has PodMonitors, and so somebody who reads them.
     pub pod_monitors: bool,
+    /// The cluster has ServiceExports, and so somebody who shares Services between clusters.
+    pub service_exports: bool,
 }
 
 /// What should exist for a valid assignment at a site, whose pods get their API key so. `live` is the Deployment that
@@ -132,6 +139,7 @@ pub fn build(
             .map(serde_json::to_value)
             .transpose()?,
         pod_monitor: pod_monitor::pod_monitor(assignment, site)?,
+        service_export: service_export::service_export(assignment, site)?,
     })
 }
 

@@ -25,6 +25,7 @@ fn built_of(valid: &Valid<'_>) -> Desired {
             system_namespace: "parallax-system",
             scraper_namespaces: &["monitoring".to_owned()],
             pod_monitors: true,
+            service_exports: true,
         },
         key.as_ref(),
         None,
@@ -64,6 +65,7 @@ fn the_smallest_agent_is_rendered_whole() {
     insta::assert_yaml_snapshot!("smallest_service", desired.service);
     insta::assert_yaml_snapshot!("smallest_network_policy", desired.network_policy);
     assert_eq!(desired.disruption_budget, None, "one replica needs none");
+    assert_eq!(desired.service_export, None, "nobody asks for it");
 }
 
 #[test]
@@ -78,6 +80,7 @@ fn every_field_of_a_template_is_rendered() {
     insta::assert_yaml_snapshot!("full_workspace", desired.workspace);
     insta::assert_yaml_snapshot!("full_network_policy", desired.network_policy);
     insta::assert_yaml_snapshot!("full_pod_monitor", desired.pod_monitor);
+    insta::assert_yaml_snapshot!("full_service_export", desired.service_export);
 }
 
 /// As the schema has them.
@@ -165,6 +168,7 @@ fn measured(annotations: &[(&str, &str)], pod_monitors: bool, live: Option<&Valu
         system_namespace: "parallax-system",
         scraper_namespaces: &[],
         pod_monitors,
+        service_exports: false,
     };
     build(&valid(&template, 1), site, None, live).unwrap()
 }
@@ -228,7 +232,9 @@ fn the_old_pod_lets_go_of_the_workspace_before_the_new_one_takes_it() {
 fn every_object_has_its_kinds_name() {
     let targets = ScalingTargets { target_cpu_utilization: Some(70), ..ScalingTargets::default() };
     let metrics = serde_json::from_value(serde_json::json!({"enabled": true})).unwrap();
-    let template = AgentTemplate { scaling: targets, ..with(AgentRuntime { metrics, ..keeping(false) }) };
+    let network = serde_json::from_value(serde_json::json!({"export": true})).unwrap();
+    let template =
+        AgentTemplate { scaling: targets, ..with(AgentRuntime { metrics, network, ..keeping(false) }) };
     let bounds = Some(Bounds { min: 1, max: 4, start: 2 });
     for (kind, object) in built_of(&Valid { bounds, ..valid(&template, 2) }).children() {
         let object = object.unwrap();

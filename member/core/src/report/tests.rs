@@ -48,6 +48,7 @@ fn told(wanted: i32, deployment: Option<&DeploymentFacts>, pods: &[PodFacts]) ->
         previous: None,
         credentials: None,
         missing: &[],
+        endpoint: None,
         last_activity: None,
         traceparent: Some(TRACE),
     })
@@ -80,6 +81,7 @@ fn what_load_has_chosen_is_what_is_wanted() {
             previous: None,
             credentials: None,
             missing: &[],
+            endpoint: None,
             last_activity: None,
             traceparent: None,
         })
@@ -172,6 +174,7 @@ fn what_pods_wait_for_is_named_until_all_are_ready() {
             previous: None,
             credentials: None,
             missing: &missing,
+            endpoint: None,
             last_activity: None,
             traceparent: None,
         });
@@ -209,6 +212,7 @@ fn until_the_deployment_is_observed_the_counts_are_about_what_ran_before() {
         previous: Some(hash(0)),
         credentials: None,
         missing: &[],
+        endpoint: None,
         last_activity: None,
         traceparent: None,
     };
@@ -234,10 +238,35 @@ fn what_blocks_the_objects_is_the_reason() {
         previous: None,
         credentials: None,
         missing: &[],
+        endpoint: None,
         last_activity: None,
         traceparent: None,
     });
     assert_eq!((r.synced, r.reason.as_str(), r.phase), (false, "NameConflict", Phase::Pending));
+}
+
+#[test]
+fn where_it_is_reached_is_told_until_it_is_deleted() {
+    let (agent, sync) = (agent(), applied());
+    let facts = Facts {
+        agent: &agent,
+        hash: Some(hash(1)),
+        scale: Scale::fixed(1),
+        targets: ScalingTargets::default(),
+        asleep: false,
+        deleting: false,
+        sync: Some(&sync),
+        deployment: None,
+        pods: &[],
+        previous: None,
+        credentials: None,
+        missing: &[],
+        endpoint: Some("writer.team.svc:8080".to_owned()),
+        last_activity: None,
+        traceparent: None,
+    };
+    assert_eq!(report(&facts).endpoint.as_deref(), Some("writer.team.svc:8080"));
+    assert_eq!(report(&Facts { deleting: true, ..facts }).endpoint, None);
 }
 
 #[test]
@@ -257,6 +286,7 @@ fn what_is_being_deleted_is_as_synced_as_it_last_was() {
             previous: None,
             credentials: None,
             missing: &[],
+            endpoint: None,
             last_activity: None,
             traceparent: None,
         });

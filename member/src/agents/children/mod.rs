@@ -81,12 +81,14 @@ impl Agents {
         (valid.asleep, valid.led) = (standing.is_asleep(), standing.led);
         let Key { binding, mut held, mut then } = self.key(&valid).await;
         then = then.max(and_then);
+        let has = |kind| self.index.lock().served.contains(&kind);
         let site = Site {
             cluster,
             control_plane_namespaces: &self.settings.control_plane_namespaces,
             scraper_namespaces: &self.settings.scraper_namespaces,
             system_namespace: &self.settings.own_namespace,
-            pod_monitors: self.index.lock().pod_monitors,
+            pod_monitors: has(ChildKind::PodMonitor),
+            service_exports: has(ChildKind::ServiceExport),
         };
         // Only then does it matter, and reading it costs time.
         let measured = valid.template.runtime.metrics_port().is_some();

@@ -133,13 +133,14 @@ fn drops_selector(kind: ChildKind, valid: &Valid<'_>, live: &Child) -> bool {
 fn selects_by_incarnation(kind: ChildKind) -> bool {
     match kind {
         ChildKind::Deployment | ChildKind::NetworkPolicy => true,
-        // A Service or budget of another's may have no selector at all; an autoscaler has none, a claim not ours, and a
-        // PodMonitor's would be mixed with ours.
+        // A Service or budget of another's may have no selector at all; an autoscaler and an export have none, a claim
+        // not ours, and a PodMonitor's would be mixed with ours.
         ChildKind::PersistentVolumeClaim
         | ChildKind::Service
         | ChildKind::Autoscaler
         | ChildKind::PodDisruptionBudget
-        | ChildKind::PodMonitor => false,
+        | ChildKind::PodMonitor
+        | ChildKind::ServiceExport => false,
     }
 }
 

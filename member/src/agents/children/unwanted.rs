@@ -34,6 +34,7 @@ pub(super) fn is_to_go(kind: ChildKind, live: &Child, valid: &Valid<'_>) -> bool
         | ChildKind::Service
         | ChildKind::Autoscaler
         | ChildKind::PodDisruptionBudget
-        | ChildKind::PodMonitor => live.is_ours(valid.owner_uid),
+        | ChildKind::PodMonitor
+        | ChildKind::ServiceExport => live.is_ours(valid.owner_uid),
     }
 }

@@ -31,14 +31,21 @@ fn any_report() -> impl Strategy<Value = AgentReport> {
                 .prop_map(|(ready, reason, message)| CredentialsReport { ready, reason, message }),
         );
     let trace = prop::option::of(Just("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()));
-    let told = ("[A-Za-z]{0,32}", ".{0,64}", credentials, prop::option::of(1..i64::MAX), trace);
+    let told = (
+        "[A-Za-z]{0,32}",
+        ".{0,64}",
+        credentials,
+        prop::option::of("[a-z0-9.-]{1,64}:8080"),
+        prop::option::of(1..i64::MAX),
+        trace,
+    );
     (hash, any_phase(), (counts, chosen), any::<bool>(), told).prop_map(
         |(
             hash,
             phase,
             ((desired, replicas, one, other), chosen),
             synced,
-            (reason, message, credentials, last_activity, traceparent),
+            (reason, message, credentials, endpoint, last_activity, traceparent),
         )| AgentReport {
             agent: AgentRef { key: AgentKey::new("team", "writer"), incarnation: Incarnation::new("u-1") },
             hash: hash.map(|bytes| SpecHash::from_bytes(&bytes).unwrap()),
@@ -52,6 +59,7 @@ fn any_report() -> impl Strategy<Value = AgentReport> {
             reason,
             message,
             credentials,
+            endpoint,
             last_activity,
             traceparent,
         },
@@ -106,6 +114,24 @@ fn bounds_out_of_order_are_malformed() {
             ..Default::default()
         });
         assert_eq!(have.unwrap_err().field, "bounds");
+    }
+}
+
+#[test]
+fn an_endpoint_is_nothing_but_an_address() {
+    let of = |endpoint: &str| {
+        let payload = v1::StatusPayload {
+            phase: v1::Phase::Running.into(),
+            endpoint: endpoint.to_owned(),
+            ..Default::default()
+        };
+        let key = key_message(&AgentKey::new("team", "writer"));
+        report(v1::Status { key, incarnation: "u-1".into(), payload: Some(payload), ..Default::default() })
+    };
+    assert_eq!(of("").unwrap().endpoint, None, "of a member that doesn't know the field");
+    assert_eq!(of("[2001:db8::1]:8080").unwrap().endpoint.as_deref(), Some("[2001:db8::1]:8080"));
+    for other in ["http://writer", "writer:8080 ", "<b>", "writer\n:1", &"w".repeat(257)] {
+        assert_eq!(of(other).unwrap_err().field, "status.payload.endpoint", "{other}");
     }
 }
 

@@ -289,6 +289,22 @@ fn when_all_it_had_is_out_of_reach_the_phase_stays_and_ready_is_unknown() {
 }
 
 #[test]
+fn where_an_agent_is_reached_is_kept_until_its_cluster_says_otherwise() {
+    let up = member("a", 1).ready().reached_at("writer.team.svc:8080");
+    let told = over(std::slice::from_ref(&up)).first();
+    assert_eq!(row(&told, "a").endpoint.as_deref(), Some("writer.team.svc:8080"));
+    let unheard = over(&[up.clone().unheard()]).then(&told, 1_100);
+    assert_eq!(
+        row(&unheard, "a").endpoint,
+        row(&told, "a").endpoint,
+        "a restarted hub has yet to hear of it"
+    );
+    let exported = up.reached_at("writer.team.svc.clusterset.local:8080");
+    let exported = over(&[exported]).then(&unheard, 1_200);
+    assert_eq!(row(&exported, "a").endpoint.as_deref(), Some("writer.team.svc.clusterset.local:8080"));
+}
+
+#[test]
 fn a_rows_time_moves_when_it_changes_or_loses_its_freshness_and_not_otherwise() {
     let fixture = |member: Member| over(&[member]);
     let reported = |status: &ParallaxAgentStatus| row(status, "a").last_reported.clone();

@@ -45,6 +45,7 @@ fn policy_of(runtime: AgentRuntime, control_planes: &[&str], scrapers: &[&str]) 
         control_plane_namespaces: &planes,
         scraper_namespaces: &scrapers,
         pod_monitors: false,
+        service_exports: false,
         system_namespace: "parallax-system",
     };
     serde_json::from_value(serde_json::to_value(network_policy(&valid, site)).unwrap()).unwrap()

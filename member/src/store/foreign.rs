@@ -1,4 +1,4 @@
-//! The watch of PodMonitors, which is there while the cluster has that kind.
+//! The watch of agents' objects of a kind that others define, which is there while the cluster has that kind.
 
 use std::sync::Arc;
 
@@ -9,13 +9,14 @@ use parallax_platform::Watch;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::watch::children;
+use super::watch::{children, plural};
 use crate::agents::Agents;
-use crate::definition::{Definition, POD_MONITORS};
+use crate::definition::{Definition, Foreign};
 
-/// Watches as long as the task isn't aborted; the receiver hears when it is known whether the cluster has PodMonitors,
-/// and which.
+/// Watches as long as the task isn't aborted; the receiver hears when it is known whether the cluster has the kind, and
+/// which objects of it.
 pub(super) fn follow(
+    (kind, foreign): (ChildKind, Foreign),
     client: &Client,
     agents: &Arc<Agents>,
     config: &Config,
@@ -25,23 +26,23 @@ pub(super) fn follow(
     let (client, agents, config) = (client.clone(), Arc::clone(agents), config.clone());
     tasks.spawn(async move {
         let mut filled = Some(filled);
-        let definition = Definition::watch(&client, POD_MONITORS);
+        let definition = Definition::watch(&client, foreign);
         let mut changes = definition.changes();
         loop {
             changes.mark_unchanged();
             let mut watch = JoinSet::new();
             match definition.known().await {
-                Ok(Some(kind)) if kind.version == "v1" => {
+                Ok(Some(_)) => {
                     // The process is ready without them: the cluster may have none at any time.
-                    let monitors = Watch::new(&client, "PodMonitors").config(config.clone());
-                    let listed = children(ChildKind::PodMonitor, monitors, &agents, &mut watch);
+                    let objects = Watch::new(&client, plural(kind)).config(config.clone());
+                    let listed = children(kind, objects, &agents, &mut watch);
                     tokio::select! {
-                        Ok(()) = listed => agents.pod_monitors_served(true),
+                        Ok(()) = listed => agents.kind_served(kind, true),
                         _ = changes.changed() => continue,
                         _ = watch.join_next() => return,
                     }
                 }
-                Ok(_) => agents.pod_monitors_served(false),
+                Ok(None) => agents.kind_served(kind, false),
                 // Its watch has said what can't be known, and goes on; till then, what was known is.
                 Err(_) => {}
             }
