@@ -17,6 +17,7 @@ mod endpoints;
 mod epochs;
 mod failing;
 mod failover;
+mod five;
 mod identity;
 mod lifecycle;
 mod log;

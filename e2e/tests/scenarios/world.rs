@@ -6,6 +6,7 @@ pub mod readiness;
 mod traces;
 mod waits;
 
+use std::ops::Deref;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -36,9 +37,26 @@ pub const SCRAPERS: &str = "monitoring";
 /// Calm tests run beside each other; one that kills or changes what all share runs alone.
 static GATE: RwLock<()> = RwLock::const_new(());
 
-/// The warm fleet, and a namespace that nobody else uses.
+/// The fleet of a test.
+enum Whose {
+    All(&'static Fleet),
+    Own(Box<Fleet>),
+}
+
+impl Deref for Whose {
+    type Target = Fleet;
+
+    fn deref(&self) -> &Fleet {
+        match self {
+            Self::All(fleet) => fleet,
+            Self::Own(fleet) => fleet,
+        }
+    }
+}
+
+/// A fleet, mostly the warm one, and a namespace that nobody else uses.
 pub struct World {
-    fleet: &'static Fleet,
+    fleet: Whose,
     pub hub: Client,
     pub members: Vec<Client>,
     pub namespace: String,
@@ -55,18 +73,20 @@ impl Drop for World {
         if self.finished {
             return;
         }
-        let (fleet, namespace) = (self.fleet, self.namespace.clone());
         let dumps = !*self.dumped.get_mut();
-        let cleared = std::thread::spawn(move || -> Result<String> {
+        let clear = || -> Result<String> {
             tokio::runtime::Runtime::new()?.block_on(async {
-                let state = if dumps { testing::dump(fleet).await } else { String::new() };
-                put_right(fleet).await?;
-                let namespaces: Api<Namespace> = Api::all(fleet.client("hub").await?);
-                namespaces.delete(&namespace, &DeleteParams::default()).await?;
+                let state = if dumps { testing::dump(&self.fleet).await } else { String::new() };
+                if let Whose::All(fleet) = self.fleet {
+                    put_right(fleet).await?;
+                    let namespaces: Api<Namespace> = Api::all(fleet.client("hub").await?);
+                    namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
+                }
                 Ok(state)
             })
-        });
-        match cleared.join() {
+        };
+        // (On a thread of its own: this one may be a runtime's.)
+        match std::thread::scope(|threads| threads.spawn(clear).join()) {
             Ok(Ok(state)) => eprintln!("{} has failed\n{state}", self.namespace),
             Ok(Err(error)) => eprintln!("{} has failed, and is not cleared away: {error:#}", self.namespace),
             Err(_) => eprintln!("{} has failed, and clearing it away too", self.namespace),
@@ -96,8 +116,14 @@ async fn put_right(fleet: &Fleet) -> Result<()> {
 }
 
 enum Turn {
-    Beside { _guard: RwLockReadGuard<'static, ()> },
-    Alone { _guard: RwLockWriteGuard<'static, ()> },
+    Beside {
+        _guard: RwLockReadGuard<'static, ()>,
+    },
+    Alone {
+        _guard: RwLockWriteGuard<'static, ()>,
+    },
+    /// Nobody else uses the fleet.
+    Own,
 }
 
 impl World {
@@ -109,7 +135,7 @@ impl World {
     /// For a test that kills, or changes what all share. What an earlier one has left behind is put right first.
     pub async fn alone(test: &str) -> Result<Self> {
         let world = Self::new(Turn::Alone { _guard: GATE.write().await }, test).await?;
-        put_right(world.fleet).await?;
+        put_right(&world.fleet).await?;
         Ok(world)
     }
 
@@ -127,13 +153,25 @@ impl World {
         Ok(world)
     }
 
+    /// For a test that needs other clusters than the warm fleet has: with so many members, and others run beside it.
+    pub async fn of_its_own(test: &str, members: usize) -> Result<Self> {
+        let options = FleetOptions::new(env!("CARGO_BIN_EXE_fleet")).members(members);
+        Self::of(Whose::Own(Box::new(testing::own_fleet(options))), Turn::Own, test).await
+    }
+
     async fn new(turn: Turn, test: &str) -> Result<Self> {
         let mut options = FleetOptions::new(env!("CARGO_BIN_EXE_fleet"));
         options.hub_args = vec![format!("--credentials-from={HANDED_OVER}")];
         options.member_args = vec![format!("--scraper-namespaces={SCRAPERS}")];
-        let fleet = testing::shared_fleet(options);
-        let namespace = TestNamespace::create(fleet, test).await?;
-        let members = vec![fleet.client("member-1").await?, fleet.client("member-2").await?];
+        Self::of(Whose::All(testing::shared_fleet(options)), turn, test).await
+    }
+
+    async fn of(fleet: Whose, turn: Turn, test: &str) -> Result<Self> {
+        let namespace = TestNamespace::create(&fleet, test).await?;
+        let mut members = vec![];
+        for cluster in fleet.clusters().iter().filter(|cluster| *cluster != "hub") {
+            members.push(fleet.client(cluster).await?);
+        }
         let (hub, namespace) = (namespace.hub(), namespace.name().to_owned());
         let dumped = AtomicBool::new(false);
         Ok(Self { fleet, hub, members, namespace, finished: false, dumped, _turn: turn })
@@ -155,7 +193,7 @@ impl World {
     }
 
     pub fn fleet(&self) -> &Fleet {
-        self.fleet
+        &self.fleet
     }
 
     /// What a component of the fleet says from now on.

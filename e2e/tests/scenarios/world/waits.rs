@@ -21,7 +21,7 @@ impl World {
 
     /// Waits for a value, and dumps the fleet when it doesn't come.
     pub async fn until<T>(&self, what: &str, condition: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
-        let value = waiting::until(what, LIMIT, OnTimeout::Dump(self.fleet), condition).await;
+        let value = waiting::until(what, LIMIT, OnTimeout::Dump(self.fleet()), condition).await;
         self.dumped.fetch_or(value.is_err(), Ordering::Relaxed);
         value
     }
