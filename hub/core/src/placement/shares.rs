@@ -41,9 +41,23 @@ pub fn divided(
         }
         // So that the order in which clusters are given decides nothing.
         parties.sort_by_key(|party| party.name);
-        let rules = Rules::of(spread, request.least(), clusters, &parties);
-        let (shares, why) = solve(&Field::new(parties.clone(), packed, ties), &rules, wanted);
-        return (above_zero(&parties, shares), why);
+        let solved = |parties: Vec<Party<'_>>| {
+            let rules = Rules::of(spread, request.least(), clusters, &parties);
+            let field = Field::new(parties, packed, ties.clone());
+            let (shares, why) = solve(&field, &rules, wanted);
+            (above_zero(&field.parties, shares), why)
+        };
+        // One that can't have enough has no part in it where the others hold all that can be held.
+        let able = |party: &&Party<'_>| party.pinned || party.most >= request.least();
+        let others: Vec<_> = parties.iter().filter(able).cloned().collect();
+        if !others.is_empty() && others.len() < parties.len() {
+            let (shares, why) = solved(others);
+            let reach = wanted.min(parties.iter().map(|party| party.most).sum());
+            if why.is_none() && shares.values().map(|share| i64::from(*share)).sum::<i64>() == reach {
+                return (shares, None);
+            }
+        }
+        return solved(parties);
     }
     let field = Field::new(parties, packed, ties);
     let shares = field.shared(wanted);

@@ -489,3 +489,22 @@ fn a_cluster_that_has_no_replica_and_takes_none_has_no_weight() {
     let placed = placed_with(2, &by_capacity, &fleet, Some(&shares(&[("c", 0)])));
     assert_eq!(placed.targets, shares(&[("b", 2)]));
 }
+
+/// A counterexample to the same: a cluster that had too few replicas, and couldn't have enough, bent the division of the others.
+#[test]
+fn a_cluster_that_cannot_have_enough_has_no_part_in_a_division() {
+    let at_least_three = Placement { sticky: false, ..division(DivisionMode::Balanced, Some(3)) };
+    let fleet = [cluster("a"), cluster("b"), cluster("c").with_cores(0)];
+    let placed = placed_with(8, &at_least_three, &fleet, Some(&shares(&[("c", 1)])));
+    assert_eq!(placed.targets, shares(&[("a", 4), ("b", 4)]));
+}
+
+#[test]
+fn where_no_cluster_can_have_enough_what_runs_stays() {
+    let at_least_three = Placement { sticky: false, ..division(DivisionMode::Balanced, Some(3)) };
+    let fleet = [cluster("a").with_cores(0), cluster("b").with_cores(0)];
+    let held = shares(&[("a", 1), ("b", 2)]);
+    let placed = placed_with(8, &at_least_three, &fleet, Some(&held));
+    assert_eq!(placed.targets, held);
+    assert!(placed.explanation.unsatisfied.is_some());
+}
