@@ -175,7 +175,8 @@ async fn a_refusal_is_told_and_asked_again_later_than_a_failure() {
     world.server.relent();
     let soon = tokio::time::timeout(Duration::from_millis(999), world.agents.queue.next()).await;
     assert!(soon.is_err(), "it is not tried at once");
-    let turn = tokio::time::timeout(Duration::from_secs(2), world.agents.queue.next()).await.unwrap();
+    // Each look at it was refused, and each makes the pause longer.
+    let turn = tokio::time::timeout(Duration::from_secs(60), world.agents.queue.next()).await.unwrap();
     world.agents.reconcile(turn).await;
     assert_eq!(world.blocked(), None);
 }
