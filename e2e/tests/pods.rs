@@ -110,6 +110,7 @@ fn built(template: &str) -> Desired {
         system_namespace: "parallax-system",
         scraper_namespaces: &["monitoring".to_owned()],
         pod_monitors: true,
+        service_exports: false,
     };
     let key = template.runtime.credentials.as_ref().map(|credentials| Binding {
         secret: "keys".into(),
