@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use parallax_crds::agent::PlacementTarget;
 use parallax_crds::labels::{REGION, SCORES, SYSTEM_NAMESPACE};
-use parallax_crds::{Amounts, MemberClusterStatus};
+use parallax_crds::{Amounts, MemberClusterStatus, ParallaxAgent, ParallaxAgentStatus, Phase};
 use serde_json::json;
 
-use crate::world::World;
+use crate::world::{World, agent_condition};
 
 impl World {
     /// Waits until the status of member-1 is so.
@@ -94,5 +95,84 @@ async fn the_scores_of_a_cluster_are_what_its_administrator_writes() -> Result<(
     }
     maps.delete(SCORES, &DeleteParams::default()).await?;
     world.said_until("there are none any more", |status| status.scores.is_empty()).await?;
+    world.finish().await
+}
+
+/// What nodes have so many of as a test wants.
+const SLOTS: &str = "fleet.test/slots";
+
+impl World {
+    /// The first node of a member has so many slots, or none at all.
+    async fn slots(&self, member: usize, count: Option<i64>) -> Result<()> {
+        let nodes = self.nodes(member);
+        let node = nodes.list_metadata(&ListParams::default()).await?.items.remove(0);
+        let name = node.metadata.name.context("a node has a name")?;
+        let slots = json!({SLOTS: count.map(|count| count.to_string())});
+        let status = json!({"status": {"capacity": slots, "allocatable": slots}});
+        nodes.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await?;
+        let cluster = format!("member-{}", member + 1);
+        self.cluster_until(&cluster, &format!("{cluster} tells of its slots"), |cluster| {
+            let told = cluster.status.as_ref().and_then(free);
+            told.is_some_and(|free| free.extended.get(SLOTS).copied() == count)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Waits until so many replicas are in each of the members, all of them run, and the other agents say what they lack.
+    async fn taken(&self, slots: [i32; 2], waiting: usize) -> Result<Vec<ParallaxAgent>> {
+        let what = format!("{slots:?} slots are taken, and {waiting} agents wait");
+        self.until(&what, async || {
+            let agents = self.agents().list(&ListParams::default()).await?.items;
+            let mut taken = [0; 2];
+            for target in agents.iter().flat_map(targets) {
+                taken[usize::from(target.cluster == "member-2")] += target.replicas;
+            }
+            let runs = agents.iter().filter(|agent| agent.status.as_ref().is_some_and(runs)).count();
+            let lacks = |agent: &&ParallaxAgent| {
+                agent_condition(agent, "Placed")
+                    .is_some_and(|(status, _, message)| status == "False" && message.contains(SLOTS))
+            };
+            let waits = agents.iter().filter(lacks).count();
+            let all = taken == slots && waits == waiting && runs + waits == agents.len();
+            Ok(all.then_some(agents))
+        })
+        .await
+    }
+}
+
+fn targets(agent: &ParallaxAgent) -> &[PlacementTarget] {
+    let placement = agent.status.as_ref().and_then(|status| status.placement.as_ref());
+    placement.map(|placement| placement.targets.as_slice()).unwrap_or_default()
+}
+
+fn runs(status: &ParallaxAgentStatus) -> bool {
+    status.phase == Some(Phase::Running) && status.replica_summary.as_deref() == Some("1/1")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_that_come_at_once_are_not_promised_the_same_room() -> Result<()> {
+    let world = World::alone("slots").await?;
+    for (member, count) in [(0, 4), (1, 6)] {
+        world.slots(member, Some(count)).await?;
+    }
+    let spec = json!({"type": "claude", "resources": {"limits": {SLOTS: "1"}}});
+    let names: Vec<String> = (0..14).map(|n| format!("x{n:02}")).collect();
+    futures::future::try_join_all(names.iter().map(|name| world.apply(name, spec.clone()))).await?;
+    let agents = world.taken([4, 6], 4).await?;
+
+    // Room that one of them leaves is given once, to one of those that wait.
+    let in_first = |agent: &&ParallaxAgent| targets(agent).iter().any(|target| target.cluster == "member-1");
+    let leaves = agents.iter().find(in_first).context("four are in member-1")?;
+    world.delete(leaves.metadata.name.as_deref().context("an agent has a name")?).await?;
+    world.taken([4, 6], 3).await?;
+    for name in &names {
+        if world.agents().get_opt(name).await?.is_some() {
+            world.delete(name).await?;
+        }
+    }
+    for member in [0, 1] {
+        world.slots(member, None).await?;
+    }
     world.finish().await
 }

@@ -13,6 +13,7 @@ mod phase;
 pub mod placement;
 mod prune;
 mod requests;
+mod reservations;
 mod resolve;
 mod scaling;
 mod tombstones;

@@ -334,6 +334,11 @@ impl Agent {
         Some(self.templates.as_ref().ok()?.of(cluster).hash)
     }
 
+    /// What a replica requests in a cluster that has the agent.
+    pub fn requests_in(&self, cluster: &ClusterName) -> &Amounts {
+        self.templates.as_ref().map_or(&NOTHING, |templates| &templates.of(cluster).requests)
+    }
+
     /// What a replica requests in clusters where that is otherwise.
     pub fn requests_otherwise(
         &self,

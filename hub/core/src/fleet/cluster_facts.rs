@@ -8,6 +8,7 @@ use parallax_crds::cluster::{ClusterTaint, SeenTaint};
 use parallax_crds::{Amounts, ClusterName, MemberClusterStatus};
 
 use super::cluster::Cluster;
+use super::standing::Standings;
 use crate::placement::{ClusterFacts, Namespaces, Taint};
 
 /// What a cluster says of itself. It is in the status of its MemberCluster, from where it is known until its member has
@@ -36,9 +37,11 @@ impl Said {
 
 impl Cluster {
     /// What placement sees of it. `starting`: the hub hasn't given its members the time to come back yet, so those
-    /// that an earlier process had connected count as connected. `replicas`: the sum of the shares there.
-    pub fn facts(&self, name: &ClusterName, starting: bool, replicas: i64) -> ClusterFacts {
+    /// that an earlier process had connected count as connected. `standings`: who has shares there.
+    pub fn facts(&self, name: &ClusterName, starting: bool, standings: &Standings) -> ClusterFacts {
         let spec = &self.stored.object.spec;
+        let replicas = standings.replicas(name);
+        let free = |free: &Amounts| standings.reserved(name).map_or_else(|| free.clone(), |r| free.less(r));
         let left = |most: i32| i32::try_from((i64::from(most) - replicas).max(0)).unwrap_or(i32::MAX);
         let namespaces = spec.namespaces.clone().unwrap_or_default();
         ClusterFacts {
@@ -50,7 +53,7 @@ impl Cluster {
             taints: self.taints.clone(),
             namespaces: Namespaces { allow: namespaces.allow, deny: namespaces.deny },
             room: spec.max_replicas.map(left),
-            free: self.said.free.clone(),
+            free: self.said.free.as_ref().map(free),
             scores: self.said.scores.clone(),
         }
     }
@@ -119,9 +122,10 @@ pub(super) fn in_force(spec: &[ClusterTaint], known: &[Taint], now: Timestamp) -
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
+    use std::time::Duration;
 
     use parallax_crds::cluster::{ClusterNamespaces, TaintEffect};
-    use parallax_crds::{MemberCluster, MemberClusterSpec, fixtures};
+    use parallax_crds::{AgentKey, MemberCluster, MemberClusterSpec, fixtures};
 
     use super::*;
 
@@ -174,18 +178,42 @@ mod tests {
         let copy_labels = ["tier", "zone", "unsaid"].map(str::to_owned).to_vec();
         let spec = MemberClusterSpec { copy_labels, ..MemberClusterSpec::default() };
         let status = MemberClusterStatus { labels: said, ..MemberClusterStatus::default() };
-        let facts = cluster(spec, Some(status), at(0)).facts(&fixtures::cluster("a"), false, 0);
+        let facts =
+            cluster(spec, Some(status), at(0)).facts(&fixtures::cluster("a"), false, &Standings::default());
         assert_eq!(facts.labels, pairs(&[("tier", "gold"), ("zone", "eu-1")]));
+    }
+
+    /// An agent has so many replicas there.
+    fn having(replicas: i32) -> Standings {
+        let mut standings = Standings::default();
+        standings.assign(&fixtures::cluster("a"), &AgentKey::new("team", "x"), replicas, true);
+        standings
+    }
+
+    #[test]
+    fn what_is_reserved_is_not_free_any_more() {
+        let amounts = |cpu| Amounts { cpu, ..Amounts::default() };
+        let status =
+            MemberClusterStatus { free: Some(amounts(4000).quantities()), ..MemberClusterStatus::default() };
+        let one = cluster(MemberClusterSpec::default(), Some(status), at(0));
+        let mut standings = having(3);
+        let (name, key) = (fixtures::cluster("a"), AgentKey::new("team", "x"));
+        standings.reserve(&name, &key, (1, 3), &amounts(1500), Duration::ZERO);
+        assert_eq!(one.facts(&name, false, &standings).free, Some(amounts(1000)));
+        standings.reserve(&name, &key, (1, 3), &amounts(9000), Duration::ZERO);
+        assert_eq!(one.facts(&name, false, &standings).free, Some(amounts(0)));
+        let silent = cluster(MemberClusterSpec::default(), None, at(0));
+        assert_eq!(silent.facts(&name, false, &standings).free, None);
     }
 
     #[test]
     fn room_is_what_the_shares_leave_of_the_bound() {
         let spec = MemberClusterSpec { max_replicas: Some(5), ..MemberClusterSpec::default() };
         let one = cluster(spec, None, at(0));
-        let room = |replicas| one.facts(&fixtures::cluster("a"), false, replicas).room;
+        let room = |replicas| one.facts(&fixtures::cluster("a"), false, &having(replicas)).room;
         assert_eq!([room(0), room(5), room(9)], [Some(5), Some(0), Some(0)]);
         let unbounded = cluster(MemberClusterSpec::default(), None, at(0));
-        assert_eq!(unbounded.facts(&fixtures::cluster("a"), false, 9).room, None);
+        assert_eq!(unbounded.facts(&fixtures::cluster("a"), false, &having(9)).room, None);
     }
 
     #[test]
@@ -198,7 +226,8 @@ mod tests {
             scores: [("cost".to_owned(), 40)].into(),
             ..MemberClusterStatus::default()
         };
-        let facts = cluster(spec, Some(status), at(0)).facts(&fixtures::cluster("a"), false, 0);
+        let facts =
+            cluster(spec, Some(status), at(0)).facts(&fixtures::cluster("a"), false, &Standings::default());
         assert_eq!((facts.free, facts.scores), (Some(free), [("cost".to_owned(), 40)].into()));
         assert_eq!(facts.namespaces.allow, ["team"]);
     }

@@ -39,12 +39,21 @@ impl Fleet {
         };
         cluster.said = Said { capacity, allocatable, free, labels, scores };
         let rare = cluster.told() != before;
+        self.take_into_account(name, now);
         self.look_at_cluster(name);
         if rare {
             self.touch_cluster(name, now);
         } else {
             self.statuses.want(StatusOf::Cluster(name.clone()), Urgency::Leisurely, now.mono);
         }
+    }
+
+    /// The cluster has told what is free: replicas that serve there are no longer reserved besides.
+    fn take_into_account(&mut self, name: &ClusterName, now: Now) {
+        let session = self.clusters.get(name).and_then(|cluster| cluster.session.as_ref());
+        let Some(complete) = session.map(|session| session.reports_complete) else { return };
+        let agents = &self.agents;
+        self.standings.told(name, |key| agents.get(key)?.serving_in(name, complete, now.mono));
     }
 }
 

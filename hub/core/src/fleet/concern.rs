@@ -73,9 +73,7 @@ impl Fleet {
 
     fn look_at_clusters(&mut self) {
         let starting = self.is_starting();
-        let facts = |(name, cluster): (_, &super::Cluster)| {
-            cluster.facts(name, starting, self.standings.replicas(name))
-        };
+        let facts = |(name, cluster): (_, &super::Cluster)| cluster.facts(name, starting, &self.standings);
         self.facts = self.clusters.iter().map(facts).collect();
     }
 
@@ -83,7 +81,7 @@ impl Fleet {
     pub(super) fn look_at_cluster(&mut self, name: &ClusterName) {
         let starting = self.is_starting();
         let Some(cluster) = self.clusters.get(name) else { return };
-        let after = cluster.facts(name, starting, self.standings.replicas(name));
+        let after = cluster.facts(name, starting, &self.standings);
         let Some(facts) = self.facts_of(name) else { return };
         let concern = concern(facts, &after);
         *facts = after;

@@ -269,9 +269,13 @@ impl Fleet {
         }
         let timer = self.timers.first().map(|(at, _)| *at);
         let ready = self.is_ready();
-        let writes =
-            [self.statuses.next_deadline(), self.finalizers.next_deadline(), self.tombstones.next_deadline()];
-        writes.into_iter().filter(|_| ready).chain([timer]).flatten().min()
+        let others = [
+            self.statuses.next_deadline(),
+            self.finalizers.next_deadline(),
+            self.tombstones.next_deadline(),
+            self.standings.next_deadline(),
+        ];
+        others.into_iter().filter(|_| ready).chain([timer]).flatten().min()
     }
 
     /// Whether everything that was stored at the start is known: before, nothing is admitted, ordered or written.

@@ -113,9 +113,12 @@ impl Fleet {
         let same = agent.decision.leaving == before.leaving && agent.decision.targets == before.targets;
         agent.decision.issued &= gained.is_empty() && lost.is_empty() && (same || !moves);
 
+        let runs = !agent.stored.object.spec.suspend;
         for (cluster, share) in &shares {
             let stays = agent.decision.targets.contains_key(cluster);
             self.standings.assign(cluster, key, *share, stays);
+            let change = (before.share(cluster).unwrap_or(0), if runs { *share } else { 0 });
+            self.standings.reserve(cluster, key, change, agent.requests_in(cluster), now.mono);
         }
         for cluster in &lost {
             self.withdraw(key, cluster, now);
@@ -153,6 +156,11 @@ impl Fleet {
 }
 
 impl Agent {
+    /// How many of its share's replicas serve in a cluster; none: it isn't known, or it has no share there.
+    pub(super) fn serving_in(&self, name: &ClusterName, complete: bool, now: Duration) -> Option<i32> {
+        self.ready_for(name, self.decision.share(name)?, complete, now)
+    }
+
     /// How many replicas are ready in a cluster that is to have `goal` of them; none: it isn't known. `complete`: it has
     /// told of everything that it has.
     pub(super) fn ready_for(

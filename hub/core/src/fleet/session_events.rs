@@ -159,6 +159,9 @@ impl Fleet {
         }
         row.reported = Some(now.wall);
         row.report = Some(report);
+        if let Some(serving) = agent.serving_in(name, false, now.mono) {
+            self.standings.serving(name, &key, serving, now.mono);
+        }
         self.touch(&key);
         self.count_cluster(name, now);
     }

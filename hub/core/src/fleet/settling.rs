@@ -17,6 +17,7 @@ impl Fleet {
         if !self.is_ready() {
             return;
         }
+        self.standings.end_reservations(now.mono);
         self.look_at_shares();
         for _ in 0..REPLAN_AT_ONCE {
             let Some(key) = self.replan.pop_first() else { break };

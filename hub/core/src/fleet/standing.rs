@@ -2,8 +2,12 @@
 //! is found without a look at the whole fleet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use parallax_crds::{AgentKey, ClusterName};
+
+use crate::placement::Amounts;
+use crate::reservations::Reservations;
 
 /// How an agent stands with a cluster that it has to do with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +28,9 @@ pub(super) enum Standing {
 #[derive(Debug, Default)]
 pub(super) struct Standings {
     agents: BTreeMap<ClusterName, Agents>,
-    /// Clusters whose shares have changed since somebody last asked.
+    /// What of the shares their clusters can't have told yet.
+    reservations: Reservations,
+    /// Clusters whose shares, or what is reserved of them, have changed since somebody last asked.
     changed: BTreeSet<ClusterName>,
 }
 
@@ -49,7 +55,8 @@ impl Standings {
         if self.share(cluster, key) == Some(share) && self.of(cluster, key) == Some(standing) {
             return;
         }
-        self.end(cluster, key);
+        self.forget(cluster, key);
+        self.reservations.lower(cluster, key, share);
         let agents = self.agents.entry(cluster.clone()).or_default();
         agents.assigned.insert(key.clone(), share);
         if !stays {
@@ -57,6 +64,21 @@ impl Standings {
         }
         agents.replicas += i64::from(share);
         self.changed.insert(cluster.clone());
+    }
+
+    /// A decision has changed what the agent has there from so many replicas to so many, each of which requests `each`: what
+    /// is more is reserved.
+    pub fn reserve(
+        &mut self,
+        cluster: &ClusterName,
+        key: &AgentKey,
+        change: (i32, i32),
+        each: &Amounts,
+        now: Duration,
+    ) {
+        if self.reservations.decide(cluster, key, change, each, now) {
+            self.changed.insert(cluster.clone());
+        }
     }
 
     /// A decision takes the agent from there. Whether the guard has let it go already.
@@ -84,6 +106,13 @@ impl Standings {
 
     /// The agent has nothing to do with the cluster any longer.
     pub fn end(&mut self, cluster: &ClusterName, key: &AgentKey) {
+        self.forget(cluster, key);
+        if self.reservations.end(cluster, key) {
+            self.changed.insert(cluster.clone());
+        }
+    }
+
+    fn forget(&mut self, cluster: &ClusterName, key: &AgentKey) {
         let Some(agents) = self.agents.get_mut(cluster) else { return };
         if let Some(share) = agents.assigned.remove(key) {
             agents.replicas -= i64::from(share);
@@ -130,6 +159,33 @@ impl Standings {
         self.agents.get(cluster)?.assigned.get(key).copied()
     }
 
+    /// So many of the agent's replicas serve there.
+    pub fn serving(&mut self, cluster: &ClusterName, key: &AgentKey, serving: i32, now: Duration) {
+        self.reservations.serving(cluster, key, serving, now);
+    }
+
+    /// The cluster has told what is free, with those replicas on its nodes that `serving` says to serve.
+    pub fn told(&mut self, cluster: &ClusterName, serving: impl Fn(&AgentKey) -> Option<i32>) {
+        if self.reservations.told(cluster, serving) {
+            self.changed.insert(cluster.clone());
+        }
+    }
+
+    /// Ends what was reserved for long enough.
+    pub fn end_reservations(&mut self, now: Duration) {
+        self.changed.extend(self.reservations.pass(now));
+    }
+
+    /// When [`Self::end_reservations`] has something to do.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.reservations.next()
+    }
+
+    /// What is reserved there; none: nothing.
+    pub fn reserved(&self, cluster: &ClusterName) -> Option<&Amounts> {
+        self.reservations.sum(cluster)
+    }
+
     /// The clusters whose shares may have changed since this was last asked.
     pub fn take_changed(&mut self) -> BTreeSet<ClusterName> {
         std::mem::take(&mut self.changed)
@@ -172,6 +228,12 @@ impl Standings {
     ) {
         self.end(cluster, key);
         set(self.agents.entry(cluster.clone()).or_default()).insert(key.clone());
+    }
+
+    /// The shares that something is reserved of.
+    #[cfg(test)]
+    pub fn reservations(&self) -> BTreeMap<(ClusterName, AgentKey), i32> {
+        self.reservations.shares()
     }
 
     /// Every standing, for tests to compare with the decisions.

@@ -14,5 +14,6 @@ mod overrides;
 mod random;
 mod recovery;
 mod refused;
+mod reservations;
 mod usage;
 mod world;

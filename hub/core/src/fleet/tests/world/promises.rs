@@ -35,6 +35,9 @@ impl World {
             }
         }
         assert_eq!(self.fleet.standings.all(), decided);
+        for ((cluster, key), share) in self.fleet.standings.reservations() {
+            assert_eq!(self.fleet.standings.share(&cluster, &key), Some(share), "{key} in {cluster}");
+        }
     }
 
     pub(super) fn check_order(&self, order: &Order) {
