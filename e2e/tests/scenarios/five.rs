@@ -183,6 +183,15 @@ async fn most_of_them_fall_silent(world: &World) -> Result<()> {
         .await?;
     for cluster in &silent[1..] {
         world.cluster_says(cluster, "Connected", "False", "SessionLost").await?;
+    }
+    // What isn't ready elsewhere by then would go back to where it runs.
+    let replaced = |agent: &ParallaxAgent| {
+        let rows = agent.status.iter().flat_map(|status| &status.clusters);
+        let elsewhere = rows.filter(|row| !silent[1..].contains(&row.name.to_string()));
+        elsewhere.map(|row| row.ready_replicas).sum::<i32>() == 5
+    };
+    world.agent_until("stays", "what replaces it is ready", replaced).await?;
+    for cluster in &silent[1..] {
         world.fleet().restart(cluster, Component::ParallaxMember).await?;
     }
     world.running("stays", "5/5").await?;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use parallax_crds::{ClusterName, MemberCluster, labels};
 
-use super::{Fleet, Now};
+use super::settling::replace;
+use super::{Fleet, GRACE, Now, Timer};
 
 /// Within what time so many sessions must be lost.
 const AT_ONCE: Duration = Duration::from_mins(1);
@@ -22,13 +23,15 @@ pub(super) struct Freeze {
     recent: BTreeMap<ClusterName, Duration>,
     /// While there is a freeze, those that are the cause of it.
     silent: BTreeSet<ClusterName>,
+    /// After one, until when the others have the time to come back, too.
+    thaws: Option<Duration>,
 }
 
 impl Fleet {
     /// Whether nothing may be placed again because this cluster is lost.
     pub(super) fn is_frozen(&self, name: &ClusterName) -> bool {
-        !self.freeze.silent.is_empty()
-            && self.clusters.get(name).is_some_and(|cluster| !is_said_lost(&cluster.stored.object))
+        let frozen = !self.freeze.silent.is_empty() || self.freeze.thaws.is_some();
+        frozen && self.clusters.get(name).is_some_and(|cluster| !is_said_lost(&cluster.stored.object))
     }
 
     /// The session of a cluster has ended, and nobody meant it to.
@@ -74,7 +77,15 @@ impl Fleet {
         for name in std::mem::take(&mut self.freeze.silent) {
             self.touch_cluster(&name, now);
         }
-        // What is lost although the network is well is placed again, when it has been waited for.
+        // When a network is well again, members come back one by one. Who isn't there after the grace is lost although
+        // the network is well.
+        let until = now.mono + GRACE;
+        replace(&mut self.timers, &mut self.freeze.thaws, Some(until), || Timer::Thawed);
+    }
+
+    /// After a freeze, members have had the time to come back: what has been waited for long enough is placed again.
+    pub(super) fn thawed(&mut self, now: Now) {
+        self.freeze.thaws = None;
         for name in self.clusters.keys().cloned().collect::<Vec<_>>() {
             self.await_failover(&name, now);
         }

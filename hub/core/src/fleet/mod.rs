@@ -169,6 +169,8 @@ enum Timer {
     Agent(AgentKey),
     /// A cluster of an agent has been unreachable for long enough.
     Failover(AgentKey),
+    /// Members have had the time to come back after a freeze.
+    Thawed,
     /// What an agent's clusters have told counts again.
     Move(AgentKey),
     /// Clusters may be asked again to give up some of an agent's maximum.

@@ -116,6 +116,7 @@ impl Fleet {
                         self.touch(&key);
                     }
                 }
+                Timer::Thawed => self.thawed(now),
                 Timer::Failover(key) => self.has_waited(&key, now),
                 Timer::Move(key) => {
                     if let Some(agent) = self.agents.get_mut(&key) {

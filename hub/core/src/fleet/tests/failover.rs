@@ -147,11 +147,28 @@ fn when_most_of_the_fleet_falls_silent_at_once_nothing_is_placed_again() {
     world.connect("c");
     world.pass(400);
     assert_eq!(targets(&world), [("a", 3)]);
-    // One of them is back: that the other is lost is no longer the network's fault.
+    // One of them is back. The other may be about to come, too; if it isn't, that is no longer the network's fault.
     world.connect("b");
-    world.pass(5);
+    world.pass(40);
+    assert_eq!(targets(&world), [("a", 3)]);
+    world.pass(10);
     assert!(!targets(&world).iter().any(|(name, _)| *name == "a"), "{:?}", targets(&world));
     assert_eq!(world.condition_of("a", "Connected").unwrap().reason, "SessionLost");
+}
+
+#[test]
+fn after_a_freeze_who_comes_back_a_little_later_loses_nothing() {
+    let mut world = running(&["a", "b", "c", "d", "e"], after(100));
+    for name in ["a", "b", "c"] {
+        world.cut(name);
+    }
+    world.pass(400);
+    for name in ["b", "c", "a"] {
+        world.connect(name);
+        world.pass(10);
+    }
+    world.pass(400);
+    assert_eq!((targets(&world), told(&world, "FailedOver")), (vec![("a", 3)], 0));
 }
 
 #[test]
