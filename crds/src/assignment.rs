@@ -49,7 +49,9 @@ pub struct AgentAssignmentSpec {
     /// The wake-up that was asked for last; absent: none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wake: Option<WakeUp>,
-    /// The agent's resolved spec.
+    /// The agent's resolved spec; written as a whole.
+    // Merged field by field, a part that loses its last field would become null, and the schema refuses that.
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub template: AgentTemplate,
 }
 

@@ -102,6 +102,35 @@ async fn an_empty_dir_loses_its_only_setting_by_the_next_apply() {
     assert!(refusal.contains("spec.volumes[0].configMap: Required value"), "{refusal}");
 }
 
+/// Merged field by field, each of these would become null, which the schema refuses.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_part_of_an_ordered_template_may_lose_its_last_field() {
+    let (_, client) = prepared().await;
+    let path = "/apis/parallax.io/v1alpha1/namespaces/default/agentassignments/shrinking?fieldManager=test";
+    let mut assignment =
+        parse(&examples("accepted").into_iter().find(|(name, _)| name == "assignment.yaml").unwrap().1);
+    assignment["metadata"]["name"] = "shrinking".into();
+    assignment["spec"]["agent"]["name"] = "shrinking".into();
+    for template in [
+        json!({
+            "type": "claude", "image": "example.org/agent:1", "healthCheck": {"periodSeconds": 5},
+            "resources": {"requests": {"cpu": "1"}}, "podSecurityContext": {"runAsUser": 1000},
+            "affinity": {"nodeAffinity": {}}, "network": {"export": true},
+            "sidecars": [{"name": "proxy", "image": "example.org/proxy:1", "resources": {"limits": {"cpu": "1"}}}],
+        }),
+        json!({
+            "type": "claude", "image": "example.org/agent:1", "healthCheck": {}, "resources": {},
+            "podSecurityContext": {}, "affinity": {}, "network": {},
+            "sidecars": [{"name": "proxy", "image": "example.org/proxy:1", "resources": {}}],
+        }),
+    ] {
+        assignment["spec"]["template"] = template.clone();
+        let answer =
+            send(&client, ADMINISTRATOR, "PATCH", path, "application/apply-patch+yaml", &assignment).await;
+        assert_eq!(answer.unwrap()["spec"]["template"], template);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_get_shows_exactly_the_promised_columns() {
     let (_, client) = prepared().await;
