@@ -81,7 +81,8 @@ impl Picture {
         let now = Now { mono: Duration::ZERO, wall: self.taken };
         let clusters = self.clusters.values().cloned().map(Input::ClusterSeen);
         let agents = self.agents.values().cloned().map(Input::AgentSeen);
-        let lists = [Input::ClustersListed, Input::AgentsListed, Input::TombstonesLoaded(Vec::new())];
+        let stored = [Input::TombstonesLoaded(Vec::new()), Input::RevisionsLoaded(Vec::new())];
+        let lists = [Input::ClustersListed, Input::AgentsListed].into_iter().chain(stored);
         for input in clusters.chain(agents).chain(lists) {
             fleet.handle(input, now);
         }

@@ -27,6 +27,11 @@ pub const WAKE: &str = "parallax.io/wake";
 pub const PRUNE_APPROVE: &str = "parallax.io/prune-approve";
 /// On a ParallaxAgent: another value than before makes the hub place it once as if it ran nowhere.
 pub const REBALANCE: &str = "parallax.io/rebalance";
+/// On a ParallaxAgent: another value than before makes the hub resolve it with the fleet's present defaults; or, where the
+/// value ends in `/` and the ten digits of a revision that is kept, with those of that revision.
+pub const REFRESH: &str = "parallax.io/refresh";
+/// On a ControllerRevision of the hub's: what is said of the revision, as JSON.
+pub const REVISION: &str = "parallax.io/revision";
 /// On a MemberCluster whose session is lost: with the value [`FAILOVER_PROCEED`], its agents are placed again though so much
 /// of the fleet fell silent at once.
 pub const FAILOVER: &str = "parallax.io/failover";

@@ -232,6 +232,10 @@ impl Brain {
             Effect::ClearPruneApproval { cluster, digest } => {
                 self.writers.clear_prune_approval(cluster, &digest);
             }
+            Effect::WriteRevision { key, uid, id, about, revision } => {
+                self.writers.revision(key, uid, id, &about, &revision);
+            }
+            Effect::DropRevision { key, id } => self.writers.drop_revision(key, id),
             Effect::WriteTombstones { store, drop } => self.writers.tombstones(store, drop),
             Effect::RaiseEpoch { to } => self.writers.raise_epoch(to),
             Effect::CheckCrd => self.writers.check_crd(),

@@ -68,7 +68,7 @@ impl Hub {
         watches: Watches,
         stop: CancellationToken,
     ) -> Result<(), HubError> {
-        let AtStart { state, ca, tombstones } = stored;
+        let AtStart { state, ca, tombstones, revisions } = stored;
         tracing::info!(hub = %state.uid, epoch = state.epoch, ca = %ca.fingerprint(), "the hub begins");
         self.metrics.epoch(state.epoch);
         let clock = Clock::start();
@@ -83,6 +83,7 @@ impl Hub {
         let handing_over = tokio::spawn(keys.run(self.settings.credentials_from.clone()));
         // Nobody listens any more only when the hub stops.
         let _ = inputs.send(Input::TombstonesLoaded(tombstones)).await;
+        let _ = inputs.send(Input::RevisionsLoaded(revisions)).await;
         let listed = CancellationToken::new();
         let mut vital = Vital { thinking, watches: watches.follow(&inputs, &listed), fence };
         tokio::select! {

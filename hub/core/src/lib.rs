@@ -15,6 +15,7 @@ mod prune;
 mod requests;
 mod reservations;
 mod resolve;
+pub mod revisions;
 mod scaling;
 mod tombstones;
 mod writes;

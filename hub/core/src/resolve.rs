@@ -4,11 +4,13 @@ use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use parallax_crds::agent::{AgentRuntime, BUILT_IN_TYPES, ScalingTargets};
 use parallax_crds::{AgentTemplate, ParallaxAgentSpec, SpecHash};
+use serde::{Deserialize, Serialize};
 
 use crate::overrides::{Applying, applied, beyond_limit};
 
 /// What the fleet's administrator has decided for agents that don't say.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct FleetDefaults {
     /// The registry and path before `/agent-<type>`, without a slash at its end.
     pub image_prefix: String,

@@ -1,9 +1,11 @@
-//! The hub's own few objects in its system namespace. Each is created once by whoever comes first, and
-//! changed under a precondition afterwards, so that a hub and an administrator's command can race.
+//! The hub's own few objects in its system namespace, and the revisions beside the agents. Of the former, each is created
+//! once by whoever comes first, and changed under a precondition afterwards, so that a hub and an administrator's command
+//! can race.
 
 pub mod at_start;
 pub mod ca;
 pub mod join_tokens;
+pub mod revisions;
 pub mod state;
 pub mod tombstones;
 

@@ -29,6 +29,8 @@ pub enum Dialect {
     Json,
     /// What to change; null takes away.
     Merge,
+    /// All of the object that is ours, whether it is there or not.
+    Apply,
 }
 
 /// Sends a patch of one object.
@@ -47,8 +49,11 @@ pub async fn patch<K: Resource<DynamicType = ()>>(
     let content = match dialect {
         Dialect::Json => "application/json-patch+json",
         Dialect::Merge => "application/merge-patch+json",
+        Dialect::Apply => "application/apply-patch+yaml",
     };
-    let url = format!("{}/{name}{subresource}?fieldManager={HUB_MANAGER}", K::url_path(&(), namespace));
+    let force = if matches!(dialect, Dialect::Apply) { "&force=true" } else { "" };
+    let url =
+        format!("{}/{name}{subresource}?fieldManager={HUB_MANAGER}{force}", K::url_path(&(), namespace));
     let invalid =
         |error: String| WriteOutcome::Invalid(format!("the write can't be put into a request: {error}"));
     let body = serde_json::to_vec(patch).map_err(|error| invalid(error.to_string()))?;
@@ -71,6 +76,23 @@ pub async fn read<K: Resource<DynamicType = ()>>(
         .body(Vec::new())
         .map_err(|error| WriteOutcome::Invalid(error.to_string()))?;
     in_time(client.request::<PartialObjectMeta<K>>(request)).await.map(|object| object.metadata)
+}
+
+/// Deletes one object; it is no failure that it isn't there.
+pub async fn delete<K: Resource<DynamicType = ()>>(
+    client: &Client,
+    namespace: Option<&str>,
+    name: &str,
+) -> WriteOutcome {
+    let request = http::Request::delete(format!("{}/{name}", K::url_path(&(), namespace))).body(Vec::new());
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => return WriteOutcome::Invalid(error.to_string()),
+    };
+    match in_time(client.request_text(request)).await {
+        Ok(_) | Err(WriteOutcome::NotFound) => WriteOutcome::Ok(String::new()),
+        Err(outcome) => outcome,
+    }
 }
 
 async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, WriteOutcome> {

@@ -10,6 +10,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client};
@@ -18,6 +19,7 @@ use parallax_crds::{
 };
 use parallax_hub_core::Tombstone;
 use parallax_hub_core::fleet::{CrdState, Input, Write, WriteOutcome};
+use parallax_hub_core::revisions::{About, Revision, RevisionId};
 use parallax_platform::Stage;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
@@ -25,12 +27,12 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::metrics::Metrics;
-use crate::store::{state, tombstones};
+use crate::store::{revisions, state, tombstones};
 use call::{Dialect, Part};
 use refusals::Refusals;
 
-/// Pins, approvals, tombstones and epochs under way at a time; more wait in the order in which they came. (Of statuses
-/// and finalizers, of which there may be thousands to write, the fleet asks for no more than it bounds itself.)
+/// Pins, approvals, tombstones and epochs under way at a time; more wait in the order in which they came. (Of statuses,
+/// finalizers and revisions, of which there may be thousands to write, the fleet asks for no more than it bounds itself.)
 const RARE_WRITES: usize = 32;
 /// The CRD whose deletion is not the deletion of agents.
 pub const AGENT_CRD: &str = "parallaxagents.parallax.io";
@@ -138,6 +140,37 @@ impl Writers {
         let patch = patches::clear_prune_approval(digest);
         self.spawn_rare(write, async move {
             outcome(patch_cluster(&client, &cluster, Part::Whole, Dialect::Json, &patch).await)
+        });
+    }
+
+    /// Stores a revision of an agent, or what is said of it now.
+    pub fn revision(&self, key: AgentKey, uid: String, id: RevisionId, about: &About, revision: &Revision) {
+        let client = self.client.clone();
+        let object = revisions::object(&key, uid, id, about, revision);
+        self.spawn(Write::Revision(key.clone(), id), async move {
+            let object = match object {
+                Ok(object) => object,
+                Err(error) => return WriteOutcome::Invalid(error.to_string()),
+            };
+            let (namespace, name) = (key.namespace(), id.name(key.name()));
+            let written = call::patch::<ControllerRevision>(
+                &client,
+                Some(namespace),
+                &name,
+                Part::Whole,
+                Dialect::Apply,
+                &object,
+            );
+            outcome(written.await)
+        });
+    }
+
+    /// Takes a revision of an agent away.
+    pub fn drop_revision(&self, key: AgentKey, id: RevisionId) {
+        let client = self.client.clone();
+        self.spawn(Write::Revision(key.clone(), id), async move {
+            let (namespace, name) = (key.namespace(), id.name(key.name()));
+            call::delete::<ControllerRevision>(&client, Some(namespace), &name).await
         });
     }
 
@@ -261,19 +294,58 @@ fn report(write: &Write, outcome: &WriteOutcome, news: bool) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use parallax_hub_core::FleetDefaults;
+    use parallax_hub_core::revisions::{Listed, part_of, pods_of};
     use parallax_platform::testing::ApiServer;
 
     use super::*;
     use crate::sessions::Registry;
 
-    #[tokio::test]
-    async fn a_write_that_panics_is_answered() {
-        let (answers, mut answered) = mpsc::channel(1);
-        let client = ApiServer::new().client();
+    fn writers(server: &ApiServer) -> (Writers, mpsc::Receiver<Input>) {
+        let (answers, answered) = mpsc::channel(1);
+        let client = server.client();
         let metrics =
             Metrics::register(&parallax_platform::Metrics::new("hub", "1"), &Arc::new(Registry::default()));
         let config_maps = Api::namespaced(client.clone(), "parallax-system");
-        let writers = Writers::new(client, config_maps, "us", answers, metrics, TaskTracker::new());
+        (Writers::new(client, config_maps, "us", answers, metrics, TaskTracker::new()), answered)
+    }
+
+    async fn is_stored(answered: &mut mpsc::Receiver<Input>) -> bool {
+        matches!(answered.recv().await, Some(Input::Written { outcome: WriteOutcome::Ok(_), .. }))
+    }
+
+    #[tokio::test]
+    async fn a_revision_is_stored_said_more_of_listed_and_dropped() {
+        let server = ApiServer::new();
+        let (writers, mut answered) = writers(&server);
+        let (key, uid) = (AgentKey::new("team", "writer"), "uid".to_owned());
+        let spec = part_of(&serde_json::from_value(json!({"type": "claude"})).unwrap());
+        let defaults = Arc::new(FleetDefaults::default());
+        let id = RevisionId::of(&uid, &spec, &defaults).unwrap();
+        let pods = pods_of(&spec, &defaults).unwrap();
+        let mut about = About { number: 1, generation: 1, pods, defaults: defaults.clone(), refreshed: None };
+        for number in [1, 4] {
+            about.number = number;
+            let revision = Revision { number, generation: 1, spec: spec.clone(), defaults: defaults.clone() };
+            writers.revision(key.clone(), uid.clone(), id, &about, &revision);
+            assert!(is_stored(&mut answered).await);
+        }
+        let path = format!("/apis/apps/v1/namespaces/team/controllerrevisions/{}", id.name("writer"));
+        assert_eq!(server.get(&path).unwrap()["revision"], 4);
+        let listed = revisions::load(&server.client()).await.unwrap();
+        assert_eq!(listed, [Listed { agent: key.clone(), uid, id, about }]);
+        for _ in 0..2 {
+            writers.drop_revision(key.clone(), id);
+            assert!(is_stored(&mut answered).await, "it is no failure that it is gone already");
+            assert_eq!(server.get(&path), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_panics_is_answered() {
+        let (writers, mut answered) = writers(&ApiServer::new());
         writers.spawn_rare(Write::Epoch, async { panic!("a defect") });
         let answer = answered.recv().await;
         let failed =

@@ -22,12 +22,14 @@ use crate::overrides::of;
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::{Amounts, ClusterFacts, Explanation, Request};
 use crate::resolve::{FleetDefaults, ResolveError};
+use crate::revisions::Revisions;
 use crate::scaling::{bounds, lent_out, start};
 
 /// What an agent requests whose spec can't be resolved.
 static NOTHING: Amounts = Amounts { cpu: 0, memory: 0, pods: 0, extended: BTreeMap::new() };
 
-/// How much of the annotation `parallax.io/rebalance` is remembered (the CRD's bound on `rebalanced`).
+/// How much of the annotations `parallax.io/rebalance` and `parallax.io/refresh` is remembered (the CRD's bound on
+/// `rebalanced`).
 const LONGEST_WISH: usize = 64;
 /// How many (generation, hash) pairs are kept: enough for a member that lags some edits behind, also where overrides make
 /// several of one generation.
@@ -41,6 +43,10 @@ pub(super) struct Agent {
     pub incarnation: Incarnation,
     pub finalizer: bool,
     pub life: Life,
+    /// Which specs its pods were made of, and are.
+    pub revisions: Revisions,
+    /// What is pinned of the fleet's defaults, or would be.
+    pub defaults: Arc<FleetDefaults>,
     /// What its clusters are sent; or why they can't be.
     pub templates: Result<Templates, ResolveError>,
     /// Newest last.
@@ -225,7 +231,7 @@ impl Agent {
     pub fn new(
         object: Arc<ParallaxAgent>,
         uid: String,
-        defaults: &FleetDefaults,
+        defaults: Arc<FleetDefaults>,
         facts: &[ClusterFacts],
         now: Duration,
     ) -> Self {
@@ -256,7 +262,14 @@ impl Agent {
         let mut agent = Self {
             finalizer: has_finalizer(&object),
             life: Life::Living,
-            templates: Templates::new(&object.spec, defaults, facts, decision.shares().map(|(name, _)| name)),
+            templates: Templates::new(
+                &object.spec,
+                &defaults,
+                facts,
+                decision.shares().map(|(name, _)| name),
+            ),
+            revisions: Revisions::default(),
+            defaults,
             generations: Vec::new(),
             decision,
             record,
@@ -290,16 +303,16 @@ impl Agent {
     }
 
     /// Takes in the spec's current generation.
-    pub fn resolve(&mut self, defaults: &FleetDefaults, facts: &[ClusterFacts]) {
-        self.resolve_templates(defaults, facts);
+    pub fn resolve(&mut self, facts: &[ClusterFacts]) {
+        self.resolve_templates(facts);
         self.divide_bounds();
         self.tellers.forget();
     }
 
     /// Which overrides apply follows from the clusters that the agent has, and from their labels.
-    pub fn resolve_templates(&mut self, defaults: &FleetDefaults, facts: &[ClusterFacts]) {
+    pub fn resolve_templates(&mut self, facts: &[ClusterFacts]) {
         let clusters = self.decision.shares().map(|(name, _)| name);
-        self.templates = Templates::new(&self.stored.object.spec, defaults, facts, clusters);
+        self.templates = Templates::new(&self.stored.object.spec, &self.defaults, facts, clusters);
         self.note_generation();
     }
 
@@ -340,12 +353,8 @@ impl Agent {
     }
 
     /// What a replica requests in clusters where that is otherwise.
-    pub fn requests_otherwise(
-        &self,
-        defaults: &FleetDefaults,
-        facts: &[ClusterFacts],
-    ) -> BTreeMap<ClusterName, Amounts> {
-        otherwise(&self.stored.object.spec, defaults, facts)
+    pub fn requests_otherwise(&self, facts: &[ClusterFacts]) -> BTreeMap<ClusterName, Amounts> {
+        otherwise(&self.stored.object.spec, &self.defaults, facts)
     }
 
     /// What placement is asked of it, where its replicas request what [`Self::requests_otherwise`] says.
@@ -373,8 +382,12 @@ impl Agent {
 
     /// The user's last wish to have it placed as if it ran nowhere, as the decision remembers it.
     pub fn rebalance(&self) -> Option<String> {
-        let wish = self.stored.object.metadata.annotations.as_ref()?.get(labels::REBALANCE)?;
-        Some(wish.chars().take(LONGEST_WISH).collect())
+        self.wish(labels::REBALANCE)
+    }
+
+    /// The user's last wish of a kind, as it is remembered.
+    pub fn wish(&self, annotation: &str) -> Option<String> {
+        Some(self.annotation(annotation)?.chars().take(LONGEST_WISH).collect())
     }
 
     /// The order for a cluster with a share.

@@ -13,7 +13,7 @@ impl Fleet {
     #[must_use]
     pub fn explain(&self, key: &AgentKey, now: Timestamp) -> Option<Report> {
         let agent = self.agents.get(key)?;
-        let otherwise = agent.requests_otherwise(&self.config.defaults, &self.facts);
+        let otherwise = agent.requests_otherwise(&self.facts);
         Some(explain(&agent.request(key, &otherwise), &self.facts, Some(&agent.decision.targets), now))
     }
 

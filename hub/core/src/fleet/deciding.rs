@@ -33,7 +33,7 @@ impl Fleet {
         let spec = &agent.stored.object.spec;
         let wish = agent.rebalance();
         let anew = wish.is_some() && wish != agent.decision.rebalanced && agent.decision.generation.is_some();
-        let otherwise = agent.requests_otherwise(&self.config.defaults, &self.facts);
+        let otherwise = agent.requests_otherwise(&self.facts);
         let request = Request { rebalance: anew, ..agent.request(key, &otherwise) };
         // A decision that only says "all matching" lists nobody: it is made anew from the fleet.
         let current = current.unwrap_or_else(|| agent.decision.targets.clone());

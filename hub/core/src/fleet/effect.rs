@@ -1,5 +1,6 @@
 //! What the fleet wants done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_crds::link::{KeyWish, Order, Withheld};
@@ -8,6 +9,7 @@ use parallax_crds::{AgentKey, AgentRef, ClusterName, MemberClusterStatus, Parall
 use super::input::SessionId;
 use super::refusals::{Closing, Refusal};
 use super::usage::ClusterUsage;
+use crate::revisions::{About, Revision, RevisionId};
 use crate::tombstones::Tombstone;
 
 /// One thing to do. Effects on one session are to be carried out in the order in which they were polled; those
@@ -140,6 +142,27 @@ pub enum Effect {
         cluster: ClusterName,
         /// The value.
         digest: String,
+    },
+    /// Make this one of the stored revisions of the agent with this UID, whether or not it is one of them already. Its spec
+    /// and what is pinned in it never change; what is said of it does. Answered as `Write::Revision`.
+    WriteRevision {
+        /// Whose.
+        key: AgentKey,
+        /// Who owns it.
+        uid: String,
+        /// Which.
+        id: RevisionId,
+        /// What is said of it.
+        about: Box<About>,
+        /// The whole.
+        revision: Arc<Revision>,
+    },
+    /// Make it none of the stored revisions of the agent; `Ok` as well when it isn't one. Answered as `Write::Revision`.
+    DropRevision {
+        /// Whose.
+        key: AgentKey,
+        /// Which.
+        id: RevisionId,
     },
     /// Store some tombstones and drop others. Answered as `Write::Tombstones`, `Ok` when all of it is stored.
     WriteTombstones {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use parallax_crds::link::{AgentReport, AgentUsage, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
 use parallax_crds::{AgentKey, ClusterName, MemberCluster, ParallaxAgent};
 
+use crate::revisions::{Listed, RevisionId};
 use crate::tombstones::Tombstone;
 
 /// When an input arrives.
@@ -57,6 +58,8 @@ pub enum Input {
     ClustersListed,
     /// All stored tombstones, once, at the start.
     TombstonesLoaded(Vec<Tombstone>),
+    /// All stored revisions, once, at the start.
+    RevisionsLoaded(Vec<Listed>),
     /// A member asks to be admitted; answered by exactly one of `Admit`, `Retry` and `Refuse`, unless the
     /// session closes first.
     Hello {
@@ -150,6 +153,8 @@ pub enum Write {
     PinCluster(ClusterName, String),
     /// `ClearPruneApproval`.
     PruneApproval(ClusterName),
+    /// `WriteRevision` or `DropRevision` of an agent; there is one of each agent at a time.
+    Revision(AgentKey, RevisionId),
     /// `WriteTombstones`; there is one at a time.
     Tombstones,
     /// `RaiseEpoch`; there is one at a time.

@@ -9,7 +9,7 @@
 //!   often as that [`concern`]s an agent, [`moves`] between clusters, [`failover`] from those that
 //!   are lost unless a [`freeze`] forbids it, [`standing`] how agents stand with clusters by that,
 //!   [`withdrawal`] removals and the prune guard, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were
-//!   lost, [`keys`] who gets an API key from the hub;
+//!   lost, [`keys`] who gets an API key from the hub, [`revisions`] what is pinned of the fleet's defaults;
 //! * what can be asked: [`asking`];
 //! * what agents use: [`usage`], for people and in sums;
 //! * what is written back: [`agent_status`] and [`cluster_status`], with what is known of the [`stored`] ones;
@@ -47,6 +47,7 @@ mod lending;
 mod moves;
 mod recovery;
 mod refusals;
+mod revisions;
 mod session_events;
 mod settling;
 mod standing;
@@ -64,6 +65,7 @@ pub use effect::{Effect, Subject};
 use freeze::Freeze;
 pub use input::{CrdState, Hello, Input, Now, SessionEvent, SessionId, Write, WriteOutcome};
 pub use refusals::{Closing, Refusal};
+use revisions::Pins;
 use standing::Standings;
 pub use usage::ClusterUsage;
 
@@ -73,6 +75,9 @@ const GRACE: Duration = Duration::from_secs(45);
 
 /// How many writes of statuses may be in flight, and how many of finalizers.
 const WRITES_IN_FLIGHT: usize = 32;
+
+/// As `WRITES_IN_FLIGHT`, of revisions: nobody waits for these.
+const REVISIONS_IN_FLIGHT: usize = 8;
 
 /// What the fleet is configured with.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +105,7 @@ pub struct Fleet {
     lists: Lists,
     agents: BTreeMap<AgentKey, Agent>,
     clusters: BTreeMap<ClusterName, Cluster>,
+    pins: Pins,
     standings: Standings,
     guards: BTreeMap<ClusterName, PruneGuard>,
     tombstones: Tombstones,
@@ -124,6 +130,7 @@ pub struct Fleet {
     dirty: BTreeMap<AgentKey, bool>,
     statuses: WriteQueue<StatusOf>,
     finalizers: WriteQueue<AgentKey>,
+    revision_writes: WriteQueue<AgentKey>,
     timers: Timers,
     freeze: Freeze,
     /// How many times an agent was placed.
@@ -187,6 +194,7 @@ struct Lists {
     agents: bool,
     clusters: bool,
     tombstones: bool,
+    revisions: bool,
 }
 
 /// Deletions that wait for a look at the CRD. A look serves those that were seen before it began.
@@ -198,10 +206,12 @@ struct CrdCheck {
 }
 
 impl Fleet {
-    /// An empty fleet at the hub's start. Nothing is admitted or ordered before both lists and the tombstones are in.
+    /// An empty fleet at the hub's start. Nothing is admitted or ordered before both lists, the tombstones and the revisions
+    /// are in.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
+            pins: Pins::new(config.defaults.clone()),
             config,
             effects: VecDeque::new(),
             start: Start::Ahead,
@@ -224,6 +234,7 @@ impl Fleet {
             dirty: BTreeMap::new(),
             statuses: WriteQueue::new(WRITES_IN_FLIGHT),
             finalizers: WriteQueue::new(WRITES_IN_FLIGHT),
+            revision_writes: WriteQueue::new(REVISIONS_IN_FLIGHT),
             timers: Timers::new(),
             freeze: Freeze::default(),
             #[cfg(test)]
@@ -248,6 +259,7 @@ impl Fleet {
                 self.tombstones.load(stored);
                 self.listed(|lists| lists.tombstones = true);
             }
+            Input::RevisionsLoaded(stored) => self.revisions_loaded(stored, now),
             Input::Hello { session, hello } => self.hello(session, hello, now),
             Input::Session { session, event } => self.session_event(&session, event, now),
             Input::SessionClosed { session, cause } => self.session_closed(&session, &cause, now),
@@ -274,6 +286,7 @@ impl Fleet {
         let others = [
             self.statuses.next_deadline(),
             self.finalizers.next_deadline(),
+            self.revision_writes.next_deadline(),
             self.tombstones.next_deadline(),
             self.standings.next_deadline(),
         ];
@@ -283,7 +296,8 @@ impl Fleet {
     /// Whether everything that was stored at the start is known: before, nothing is admitted, ordered or written.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.lists.agents && self.lists.clusters && self.lists.tombstones
+        let Lists { agents, clusters, tombstones, revisions } = self.lists;
+        agents && clusters && tombstones && revisions
     }
 
     fn listed(&mut self, mark: impl FnOnce(&mut Lists)) {
@@ -292,6 +306,8 @@ impl Fleet {
         if self.is_ready() && !before {
             self.replan = self.agents.keys().cloned().collect();
             self.hellos = self.joining.keys().cloned().collect();
+            // Whose agents didn't come by now are no more.
+            self.pins.end_start();
         }
     }
 }

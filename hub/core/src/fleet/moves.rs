@@ -88,7 +88,7 @@ impl Fleet {
         agent.decision.away = retained.away;
         agent.divide_bounds();
         if agent.is_overridden() {
-            agent.resolve_templates(&self.config.defaults, &self.facts);
+            agent.resolve_templates(&self.facts);
         }
         let shares: BTreeMap<ClusterName, i32> =
             agent.decision.shares().map(|(cluster, share)| (cluster.clone(), share)).collect();

@@ -52,6 +52,9 @@ impl Fleet {
                 StatusOf::Cluster(name) => self.write_cluster_status(&name, now),
             }
         }
+        while let Some(key) = self.revision_writes.take(now.mono) {
+            self.write_revision(&key, now);
+        }
         if let Some(write) = self.tombstones.take(now.mono) {
             self.effects.push_back(Effect::WriteTombstones { store: write.store, drop: write.drop });
         }
@@ -66,6 +69,7 @@ impl Fleet {
             Write::PinCluster(name, cluster_uid) => self.cluster_pinned(&name, cluster_uid, outcome, now),
             // It was used already, and can't be again: what it stood for is no longer held.
             Write::PruneApproval(_) => {}
+            Write::Revision(key, id) => self.revision_written(&key, id, outcome, now),
             Write::Tombstones => self.tombstones_written(outcome, now),
             Write::Epoch => self.epoch_written(outcome, now),
         }

@@ -24,7 +24,7 @@ impl Fleet {
             Some(false) => self.agent_gone_as(&key, now),
             None => {}
         }
-        let agent = Agent::new(object, uid, &self.config.defaults, &self.facts, now.mono);
+        let agent = Agent::new(object, uid, self.pins.present(), &self.facts, now.mono);
         for (cluster, share) in agent.decision.shares() {
             let stays = agent.decision.targets.contains_key(cluster);
             self.standings.assign(cluster, &key, share, stays);
@@ -40,6 +40,9 @@ impl Fleet {
             self.unrecorded.insert(key.clone());
         }
         self.agents.insert(key.clone(), agent);
+        if self.lists.revisions {
+            self.recall_revisions(&key, now);
+        }
         // What the clusters were thought to hold without an owner may be this one's.
         self.recognise(&key, now);
         self.follow_life(&key, deleted, finalizer, now);
@@ -58,11 +61,15 @@ impl Fleet {
         // The answer to the write may be late, or lost.
         let stored =
             agent.untold.as_ref().is_some_and(|untold| agent.stored.status() == Some(&*untold.status));
-        if edited {
-            agent.resolve(&self.config.defaults, &self.facts);
+        let resolved_anew = edited || agent.wants_refresh();
+        if resolved_anew {
+            self.revise(key, now);
             self.dirty.insert(key.clone(), true);
         }
-        if edited || foreign || agent.rebalance().is_some_and(|wish| agent.decision.rebalanced != Some(wish))
+        let Some(agent) = self.agents.get(key) else { return };
+        if resolved_anew
+            || foreign
+            || agent.rebalance().is_some_and(|wish| agent.decision.rebalanced != Some(wish))
         {
             // Somebody else's status: everything that it should say is said again.
             self.replan.insert(key.clone());
@@ -110,6 +117,9 @@ impl Fleet {
         replace(&mut self.timers, &mut agent.revisit, None, || Timer::Revisit(key.clone()));
         replace(&mut self.timers, &mut agent.failover_timer, None, || Timer::Failover(key.clone()));
         replace(&mut self.timers, &mut agent.move_timer, None, || Timer::Move(key.clone()));
+        if agent.life == Life::Living {
+            self.remember_revisions(key, &mut agent);
+        }
         let reference = agent.reference(key);
         for cluster in agent.holders() {
             self.standings.end(&cluster, key);
@@ -139,6 +149,7 @@ impl Fleet {
         self.crd.waiting.remove(key);
         self.statuses.forget(&StatusOf::Agent(key.clone()));
         self.finalizers.forget(key);
+        self.revision_writes.forget(key);
     }
 
     /// Tells connected clusters that the agent is neither ordered nor to be removed.

@@ -137,6 +137,8 @@ fn an_agent_that_vanishes_from_the_watch_is_kept_and_taken_up_again() {
         super::world::Channel::Agents,
         Input::AgentGone { key: key("x0"), uid: object.metadata.uid.clone().unwrap() },
     );
+    let revision = world.revisions_of("x0")[0].clone();
+    world.collect_garbage(&key("x0"));
     world.pass(5);
     assert_eq!(removals(&world), 0);
     assert_eq!(world.held("a", "x0"), Some(1));
@@ -146,6 +148,7 @@ fn an_agent_that_vanishes_from_the_watch_is_kept_and_taken_up_again() {
     world.pass(5);
     assert_eq!(world.held("a", "x0"), Some(1));
     assert_eq!(world.condition_of("a", "PruneBlocked").unwrap().status, "False");
+    assert_eq!(world.revisions_of("x0")[0].about, revision.about, "what is pinned stays pinned");
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn nobody_is_admitted_before_the_lists_are_in() {
     world.feed(Input::ClustersListed);
     assert_eq!(world.count(|e| matches!(e, Effect::Admit { .. })), 0);
     world.feed(Input::TombstonesLoaded(Vec::new()));
+    world.feed(Input::RevisionsLoaded(Vec::new()));
     world.settle();
     assert!(world.members[&cluster("a")].admitted);
     assert_eq!(world.clusters[&cluster("a")].spec.cluster_uid.as_deref(), Some("kube-system of a"));
@@ -426,6 +427,7 @@ fn members_that_come_together_are_all_admitted() {
     world.feed(Input::AgentsListed);
     world.feed(Input::ClustersListed);
     world.feed(Input::TombstonesLoaded(Vec::new()));
+    world.feed(Input::RevisionsLoaded(Vec::new()));
     world.pass(5);
     assert!(names.iter().all(|name| world.members[&cluster(name)].admitted));
 }

@@ -15,5 +15,6 @@ mod random;
 mod recovery;
 mod refused;
 mod reservations;
+mod revisions;
 mod usage;
 mod world;

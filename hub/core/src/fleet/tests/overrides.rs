@@ -111,7 +111,7 @@ fn what_a_replica_requests_is_otherwise_where_an_override_says_so() {
         overridden(spec, &json!([{"clusterSelector": {"matchLabels": {"gpu": "yes"}}, "resources": much}]));
     });
     world.pass(5);
-    let otherwise = world.fleet.agents[&key("x")].requests_otherwise(&config().defaults, &world.fleet.facts);
+    let otherwise = world.fleet.agents[&key("x")].requests_otherwise(&world.fleet.facts);
     let cpu: Vec<_> = otherwise.iter().map(|(name, amounts)| (name.as_str(), amounts.cpu)).collect();
     assert_eq!(cpu, [("b", 2_000)]);
 }

@@ -2,6 +2,7 @@
 //! ends, everything is where it belongs and nothing is written any more.
 
 use parallax_crds::agent::{Placement, Strategy as Sharing};
+use parallax_crds::labels;
 use proptest::prelude::*;
 
 use super::world::{World, cluster, key, scaling};
@@ -21,6 +22,10 @@ enum Step {
     SuspendCluster(u8, bool),
     Flap(u8, u8),
     RestartHub,
+    /// A hub starts whose default images have another tag.
+    Upgrade(u8),
+    /// The user wishes for the fleet's present defaults.
+    Refresh(u8, u8),
     WipeStatus(u8),
     Fail(u8, bool),
     Pass(u8),
@@ -50,6 +55,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (member.clone(), any::<bool>()).prop_map(|(m, s)| Step::SuspendCluster(m, s)),
         1 => (member, agent).prop_map(|(m, a)| Step::Flap(m, a)),
         1 => Just(Step::RestartHub),
+        1 => (0..3_u8).prop_map(Step::Upgrade),
+        1 => (0..AGENTS, 0..3_u8).prop_map(|(a, wish)| Step::Refresh(a, wish)),
         1 => (0..AGENTS).prop_map(Step::WipeStatus),
         2 => (1..4_u8, any::<bool>()).prop_map(|(n, stored)| Step::Fail(n, stored)),
         2 => (0..60_u8).prop_map(Step::Pass),
@@ -111,6 +118,11 @@ fn play(world: &mut World, step: &Step) {
         Step::SuspendCluster(m, suspended) => world.edit_cluster(member(m), |c| c.spec.suspended = suspended),
         Step::Flap(m, n) => world.report(&cluster(member(m)), &key(&agent(n)), 0),
         Step::RestartHub => world.start_hub(),
+        Step::Upgrade(tag) => {
+            world.image_tag = tag.to_string();
+            world.start_hub();
+        }
+        Step::Refresh(n, wish) => world.annotate(&agent(n), labels::REFRESH, &wish.to_string()),
         Step::WipeStatus(n) => world.wipe_and_start_hub(&agent(n)),
         Step::Fail(n, stored) => world.faults.extend((0..n).map(|_| stored)),
         Step::Pass(seconds) => world.pass(u64::from(seconds)),
@@ -184,6 +196,7 @@ proptest! {
                 prop_assert!(world.agents.contains_key(held), "{held} was left behind in {name}");
             }
         }
+        world.check_revisions();
         world.log.clear();
         world.pass(3600);
         prop_assert_eq!(world.writes() + world.orders_and_removals(), 0, "{:#?}", world.log);
@@ -221,6 +234,7 @@ proptest! {
         for (key, object) in &world.agents {
             prop_assert!(object.metadata.deletion_timestamp.is_none(), "{key} is not let go");
         }
+        world.check_revisions();
         world.log.clear();
         world.pass(3600);
         prop_assert_eq!(world.writes() + world.orders_and_removals(), 0, "{:#?}", world.log);

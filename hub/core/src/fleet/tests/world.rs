@@ -5,6 +5,7 @@ mod effects;
 mod members;
 mod promises;
 mod questions;
+mod revisions;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,7 +20,10 @@ use parallax_crds::{AgentKey, AgentRef, ClusterName, Incarnation, MemberCluster,
 
 use crate::fleet::*;
 use crate::resolve::FleetDefaults;
+use crate::revisions::RevisionId;
 use crate::tombstones::Tombstone;
+
+pub use revisions::Stored;
 
 /// What arrives in order among itself, and in any order relative to the others.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +67,12 @@ pub struct World {
     pub clusters: BTreeMap<ClusterName, MemberCluster>,
     pub members: BTreeMap<ClusterName, Member>,
     pub tombstones: BTreeSet<Tombstone>,
+    /// What the API server has of agents' revisions.
+    pub revisions: BTreeMap<(AgentKey, RevisionId), Stored>,
+    /// The tag of the fleet's default images, for the hub that starts next.
+    pub image_tag: String,
+    /// What agents run until their users change it: it was stored when a hub began.
+    pinned: BTreeMap<AgentRef, BTreeSet<SpecHash>>,
     pub inbox: BTreeMap<Channel, VecDeque<Input>>,
     pub crd_going: bool,
     pub epoch: u64,
@@ -139,6 +149,9 @@ impl World {
             clusters: BTreeMap::new(),
             members: BTreeMap::new(),
             tombstones: BTreeSet::new(),
+            revisions: BTreeMap::new(),
+            image_tag: config().defaults.image_tag,
+            pinned: BTreeMap::new(),
             inbox: BTreeMap::new(),
             crd_going: false,
             epoch: 1,
@@ -170,7 +183,15 @@ impl World {
     }
 
     pub fn start_hub_as(&mut self, config: Config) {
-        self.fleet = Fleet::new(Config { epoch: self.epoch, ..config });
+        self.start_hub_without_revisions(config);
+        self.load_revisions();
+    }
+
+    /// Its list of revisions is still to come.
+    pub fn start_hub_without_revisions(&mut self, config: Config) {
+        let defaults = FleetDefaults { image_tag: self.image_tag.clone(), ..config.defaults };
+        self.fleet = Fleet::new(Config { epoch: self.epoch, defaults, ..config });
+        self.expect_what_is_pinned();
         self.inbox.clear();
         self.in_flight.clear();
         for member in self.members.values_mut() {

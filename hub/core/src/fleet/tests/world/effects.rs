@@ -155,6 +155,16 @@ impl World {
                 self.edit_cluster(cluster.as_str(), |c| c.metadata.annotations = None);
                 self.answer(write, WriteOutcome::Ok(self.counter.to_string()));
             }
+            Effect::WriteRevision { key, uid, id, about, revision } => {
+                let write = self.begin(Write::Revision(key.clone(), id));
+                self.store_revision(&key, uid, id, *about, revision);
+                self.answer(write, WriteOutcome::Ok(String::new()));
+            }
+            Effect::DropRevision { key, id } => {
+                let write = self.begin(Write::Revision(key.clone(), id));
+                self.revisions.remove(&(key, id));
+                self.answer(write, WriteOutcome::Ok(String::new()));
+            }
             Effect::WriteTombstones { store, drop } => {
                 let write = self.begin(Write::Tombstones);
                 self.tombstones.extend(store);
@@ -195,6 +205,8 @@ impl World {
         assert!(statuses <= WRITES_IN_FLIGHT, "{statuses} status writes in flight");
         let finalizers = of(|w| matches!(w, Write::AddFinalizer(..) | Write::ReleaseFinalizer(..)));
         assert!(finalizers <= WRITES_IN_FLIGHT, "{finalizers} writes of finalizers in flight");
+        let revisions = of(|w| matches!(w, Write::Revision(..)));
+        assert!(revisions <= REVISIONS_IN_FLIGHT, "{revisions} writes of revisions in flight");
         write
     }
 
@@ -214,6 +226,9 @@ fn write_of(effect: &Effect) -> Option<Write> {
         Effect::WriteClusterStatus { cluster, .. } => Write::ClusterStatus(cluster.clone()),
         Effect::PinCluster { cluster, cluster_uid, .. } => {
             Write::PinCluster(cluster.clone(), cluster_uid.clone())
+        }
+        Effect::WriteRevision { key, id, .. } | Effect::DropRevision { key, id } => {
+            Write::Revision(key.clone(), *id)
         }
         Effect::WriteTombstones { .. } => Write::Tombstones,
         _ => return None,

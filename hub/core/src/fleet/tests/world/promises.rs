@@ -41,6 +41,10 @@ impl World {
     }
 
     pub(super) fn check_order(&self, order: &Order) {
+        if let Some(pinned) = self.pinned.get(&order.agent) {
+            let same = pinned.contains(&order.hash);
+            assert!(same, "a hub that started has changed the pods of {}", order.agent.key);
+        }
         if let Some(object) = self.agents.get(&order.agent.key)
             && reference(&order.agent.key, object) == order.agent
         {

@@ -46,6 +46,8 @@ impl World {
                     | Effect::WriteClusterStatus { .. }
                     | Effect::AddFinalizer { .. }
                     | Effect::ReleaseFinalizer { .. }
+                    | Effect::WriteRevision { .. }
+                    | Effect::DropRevision { .. }
                     | Effect::WriteTombstones { .. }
                     | Effect::PinCluster { .. }
                     | Effect::RaiseEpoch { .. }

@@ -7,6 +7,7 @@ use parallax_crds::{AgentKey, AgentRef, MemberCluster, ParallaxAgent, ParallaxAg
 
 use super::{Channel, World, cluster, key, reference};
 use crate::fleet::*;
+use crate::revisions::part_of;
 
 impl World {
     pub(super) fn version(&mut self) -> String {
@@ -32,6 +33,9 @@ impl World {
         });
         let before = object.spec.clone();
         edit(&mut object.spec);
+        if part_of(&object.spec) != part_of(&before) {
+            self.pinned.remove(&reference(&key, object));
+        }
         if object.spec != before || object.metadata.generation == Some(0) {
             object.metadata.generation = object.metadata.generation.map(|g| g + 1);
         }
@@ -46,6 +50,7 @@ impl World {
         let version = self.version();
         let Some(object) = self.agents.get_mut(&key(name)) else { return };
         object.metadata.annotations.get_or_insert_default().insert(annotation.to_owned(), value.to_owned());
+        self.pinned.remove(&reference(&key(name), object));
         object.metadata.resource_version = Some(version);
         self.after_metadata(&key(name));
     }
@@ -78,6 +83,7 @@ impl World {
         if object.metadata.deletion_timestamp.is_some() && !finalizers {
             let uid = object.metadata.uid.clone().unwrap();
             self.agents.remove(key);
+            self.collect_garbage(key);
             self.send(Channel::Agents, Input::AgentGone { key: key.clone(), uid });
         } else {
             let seen = Input::AgentSeen(Arc::new(object.clone()));

@@ -1,0 +1,222 @@
+//! Which revisions of an agent are kept, and what of that is not stored yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use parallax_crds::ParallaxAgentSpec;
+
+use super::{About, FleetDefaults, Revision, RevisionId};
+
+/// How many are kept. One more, while it is what clusters that wait run.
+pub const MOST: usize = 5;
+
+/// The revisions of one agent.
+#[derive(Debug, Clone, Default)]
+pub struct Revisions {
+    kept: BTreeMap<RevisionId, Kept>,
+    /// What the agent is to run everywhere in the end.
+    current: Option<RevisionId>,
+    /// No longer kept, and maybe stored still.
+    surplus: BTreeSet<RevisionId>,
+    in_flight: Option<InFlight>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    about: About,
+    /// With its spec, as long as that is needed here.
+    revision: Option<Arc<Revision>>,
+    saved: Saved,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Saved {
+    Not,
+    /// It is on its way.
+    Sent,
+    Stored,
+}
+
+/// What is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InFlight {
+    Store(RevisionId),
+    Drop(RevisionId),
+}
+
+/// A write of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RevisionWrite {
+    /// It is to be there, and to say this.
+    Store {
+        /// Which.
+        id: RevisionId,
+        /// What is said of it.
+        about: About,
+        /// The whole.
+        revision: Arc<Revision>,
+    },
+    /// It is to be there no longer.
+    Drop(RevisionId),
+}
+
+impl Revisions {
+    /// Those that the API server lists.
+    #[must_use]
+    pub fn stored(listed: impl IntoIterator<Item = (RevisionId, About)>) -> Self {
+        let known = |(id, about)| (id, Kept { about, revision: None, saved: Saved::Stored });
+        let kept: BTreeMap<_, _> = listed.into_iter().map(known).collect();
+        let current = kept.iter().max_by_key(|(id, kept)| (kept.about.number, **id)).map(|(id, _)| *id);
+        let mut revisions = Self { kept, current, ..Self::default() };
+        revisions.drop_surplus();
+        revisions
+    }
+
+    /// The current one; none before the agent could first be resolved, or while that of a hub before isn't known.
+    #[must_use]
+    pub fn current(&self) -> Option<&Arc<Revision>> {
+        self.kept.get(&self.current?)?.revision.as_ref()
+    }
+
+    /// The newest before the current one whose pods are others; none where there is none, or it isn't known.
+    #[must_use]
+    pub fn previous(&self) -> Option<&Arc<Revision>> {
+        self.kept.get(&self.previous_id()?)?.revision.as_ref()
+    }
+
+    /// The previous one is on the API server, so that a hub that restarts knows what clusters that wait are to run.
+    #[must_use]
+    pub fn previous_is_stored(&self) -> bool {
+        self.previous_id().and_then(|id| self.kept.get(&id)).is_some_and(|kept| kept.saved == Saved::Stored)
+    }
+
+    /// Those of an agent that had vanished: the API server may have deleted them with it.
+    #[must_use]
+    pub fn come_back(mut self) -> Self {
+        self.in_flight = None;
+        for kept in self.kept.values_mut().filter(|kept| kept.revision.is_some()) {
+            kept.saved = Saved::Not;
+        }
+        self
+    }
+
+    /// The current one, and what is said of it.
+    #[must_use]
+    pub fn newest(&self) -> Option<(RevisionId, &About)> {
+        let id = self.current?;
+        Some((id, &self.kept.get(&id)?.about))
+    }
+
+    /// What was pinned with a revision that is kept.
+    #[must_use]
+    pub fn defaults_of(&self, id: RevisionId) -> Option<&Arc<FleetDefaults>> {
+        self.kept.get(&id).map(|kept| &kept.about.defaults)
+    }
+
+    /// What is pinned is that of `spec` from now on. `about` has the number of the current one; the next is counted here.
+    pub fn begin(&mut self, id: RevisionId, about: About, spec: ParallaxAgentSpec) {
+        let number = self.newest().map_or(0, |(_, newest)| newest.number) + 1;
+        let about = About { number, ..about };
+        let revision = Some(Arc::new(whole(&about, spec)));
+        self.surplus.remove(&id);
+        self.kept.insert(id, Kept { about, revision, saved: Saved::Not });
+        self.current = Some(id);
+        self.drop_surplus();
+        self.forget_specs();
+    }
+
+    /// The current one is that of `spec`: a hub that starts has it from the agent.
+    pub fn recognise(&mut self, spec: ParallaxAgentSpec) {
+        if let Some(kept) = self.current.and_then(|id| self.kept.get_mut(&id)) {
+            kept.revision = Some(Arc::new(whole(&kept.about, spec)));
+        }
+    }
+
+    /// A wish for the fleet's present defaults was followed, and changed nothing.
+    pub fn note_refreshed(&mut self, wish: String) {
+        let current = self.current.and_then(|id| self.kept.get_mut(&id));
+        // Without its spec it can't be written.
+        if let Some(kept) = current.filter(|kept| kept.revision.is_some()) {
+            kept.about.refreshed = Some(wish);
+            kept.saved = Saved::Not;
+        }
+    }
+
+    /// Whether [`Self::take`] has something, now or when what is on its way is answered.
+    #[must_use]
+    pub fn is_to_be_written(&self) -> bool {
+        !self.surplus.is_empty() || self.kept.values().any(|kept| kept.saved == Saved::Not)
+    }
+
+    /// The next write, which is on its way from then on: one at a time, the oldest number first, and drops last.
+    pub fn take(&mut self) -> Option<RevisionWrite> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        let unsaved = self.kept.iter_mut().filter(|(_, kept)| kept.saved == Saved::Not);
+        let oldest = unsaved.min_by_key(|(_, kept)| kept.about.number);
+        if let Some((id, kept)) = oldest {
+            let revision = kept.revision.clone()?;
+            kept.saved = Saved::Sent;
+            self.in_flight = Some(InFlight::Store(*id));
+            return Some(RevisionWrite::Store { id: *id, about: kept.about.clone(), revision });
+        }
+        let id = *self.surplus.first()?;
+        self.in_flight = Some(InFlight::Drop(id));
+        Some(RevisionWrite::Drop(id))
+    }
+
+    /// The write of an object is over, one way or another.
+    pub fn written(&mut self, id: RevisionId, ok: bool) {
+        match self.in_flight.take_if(|write| write.id() == id) {
+            Some(InFlight::Store(id)) => {
+                // What has changed meanwhile is written again.
+                if let Some(kept) = self.kept.get_mut(&id).filter(|kept| kept.saved == Saved::Sent) {
+                    kept.saved = if ok { Saved::Stored } else { Saved::Not };
+                }
+                self.forget_specs();
+            }
+            Some(InFlight::Drop(id)) if ok => _ = self.surplus.remove(&id),
+            Some(InFlight::Drop(_)) | None => {}
+        }
+    }
+
+    fn previous_id(&self) -> Option<RevisionId> {
+        let (id, newest) = self.newest()?;
+        let others = self.kept.iter().filter(|(other, kept)| **other != id && kept.about.pods != newest.pods);
+        others.max_by_key(|(other, kept)| (kept.about.number, **other)).map(|(other, _)| *other)
+    }
+
+    fn drop_surplus(&mut self) {
+        let previous = self.previous_id();
+        let mut by_number: Vec<_> = self.kept.iter().map(|(id, kept)| (kept.about.number, *id)).collect();
+        by_number.sort_unstable();
+        for (_, id) in by_number.iter().rev().skip(MOST).filter(|(_, id)| previous != Some(*id)) {
+            self.kept.remove(id);
+            self.surplus.insert(*id);
+        }
+    }
+
+    /// Only what is to be written, and what clusters run, is needed whole.
+    fn forget_specs(&mut self) {
+        let needed = [self.current, self.previous_id()];
+        for (id, kept) in &mut self.kept {
+            if kept.saved == Saved::Stored && !needed.contains(&Some(*id)) {
+                kept.revision = None;
+            }
+        }
+    }
+}
+
+impl InFlight {
+    fn id(self) -> RevisionId {
+        match self {
+            Self::Store(id) | Self::Drop(id) => id,
+        }
+    }
+}
+
+fn whole(about: &About, spec: ParallaxAgentSpec) -> Revision {
+    let About { number, generation, pods: _, defaults, refreshed: _ } = about;
+    Revision { number: *number, generation: *generation, spec, defaults: Arc::clone(defaults) }
+}
