@@ -14,6 +14,7 @@ pub mod assignment;
 pub mod budget;
 pub mod cluster;
 pub mod conditions;
+pub mod copies;
 pub mod definitions;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;

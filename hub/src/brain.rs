@@ -19,6 +19,7 @@ use parallax_proto::session::{CloseReason, HelloFacts, HubEvent, HubSession, Hub
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::copies::Copies;
 use crate::events;
 use crate::keys::Keys;
 use crate::metrics::{Answer, Metrics};
@@ -42,6 +43,8 @@ pub struct Brain {
     pub registry: Arc<Registry>,
     /// Who hands over API keys.
     pub keys: Arc<Keys>,
+    /// Who tells what is in objects.
+    pub copies: Arc<Copies>,
     /// Who writes.
     pub writers: Writers,
     /// Who tells people.
@@ -141,6 +144,7 @@ impl Brain {
             HubEvent::Closed(reason) => {
                 let cause = reason.to_string();
                 self.keys.ended(&session);
+                self.copies.ended(&session);
                 if !memory.introduced.remove(&session) {
                     if let CloseReason::Refused { reason, message } = reason {
                         self.metrics.answered(Answer::Refuse);
@@ -169,6 +173,7 @@ impl Brain {
             HubEvent::Cluster(report) => SessionEvent::Cluster(report),
             HubEvent::Usage(usages) => SessionEvent::Usage(usages),
             HubEvent::KeyWishes(wishes) => SessionEvent::KeyWishes(wishes),
+            HubEvent::CopyWishes(wishes) => SessionEvent::CopyWishes(wishes),
             HubEvent::Events(events, dropped) => SessionEvent::Events(events, dropped),
         };
         memory.introduced.contains(&session).then_some(Input::Session { session, event })
@@ -218,6 +223,12 @@ impl Brain {
                 }
             }
             Effect::WithholdKey { session, wish, why } => self.keys.withhold(&session, wish, why),
+            Effect::TellCopy { session, wish } => {
+                if memory.introduced.contains(&session) {
+                    self.copies.tell(session, &wish);
+                }
+            }
+            Effect::TellCopyNoLonger { session, wish } => self.copies.tell_no_longer(&session, &wish),
             Effect::AddFinalizer { key, uid } => self.writers.add_finalizer(key, uid),
             Effect::ReleaseFinalizer { key, uid } => self.writers.release_finalizer(key, uid),
             Effect::WriteAgentStatus { key, uid, status, traceparent } => {

@@ -3,6 +3,7 @@
 
 mod args;
 mod brain;
+mod copies;
 mod enrollment;
 mod error;
 mod events;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::brain::Brain;
+use crate::copies::Copies;
 use crate::enrollment::Enroller;
 use crate::error::HubError;
 use crate::keys::Keys;
@@ -78,9 +79,12 @@ impl Hub {
         let namespace = self.settings.namespace.clone();
         let fence = tokio::spawn(fence::superseded(self.client.clone(), namespace, state.holder.clone()));
         let keys = Keys::new(self.client.clone(), self.registry.clone());
-        let brain = self.brain(state, clock, Arc::clone(&keys), inputs.clone(), writes.clone());
+        let copies = Copies::new(self.client.clone(), self.registry.clone());
+        let handing = (Arc::clone(&keys), Arc::clone(&copies));
+        let brain = self.brain(state, clock, handing, inputs.clone(), writes.clone());
         let thinking = tokio::spawn(brain.run(taken_in, said, stop.clone()));
         let handing_over = tokio::spawn(keys.run(self.settings.credentials_from.clone()));
+        let telling = tokio::spawn(copies.run());
         // Nobody listens any more only when the hub stops.
         let _ = inputs.send(Input::TombstonesLoaded(tombstones)).await;
         let _ = inputs.send(Input::RevisionsLoaded(revisions)).await;
@@ -130,6 +134,7 @@ impl Hub {
         let written = tokio::time::timeout(LAST_WRITES, writes.wait()).await.is_ok();
         vital.thinking.abort();
         handing_over.abort();
+        telling.abort();
         vital.fence.abort();
         if said && written {
             tracing::info!("the hub ends");
@@ -143,7 +148,7 @@ impl Hub {
         &self,
         state: HubState,
         clock: Clock,
-        keys: Arc<Keys>,
+        (keys, copies): (Arc<Keys>, Arc<Copies>),
         answers: mpsc::Sender<Input>,
         writes: TaskTracker,
     ) -> Brain {
@@ -163,6 +168,7 @@ impl Hub {
             clock,
             registry: self.registry.clone(),
             keys,
+            copies,
             writers: Writers::new(
                 self.client.clone(),
                 config_maps,

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use parallax_crds::labels::SYSTEM_NAMESPACE;
+use parallax_member_core::namespace::refused;
 use parallax_platform::{KubeArgs, ListenArgs, LogArgs, Threads, run_command, run_service};
 
+use crate::agents::Making;
 use crate::{activator, hub_address, run};
 
 /// The member of a Parallax fleet: runs in each cluster what the hub assigns to it.
@@ -33,6 +35,17 @@ pub struct Args {
     /// Create the namespaces of agents where they are missing; they are never deleted
     #[arg(long, env = "PARALLAX_CREATE_NAMESPACES")]
     create_namespaces: bool,
+    /// Labels that namespaces which the member creates get as they are on the hub, by their keys; Pod Security's level
+    /// restricted is always taken, and no other
+    #[arg(
+        long,
+        env = "PARALLAX_NAMESPACE_LABELS",
+        value_name = "KEY,...",
+        value_delimiter = ',',
+        value_parser = label_key,
+        requires = "create_namespaces"
+    )]
+    namespace_labels: Vec<String>,
     /// Namespaces whose pods with the label app=parallax-control-plane may reach every agent; those of an agent's own
     /// namespace always may
     #[arg(
@@ -77,6 +90,7 @@ impl Args {
             join_token_file,
             join_token,
             create_namespaces,
+            namespace_labels,
             control_plane_namespaces,
             scraper_namespaces,
             system_namespace,
@@ -97,7 +111,7 @@ impl Args {
             hub: hub.unwrap_or_default(),
             join_token_file,
             join_token,
-            create_namespaces,
+            namespaces: Making { allowed: create_namespaces, labels: namespace_labels },
             control_plane_namespaces,
             scraper_namespaces,
             namespace: system_namespace,
@@ -116,6 +130,10 @@ fn namespace(text: &str) -> Result<String, String> {
     } else {
         Err("no namespace has such a name: write names with commas between, and no spaces".to_owned())
     }
+}
+
+fn label_key(text: &str) -> Result<String, String> {
+    refused(text).map_or_else(|| Ok(text.to_owned()), |why| Err(why.to_owned()))
 }
 
 #[cfg(test)]
@@ -155,6 +173,20 @@ mod tests {
         for wrong in ["ops, parallax", "Ops", "a/b", ","] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn labels_of_namespaces_are_a_list_of_keys_and_mean_nothing_to_a_member_that_creates_none() {
+        let parse = |more: &[&'static str]| {
+            let args = [&["parallax-member", "--hub", "hub:8443", "--namespace-labels"], more].concat();
+            Args::try_parse_from(args).map(|args| args.namespace_labels)
+        };
+        assert_eq!(
+            parse(&["team,example.org/cost", "--create-namespaces"]).unwrap(),
+            ["team", "example.org/cost"]
+        );
+        assert!(parse(&["pod-security.kubernetes.io/enforce", "--create-namespaces"]).is_err());
+        assert!(parse(&["team"]).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parallax_crds::copies::CopyAnswer;
 use parallax_crds::link::KeyAnswer;
 use parallax_platform::chain;
 use parallax_proto::driver::member::{Carrier, Dial, DialError};
@@ -61,6 +62,10 @@ impl Carrier for Courier {
 
     fn key(&self, answer: KeyAnswer) {
         self.agents.key_answered(answer);
+    }
+
+    fn copy(&self, answer: CopyAnswer) {
+        self.agents.copy_answered(answer);
     }
 
     async fn persist_epoch(&self, hub_uid: &str, epoch: u64) -> Result<(), String> {

@@ -4,6 +4,7 @@
 mod activator;
 mod agents;
 mod args;
+mod copies;
 mod credentials;
 mod definition;
 mod enroll;

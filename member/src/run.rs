@@ -44,8 +44,8 @@ pub struct Settings {
     pub join_token_file: Option<PathBuf>,
     /// The join token.
     pub join_token: Option<String>,
-    /// Missing namespaces are made.
-    pub create_namespaces: bool,
+    /// Whether and how missing namespaces are made.
+    pub namespaces: agents::Making,
     /// Namespaces whose control-plane pods may reach every agent.
     pub control_plane_namespaces: Vec<String>,
     /// Namespaces whose pods may read every agent's metrics.
@@ -172,7 +172,7 @@ impl Member {
         };
         let rules = agents::Settings {
             own_namespace: settings.namespace.clone(),
-            create_namespaces: settings.create_namespaces,
+            namespaces: settings.namespaces.clone(),
             control_plane_namespaces: settings.control_plane_namespaces.clone(),
             scraper_namespaces: settings.scraper_namespaces.clone(),
         };

@@ -23,10 +23,13 @@ pub mod v1 {
 pub const VERSIONS: &[u32] = &[1];
 
 /// The optional parts of the protocol that this build has. A session uses what both ends have.
-pub const FEATURES: &[&str] = &[KEYS, USAGE];
+pub const FEATURES: &[&str] = &[KEYS, USAGE, COPIES];
 
 /// The hub hands over agents' API keys that it is asked for.
 pub(crate) const KEYS: &str = "keys";
 
 /// The hub takes in what agents use.
 pub(crate) const USAGE: &str = "usage";
+
+/// The hub tells what is in objects of agents' namespaces that it is asked for.
+pub(crate) const COPIES: &str = "copies";

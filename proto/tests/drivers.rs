@@ -11,6 +11,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use hyper_util::rt::TokioIo;
 use parallax_crds::ClusterName;
+use parallax_crds::copies::CopyAnswer;
 use parallax_crds::link::KeyAnswer;
 use parallax_proto::driver::member::{Carrier, Dial, DialError};
 use parallax_proto::driver::{self, Clock, hub::Addressed};
@@ -80,6 +81,9 @@ impl Carrier for Diary {
     }
     fn key(&self, answer: KeyAnswer) {
         self.lines.send(format!("key {}", answer.wish.agent.key)).unwrap();
+    }
+    fn copy(&self, answer: CopyAnswer) {
+        self.lines.send(format!("copy {:?}", answer.place)).unwrap();
     }
     async fn persist_epoch(&self, hub_uid: &str, epoch: u64) -> Result<(), String> {
         self.lines.send(format!("persist {hub_uid} {epoch}")).unwrap();

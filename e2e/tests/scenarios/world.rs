@@ -31,6 +31,9 @@ pub const LIMIT: Duration = Duration::from_secs(120);
 /// The namespace whose agents may get their API key from the hub.
 pub const HANDED_OVER: &str = "handed-over";
 
+/// The label that the members' namespaces have from the hub's.
+pub const NAMESPACE_LABEL: &str = "example.org/owner";
+
 /// The namespace whose pods may read the agents' metrics.
 pub const SCRAPERS: &str = "monitoring";
 
@@ -162,7 +165,8 @@ impl World {
     async fn new(turn: Turn, test: &str) -> Result<Self> {
         let mut options = FleetOptions::new(env!("CARGO_BIN_EXE_fleet"));
         options.hub_args = vec![format!("--credentials-from={HANDED_OVER}")];
-        options.member_args = vec![format!("--scraper-namespaces={SCRAPERS}")];
+        options.member_args =
+            vec![format!("--scraper-namespaces={SCRAPERS}"), format!("--namespace-labels={NAMESPACE_LABEL}")];
         Self::of(Whose::All(testing::shared_fleet(options)), turn, test).await
     }
 

@@ -9,6 +9,7 @@
 //! * [`diff`]: whether a live object already is what should exist.
 //! * [`exposition`] and [`usage`]: what agents expose, and what they use.
 //! * [`live`]: what is read off live Deployments and Pods.
+//! * [`namespace`]: which labels a namespace gets that the member makes.
 //! * [`needs`]: which ConfigMaps and Secrets an agent's pods can't start without, and which of them are missing.
 //! * [`endpoint`]: where an agent is reached.
 //! * [`events`]: what an agent's user is told of as it happens.
@@ -25,6 +26,7 @@ pub mod endpoint;
 pub mod events;
 pub mod exposition;
 pub mod live;
+pub mod namespace;
 pub mod needs;
 pub mod replicas;
 pub mod report;

@@ -4,6 +4,7 @@ mod activation;
 mod children;
 mod conflicts;
 mod executor;
+mod namespaces;
 mod orders;
 mod persist;
 mod seen;
@@ -16,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use kube::Client;
+use parallax_crds::copies::{CopyAnswer, Source};
 use parallax_crds::link::{AgentReport, ClusterReport, KeyAnswer, OrderResult};
 use parallax_crds::{AgentKey, ClusterName, Phase};
 use parallax_member_core::report::Facts;
@@ -25,6 +27,7 @@ use parallax_proto::session::MemberLink;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::copies::Copies;
 use crate::credentials::Keys;
 use crate::metrics::Metrics;
 use crate::needs::Needs;
@@ -32,6 +35,7 @@ use crate::queue::Queue;
 use crate::store::{Assignment, Index, Slot, Versioned as _};
 
 pub use executor::run as execute;
+pub use namespaces::Making;
 pub use status::run as write_statuses;
 
 /// What the administrator of this cluster decides.
@@ -39,8 +43,8 @@ pub use status::run as write_statuses;
 pub struct Settings {
     /// The member's own namespace, where no agent may run.
     pub own_namespace: String,
-    /// Namespaces that are missing are made.
-    pub create_namespaces: bool,
+    /// Whether and how namespaces that are missing are made.
+    pub namespaces: Making,
     /// Namespaces whose control-plane pods may reach every agent.
     pub control_plane_namespaces: Vec<String>,
     /// Namespaces whose pods may read every agent's metrics.
@@ -75,6 +79,7 @@ pub struct Agents {
     statuses: Arc<Queue>,
     conflicts: conflicts::Conflicts,
     keys: Arc<Keys>,
+    copies: Arc<Copies>,
     needs: Arc<Needs>,
     stubborn: children::Stubborn,
     about: Mutex<ClusterReport>,
@@ -93,6 +98,7 @@ impl Agents {
     ) -> Arc<Self> {
         let queue = Queue::new(executor::LINGERING);
         let keys = Keys::new(client.clone(), &settings.own_namespace, Arc::clone(&queue), uplink.clone());
+        let copies = Copies::new(uplink.clone());
         let needs = Needs::new(client.clone(), Arc::clone(&queue));
         Arc::new(Self {
             client,
@@ -104,6 +110,7 @@ impl Agents {
             statuses: Queue::new(0),
             conflicts: conflicts::Conflicts::default(),
             keys,
+            copies,
             needs,
             stubborn: children::Stubborn::default(),
             about: Mutex::new(about),
@@ -133,6 +140,15 @@ impl Agents {
     /// The hub has answered a wish for a key.
     pub fn key_answered(&self, answer: KeyAnswer) {
         self.keys.answered(answer);
+    }
+
+    /// The hub tells of an object that was asked for.
+    pub fn copy_answered(&self, answer: CopyAnswer) {
+        let place = answer.place.clone();
+        self.copies.answered(answer);
+        match place.source {
+            Source::Namespace => self.namespace_told(&place.namespace),
+        }
     }
 
     /// Returns once every agent that is to be looked at has been.

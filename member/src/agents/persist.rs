@@ -1,9 +1,8 @@
 //! Carries the hub's orders into the API server, as AgentAssignments.
 
-use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
-use kube::api::{Api, DeleteParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, Preconditions};
 use parallax_crds::assignment::{AgentAssignmentSpec, AssignedAgent};
-use parallax_crds::labels::{MANAGED_BY, MANAGED_BY_PARALLAX, MEMBER_MANAGER, TRACEPARENT};
+use parallax_crds::labels::{MEMBER_MANAGER, TRACEPARENT};
 use parallax_crds::link::{Order, Outcome};
 use parallax_crds::{AgentAssignment, AgentKey, AgentRef};
 use parallax_member_core::sync::Cause;
@@ -16,7 +15,7 @@ use tracing::Instrument as _;
 use super::Agents;
 use super::orders::{Became, What};
 use crate::failure::{Failure, within};
-use crate::store::{End, Namespace, Versioned as _};
+use crate::store::{End, Versioned as _};
 
 /// Whether the work on an order is to be tried again without a cause. The last is the most urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +29,7 @@ pub enum Then {
 }
 
 /// Why an order is not persisted.
-enum Held {
+pub(super) enum Held {
     /// Only another order can mend it.
     Rejected(validate::Rejection),
     /// It waits for something that is watched.
@@ -113,7 +112,9 @@ impl Agents {
                 return Ok(());
             }
         }
-        self.namespace(key.namespace()).await?;
+        self.namespace(&order.agent).await?;
+        // It is there, whoever has made it.
+        self.copies.forget_labels(key);
         let body = json!({
             "apiVersion": "parallax.io/v1alpha1",
             "kind": "AgentAssignment",
@@ -150,34 +151,8 @@ impl Agents {
         }
     }
 
-    /// Makes sure that the namespace can take the assignment.
-    async fn namespace(&self, name: &str) -> Result<(), Held> {
-        match self.index.lock().namespaces.get(name).copied() {
-            Some(Namespace::Active) => return Ok(()),
-            Some(Namespace::Terminating) => return Err(terminating(name)),
-            None => {}
-        }
-        if !self.settings.create_namespaces {
-            let message = format!(
-                "namespace {name} does not exist here; create it, or run the member with --create-namespaces"
-            );
-            return Err(Held::Waiting("NamespaceMissing", message));
-        }
-        let mut object = NamespaceObject::default();
-        object.metadata.name = Some(name.to_owned());
-        object.metadata.labels = Some([(MANAGED_BY.to_owned(), MANAGED_BY_PARALLAX.to_owned())].into());
-        let params = PostParams { field_manager: Some(MEMBER_MANAGER.into()), ..PostParams::default() };
-        let api = Api::<NamespaceObject>::all(self.client.clone());
-        match within(api.create(&params, &object)).await {
-            Ok(_) | Err(Failure::AlreadyExists(_)) => {
-                self.index.lock().namespaces.put(name, Namespace::Active);
-                Ok(())
-            }
-            Err(failure) => Err(failure.into()),
-        }
-    }
-
     async fn remove(&self, agent: &AgentRef) -> (Became, Then) {
+        self.copies.forget_labels(&agent.key);
         let held = self.index.lock().assignment(&agent.key).filter(|a| a.agent == *agent);
         let Some(held) = held else { return (Became::well(Outcome::Gone), Then::Nothing) };
         if held.deleting() {
@@ -210,7 +185,7 @@ impl Agents {
     }
 }
 
-fn terminating(namespace: &str) -> Held {
+pub(super) fn terminating(namespace: &str) -> Held {
     Held::Waiting(
         "NamespaceTerminating",
         format!("namespace {namespace} is being deleted; the order waits for a new one"),

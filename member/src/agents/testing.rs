@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::{Agents, Settings, Uplink};
+use super::{Agents, Making, Settings, Uplink};
 use crate::metrics::Metrics;
 use crate::store::{Child, resource};
 
@@ -27,6 +27,11 @@ pub const ASSIGNMENT: &str = "/apis/parallax.io/v1alpha1/namespaces/team/agentas
 
 /// Agents of a cluster that has no name yet.
 pub fn agents(client: Client) -> Arc<Agents> {
+    agents_with(client, Making::default())
+}
+
+/// The same, of a member that makes namespaces so.
+pub fn agents_with(client: Client, namespaces: Making) -> Arc<Agents> {
     let config = MemberLinkConfig {
         cluster_uid: "uid".to_owned(),
         boot_id: "boot".to_owned(),
@@ -38,7 +43,7 @@ pub fn agents(client: Client) -> Arc<Agents> {
     let link = Arc::new(Mutex::new(MemberLink::new(config, Duration::ZERO)));
     let settings = Settings {
         own_namespace: "parallax-system".to_owned(),
-        create_namespaces: false,
+        namespaces,
         control_plane_namespaces: Vec::new(),
         scraper_namespaces: Vec::new(),
     };

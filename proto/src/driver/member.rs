@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use parallax_crds::copies::CopyAnswer;
 use parallax_crds::link::KeyAnswer;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
@@ -51,6 +52,8 @@ pub trait Carrier: Send + Sync + 'static {
     fn carry(&self, batch: Batch);
     /// The hub's answer to a wish for a key.
     fn key(&self, answer: KeyAnswer);
+    /// What the hub says of an object that was asked for.
+    fn copy(&self, answer: CopyAnswer);
     /// Persist the epoch before this returns. An error ends the session; it is tried again.
     fn persist_epoch(&self, hub_uid: &str, epoch: u64) -> impl Future<Output = Result<(), String>> + Send;
     /// A session has begun.
@@ -105,6 +108,7 @@ pub async fn run(
                 }
                 Some(MemberAction::Carry(batch)) => carrier.carry(batch),
                 Some(MemberAction::Key(answer)) => carrier.key(answer),
+                Some(MemberAction::Copy(answer)) => carrier.copy(answer),
                 Some(MemberAction::Close) => {
                     (dialling, persisting) = (None, None);
                     if farewell.is_none() {

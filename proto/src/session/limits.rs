@@ -44,11 +44,14 @@ pub const CHALLENGE_BYTES: usize = 64;
 /// Bytes of an API key's value. A longer one is not handed over.
 pub const KEY_BYTES: usize = 64 * 1024;
 
+/// Bytes of what is in an object that the hub tells of, as JSON. What is larger is not told.
+pub const COPY_BYTES: usize = 192 * 1024;
+
 /// How often a member tells what its agents use.
 pub const USAGE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Bytes of one such frame: in bigger fleets, agents take turns.
 pub(crate) const USAGE_BYTES: usize = 192 * 1024;
 
-/// Wishes for keys in one frame.
+/// Wishes in one frame.
 pub(crate) const WISHES: usize = 128;

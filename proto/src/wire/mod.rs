@@ -4,6 +4,7 @@
 //! pass these checks: texts for people are cut, trace contexts that aren't are left out.
 
 mod cluster;
+mod copies;
 mod fields;
 mod keys;
 mod to_hub;
@@ -11,6 +12,7 @@ mod to_member;
 mod usage;
 
 pub(crate) use cluster::{cluster_report, cluster_report_message};
+pub(crate) use copies::{copy_answer, copy_answer_message, copy_wish, copy_wish_message};
 pub use fields::Malformed;
 pub(crate) use fields::{digest, sent, text};
 pub(crate) use keys::{key_answer, key_answer_message, key_wish, key_wish_message};

@@ -208,6 +208,7 @@ fn handle(store: &Shared, name: &ClusterName, number: u64, event: HubEvent, cloc
             live.wake.notify_one();
         }
         HubEvent::KeyWishes(wishes) => panic!("nobody asked for {wishes:?}"),
+        HubEvent::CopyWishes(wishes) => panic!("nobody asked for {wishes:?}"),
         HubEvent::Usage(usages) => panic!("nobody measured {usages:?}"),
         HubEvent::Result(result) => {
             if result.outcome == Outcome::Gone {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use parallax_crds::AgentKey;
+use parallax_crds::copies::CopyAnswer;
 use parallax_crds::fixtures::{held, report};
 use parallax_crds::link::{Held, KeyAnswer, OrderResult, Outcome};
 use parallax_crds::names::AgentRef;
@@ -67,6 +68,10 @@ impl Carrier for Executor {
     }
 
     fn key(&self, answer: KeyAnswer) {
+        panic!("nobody asked for {answer:?}");
+    }
+
+    fn copy(&self, answer: CopyAnswer) {
         panic!("nobody asked for {answer:?}");
     }
 

@@ -31,6 +31,7 @@ impl Fleet {
         let Some(session) = cluster.session.take() else { return };
         (cluster.lost, cluster.lost_before) = (Some(now.mono), Duration::ZERO);
         self.drop_wishes(name, &session.keys);
+        self.drop_copies(name);
         self.at(now.mono + GRACE, Timer::Unreachable(name.clone()));
         if let Some(facts) = self.facts_of(name) {
             // Nothing moves for it; new shares go elsewhere.

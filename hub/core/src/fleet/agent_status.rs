@@ -21,6 +21,7 @@ impl Fleet {
     pub(super) fn look_at_dirty(&mut self, now: Now) {
         while let Some((key, user)) = self.dirty.pop_first() {
             self.look_at_keys(&key);
+            self.look_at_copies(&key);
             let Some(agent) = self.agents.get(&key) else { continue };
             // Two writes of one object at once make the API server do one of them twice, and orders wait for the
             // finalizer's: its answer leads back here.

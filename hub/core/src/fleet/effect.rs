@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parallax_crds::copies::CopyWish;
 use parallax_crds::link::{KeyWish, Order, Withheld};
 use parallax_crds::{AgentKey, AgentRef, ClusterName, MemberClusterStatus, ParallaxAgentStatus};
 
@@ -90,6 +91,20 @@ pub enum Effect {
         wish: KeyWish,
         /// What the member is told; nothing when there is nothing that anybody could do.
         why: Option<Withheld>,
+    },
+    /// Tell the session what is in the object, now and whenever it changes, until that is revoked or the session ends.
+    TellCopy {
+        /// The session.
+        session: SessionId,
+        /// What it asked for.
+        wish: CopyWish,
+    },
+    /// Tell it no longer for the sake of that agent.
+    TellCopyNoLonger {
+        /// The session.
+        session: SessionId,
+        /// What it asked for.
+        wish: CopyWish,
     },
     /// Add `labels::FINALIZER` to the object, if it has this UID. Answered as `Write::AddFinalizer`.
     AddFinalizer {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parallax_crds::copies::CopyWish;
 use parallax_crds::link::{AgentReport, AgentUsage, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
 use parallax_crds::{AgentKey, ClusterName, MemberCluster, ParallaxAgent};
 
@@ -133,6 +134,8 @@ pub enum SessionEvent {
     Usage(Vec<AgentUsage>),
     /// The member asks for agents' API keys.
     KeyWishes(Vec<KeyWish>),
+    /// The member asks what is in objects of agents' namespaces.
+    CopyWishes(Vec<CopyWish>),
     /// Events for agents' users, and how many were dropped before them.
     Events(Vec<MemberEvent>, u64),
 }

@@ -9,7 +9,8 @@
 //!   often as that [`concern`]s an agent, [`moves`] between clusters, [`failover`] from those that
 //!   are lost unless a [`freeze`] forbids it, [`standing`] how agents stand with clusters by that,
 //!   [`withdrawal`] removals and the prune guard, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were
-//!   lost, [`keys`] who gets an API key from the hub, [`revisions`] what is pinned of the fleet's defaults;
+//!   lost, [`keys`] who gets an API key from the hub, [`copies`] who is told what is in other objects, [`revisions`] what is
+//!   pinned of the fleet's defaults;
 //! * what can be asked: [`asking`];
 //! * what agents use: [`usage`], for people and in sums;
 //! * what is written back: [`agent_status`] and [`cluster_status`], with what is known of the [`stored`] ones;
@@ -36,6 +37,7 @@ mod cluster_facts;
 mod cluster_report;
 mod cluster_status;
 mod concern;
+mod copies;
 mod deciding;
 mod deletion;
 mod effect;
@@ -126,6 +128,8 @@ pub struct Fleet {
     hellos: BTreeSet<ClusterName>,
     /// Agents whose key sessions have asked for, and the clusters of these.
     wishing: BTreeMap<AgentKey, BTreeSet<ClusterName>>,
+    /// What members ask of objects.
+    copies: copies::Copies,
     /// Agents whose status may have changed, and whether a user waits for it.
     dirty: BTreeMap<AgentKey, bool>,
     statuses: WriteQueue<StatusOf>,
@@ -231,6 +235,7 @@ impl Fleet {
             asked: BTreeSet::new(),
             hellos: BTreeSet::new(),
             wishing: BTreeMap::new(),
+            copies: copies::Copies::default(),
             dirty: BTreeMap::new(),
             statuses: WriteQueue::new(WRITES_IN_FLIGHT),
             finalizers: WriteQueue::new(WRITES_IN_FLIGHT),

@@ -36,6 +36,7 @@ impl Fleet {
                 self.usage(name, &boot_id, usages, now);
             }
             SessionEvent::KeyWishes(wishes) => self.key_wishes(name, wishes),
+            SessionEvent::CopyWishes(wishes) => self.copy_wishes(name, wishes),
             SessionEvent::Cluster(report) => self.cluster_report(name, report, now),
             SessionEvent::Events(events, dropped) => self.member_events(name, events, dropped),
         }

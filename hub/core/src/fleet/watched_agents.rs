@@ -113,6 +113,7 @@ impl Fleet {
         self.stop_orders(key);
         let Some(mut agent) = self.agents.remove(key) else { return };
         self.end_wishes(key);
+        self.end_copies(key);
         replace(&mut self.timers, &mut agent.timer, None, || Timer::Agent(key.clone()));
         replace(&mut self.timers, &mut agent.revisit, None, || Timer::Revisit(key.clone()));
         replace(&mut self.timers, &mut agent.failover_timer, None, || Timer::Failover(key.clone()));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use parallax_crds::copies::CopyWish;
 use parallax_crds::link::{AgentReport, AgentUsage, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
 
 /// What the hub grants a session.
@@ -118,6 +119,8 @@ pub enum HubEvent {
     Usage(Vec<AgentUsage>),
     /// The member asks for API keys: each to be answered by `answer_key`, now and whenever the answer changes.
     KeyWishes(Vec<KeyWish>),
+    /// The member asks what is in objects: each to be answered by `answer_copy`, now and whenever the answer changes.
+    CopyWishes(Vec<CopyWish>),
     /// The last event.
     Closed(CloseReason),
 }

@@ -99,6 +99,11 @@ impl HubSession {
                     wishes.wishes.into_iter().map(wire::key_wish).collect();
                 self.events.push_back(HubEvent::KeyWishes(wishes?));
             }
+            (MemberFrame::CopyWishes(wishes), Stage::Open(_)) => {
+                let wishes: Result<Vec<_>, Malformed> =
+                    wishes.wishes.into_iter().map(wire::copy_wish).collect();
+                self.events.push_back(HubEvent::CopyWishes(wishes?));
+            }
             (MemberFrame::Confirm(confirm), Stage::Open(_)) => {
                 if confirm.challenge.len() > CHALLENGE_BYTES {
                     return Err(Broken("a challenge is too long".to_owned()));

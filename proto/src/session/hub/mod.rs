@@ -11,6 +11,7 @@ mod time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use parallax_crds::copies::{CopyAnswer, Place};
 use parallax_crds::link::{KeyAnswer, Order, OrderResult};
 use parallax_crds::names::AgentRef;
 use parallax_crds::{AgentKey, ClusterName};
@@ -37,6 +38,8 @@ pub struct HubSession {
     control: VecDeque<Frame>,
     /// Answers to wishes for keys.
     keys: Outbox<AgentKey, v1::KeyAnswer>,
+    /// What is to be said of objects that were asked for.
+    copies: Outbox<Place, v1::CopyAnswer>,
     events: VecDeque<HubEvent>,
     /// When something was last heard.
     heard: Duration,
@@ -83,6 +86,7 @@ impl HubSession {
             board: Board::default(),
             control: VecDeque::new(),
             keys: Outbox::default(),
+            copies: Outbox::default(),
             events: VecDeque::new(),
             heard: now,
             dropped_reports: 0,
@@ -191,6 +195,13 @@ impl HubSession {
         }
     }
 
+    /// What is in an object that the member asked for, or why that isn't told; what wasn't sent of it yet is void.
+    pub fn answer_copy(&mut self, answer: &CopyAnswer) {
+        if !self.is_over() {
+            self.copies.push(answer.place.clone(), wire::copy_answer_message(answer));
+        }
+    }
+
     fn push_result(&mut self, result: OrderResult) {
         self.events.push_back(HubEvent::Result(result));
     }
@@ -254,6 +265,7 @@ impl HubSession {
         }
         self.control.clear();
         self.keys.clear();
+        self.copies.clear();
         self.board = Board::default();
         self.stage = Stage::Closed;
     }

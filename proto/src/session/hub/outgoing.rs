@@ -1,4 +1,4 @@
-//! What the hub says next: control first, then keys, then orders.
+//! What the hub says next: control first, then keys, then orders, then what is large.
 
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ impl HubSession {
     /// The next frame to send. To be called only while the transport has room.
     pub fn poll_frame(&mut self, now: Duration) -> Option<v1::FromHub> {
         let key = |(_, answer)| Frame::KeyAnswer(answer);
-        let frame =
-            self.control.pop_front().or_else(|| self.keys.pop().map(key)).or_else(|| self.next_order());
+        let copy = |(_, answer)| Frame::CopyAnswer(answer);
+        let frame = self.control.pop_front().or_else(|| self.keys.pop().map(key));
+        let frame = frame.or_else(|| self.next_order()).or_else(|| self.copies.pop().map(copy));
         if let (Some(_), Stage::Open(open)) = (&frame, &mut self.stage) {
             open.said = now;
         }

@@ -1,6 +1,7 @@
 //! What a member's link wants done.
 
 use parallax_crds::ClusterName;
+use parallax_crds::copies::CopyAnswer;
 use parallax_crds::link::{KeyAnswer, Order};
 use parallax_crds::names::AgentRef;
 
@@ -69,6 +70,8 @@ pub enum MemberAction {
     Carry(Batch),
     /// The hub's answer to a wish for a key.
     Key(KeyAnswer),
+    /// What the hub says of an object that was asked for.
+    Copy(CopyAnswer),
     /// Close the transport. What arrives from it later is to be dropped.
     Close,
     /// A session has begun.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::action::MemberAction;
 use super::{Inventory, MemberLink, Open, Stage};
 use crate::v1::from_hub::Frame as HubFrame;
-use crate::{KEYS, USAGE, VERSIONS, v1, wire};
+use crate::{COPIES, KEYS, USAGE, VERSIONS, v1, wire};
 
 impl MemberLink {
     /// A frame arrived.
@@ -54,7 +54,7 @@ impl MemberLink {
             return self.refused("VersionMismatch".to_owned(), message, now);
         }
         let has = |wanted: &str| welcome.features.iter().any(|feature| feature == wanted);
-        let (has_keys, has_usage) = (has(KEYS), has(USAGE));
+        let (has_keys, has_usage, has_copies) = (has(KEYS), has(USAGE), has(COPIES));
         let (mut welcomed, heartbeat) = match wire::welcome(welcome) {
             Ok(welcome) => welcome,
             Err(error) => return self.hang_up(&format!("the hub broke the protocol: {error}"), now),
@@ -85,11 +85,13 @@ impl MemberLink {
             beat_due: false,
             inventory: Inventory::Sent,
             has_keys,
+            has_copies,
             has_usage,
             resynced: false,
         }));
         self.notices.begin_session();
         self.keys.begin_session();
+        self.copies.begin_session();
         self.actions.push_back(MemberAction::Connected(welcomed));
     }
 
@@ -108,6 +110,13 @@ impl MemberLink {
                 let answer = wire::key_answer(answer).map_err(|error| error.to_string())?;
                 if self.keys.wants(&answer.wish) {
                     self.actions.push_back(MemberAction::Key(answer));
+                }
+                return Ok(());
+            }
+            HubFrame::CopyAnswer(answer) => {
+                let answer = wire::copy_answer(answer).map_err(|error| error.to_string())?;
+                if self.copies.wants(&answer.place) {
+                    self.actions.push_back(MemberAction::Copy(answer));
                 }
                 return Ok(());
             }

@@ -1,6 +1,7 @@
 //! The member's end of all its sessions.
 
 mod action;
+mod copies;
 mod holdings;
 mod incoming;
 mod keys;
@@ -16,9 +17,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use parallax_crds::AgentKey;
+use parallax_crds::copies::{CopyWish, Place, Source};
 use parallax_crds::link::{AgentReport, AgentUsage, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
 
 pub use self::action::{Batch, MemberAction, MemberLinkConfig, Welcomed};
+use self::copies::Copies;
 use self::holdings::Holdings;
 use self::keys::Keys;
 use self::notices::Notices;
@@ -42,6 +45,7 @@ pub struct MemberLink {
     reports: Reports,
     notices: Notices,
     keys: Keys,
+    copies: Copies,
     usages: Usages,
     actions: VecDeque<MemberAction>,
     /// When something was last heard.
@@ -83,6 +87,8 @@ struct Open {
     inventory: Inventory,
     /// The hub hands over keys.
     has_keys: bool,
+    /// The hub tells what is in objects.
+    has_copies: bool,
     /// The hub takes in what agents use.
     has_usage: bool,
     /// The hub has said what it makes of Hello; reports may follow.
@@ -108,6 +114,7 @@ impl MemberLink {
             reports: Reports::default(),
             notices: Notices::default(),
             keys: Keys::default(),
+            copies: Copies::default(),
             usages: Usages::default(),
             actions: VecDeque::from([MemberAction::Dial]),
             heard: now,
@@ -169,6 +176,28 @@ impl MemberLink {
     /// An agent needs nothing from the hub any more.
     pub fn forget_key(&mut self, key: &AgentKey) {
         self.keys.forget(key);
+    }
+
+    /// Whether the hub tells what is in objects of agents' namespaces; none while there is no session.
+    #[must_use]
+    pub fn has_copies(&self) -> Option<bool> {
+        if let Stage::Open(open) = &self.stage { Some(open.has_copies) } else { None }
+    }
+
+    /// An agent needs what is in an object on the hub, which answers by [`MemberAction::Copy`] in each session, and again
+    /// whenever the answer changes. Whether that is news.
+    pub fn want_copy(&mut self, wish: CopyWish) -> bool {
+        self.copies.want(wish)
+    }
+
+    /// What was told of an object is lost.
+    pub fn want_copy_again(&mut self, place: &Place) {
+        self.copies.again(place);
+    }
+
+    /// An agent doesn't need that any more. Whether nobody does.
+    pub fn forget_copy(&mut self, key: &AgentKey, source: &Source) -> bool {
+        self.copies.forget(key, source)
     }
 
     /// The transport is open.

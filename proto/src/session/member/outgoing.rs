@@ -52,6 +52,8 @@ impl MemberLink {
             return Some(Frame::Heartbeat(v1::Heartbeat { count: digest.count(), set_hash }));
         }
         let wishes = if open.has_keys && open.resynced { self.keys.next() } else { None };
+        // A namespace's labels are asked for before what is to be in it.
+        let wishes = wishes.or_else(|| if open.has_copies { self.copies.next() } else { None });
         let said = wishes.or_else(|| self.notices.next());
         said.or_else(|| self.reports.next(&self.config.boot_id, now)).or_else(|| self.usages.next(now))
     }

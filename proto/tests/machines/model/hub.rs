@@ -40,6 +40,7 @@ impl World {
                     self.session.as_mut().unwrap().admit(config, orders, removals, self.now);
                 }
                 HubEvent::KeyWishes(wishes) => panic!("nobody asked for {wishes:?}"),
+                HubEvent::CopyWishes(wishes) => panic!("nobody asked for {wishes:?}"),
                 HubEvent::Usage(usages) => panic!("nobody measured {usages:?}"),
                 HubEvent::Result(result) => {
                     if result.outcome == Outcome::Gone {

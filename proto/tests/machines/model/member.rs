@@ -27,6 +27,7 @@ impl World {
                     }
                 }
                 MemberAction::Key(answer) => panic!("nobody asked for {answer:?}"),
+                MemberAction::Copy(answer) => panic!("nobody asked for {answer:?}"),
                 MemberAction::Close => {
                     self.dialling = false;
                     self.persist = None;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod copies;
 mod facts;
 mod failover;
 mod guarded;

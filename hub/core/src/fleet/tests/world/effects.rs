@@ -184,6 +184,8 @@ impl World {
             }
             Effect::HandKey { .. }
             | Effect::WithholdKey { .. }
+            | Effect::TellCopy { .. }
+            | Effect::TellCopyNoLonger { .. }
             | Effect::Usage { .. }
             | Effect::Event { .. } => {}
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use parallax_crds::agent::KeyReference;
+use parallax_crds::copies::{CopyWish, Source};
 use parallax_crds::link::{
     AgentReport, AgentUsage, ClusterReport, Held, KeyWish, Order, OrderResult, Outcome, Resources,
 };
@@ -142,6 +143,11 @@ impl World {
     /// It asks for a key, whether it is its business or not.
     pub fn ask_as(&mut self, name: &ClusterName, agent: AgentRef, reference: KeyReference) {
         self.say(name, SessionEvent::KeyWishes(vec![KeyWish { agent, reference }]));
+    }
+
+    /// A member asks what is in an object, for the sake of an agent.
+    pub fn ask_for_copy(&mut self, name: &str, agent: AgentRef, source: Source) {
+        self.say(&cluster(name), SessionEvent::CopyWishes(vec![CopyWish { agent, source }]));
     }
 
     pub(super) fn remove_there(&mut self, name: &ClusterName, agent: &AgentRef) {
