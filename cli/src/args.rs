@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use jiff::{Span, SpanRelativeTo};
 use parallax_platform::run_command;
 
-use crate::commands::{cordon, drain, explain, rebalance, suspend};
+use crate::commands::{cordon, drain, explain, history, rebalance, refresh, rollback, suspend};
 use crate::error::CliError;
 use crate::hub::{Hub, HubArgs};
 use crate::object::Object;
@@ -38,6 +38,50 @@ enum Command {
         /// The form of the answer
         #[arg(long, short, value_enum, default_value_t = Form::Text)]
         output: Form,
+    },
+    /// List the revisions of an agent: what its pods were made of, and are
+    ///
+    /// The hub keeps the last five.
+    ///
+    /// Example: kubectl parallax history my-agent -n demo
+    History {
+        /// The agent
+        agent: String,
+        /// The form of the answer
+        #[arg(long, short, value_enum, default_value_t = Form::Text)]
+        output: Form,
+    },
+    /// Go back to an earlier revision of an agent
+    ///
+    /// Its pods become what they were, with the fleet's defaults of then. Replicas, bounds of scaling, suspension and placement
+    /// stay as they are; placement.overrides go back.
+    ///
+    /// Example: kubectl parallax rollback my-agent -n demo --to 3 --dry-run
+    Rollback {
+        /// The agent
+        agent: String,
+        /// The number of the revision; by default the newest before the current one whose pods are others
+        #[arg(long, value_name = "REVISION")]
+        to: Option<i64>,
+        /// Only tell what would change
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Have agents run with the hub's present defaults: its image tag, its requests
+    ///
+    /// A hub with other defaults, as after an upgrade, changes no pod before that or another change of the agent.
+    ///
+    /// Example: kubectl parallax refresh my-agent -n demo
+    Refresh {
+        /// The agent
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        agent: Option<String>,
+        /// Every agent of the namespace
+        #[arg(long)]
+        all: bool,
+        /// Only tell what is pinned now
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Give a cluster nothing new; what runs there stays
     ///
@@ -122,6 +166,9 @@ impl Command {
     async fn execute(self, hub: &Hub) -> Result<(), CliError> {
         match self {
             Self::Explain { agent, output } => explain::run(hub, &agent, output).await,
+            Self::History { agent, output } => history::run(hub, &agent, output).await,
+            Self::Rollback { agent, to, dry_run } => rollback::run(hub, &agent, to, dry_run).await,
+            Self::Refresh { agent, dry_run, all: _ } => refresh::run(hub, agent.as_deref(), dry_run).await,
             Self::Cordon(Cluster { cluster, dry_run }) => cordon::cordon(hub, &cluster, dry_run).await,
             Self::Uncordon(Cluster { cluster, dry_run }) => cordon::uncordon(hub, &cluster, dry_run).await,
             Self::Drain { cluster: Cluster { cluster, dry_run }, no_wait, timeout } => {

@@ -1,5 +1,6 @@
 //! What ends a command.
 
+use parallax_hub_core::revisions::Unreadable;
 use parallax_platform::{CallError, PlatformError};
 
 /// Why a command did not do what it was to do, and what to do about it.
@@ -24,6 +25,27 @@ pub enum CliError {
         "this API server doesn't know {0}: it is no hub's; choose the hub's with --context or --kubeconfig"
     )]
     NoHub(&'static str),
+    /// Somebody else has changed it.
+    #[error("{0} has changed since it was read: run the command again")]
+    Changed(String),
+    /// A revision is not as the hub writes them.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// There is no such revision.
+    #[error("{agent} has no revision {wanted}; there are {known}: see kubectl parallax history")]
+    NoRevision {
+        /// The agent.
+        agent: String,
+        /// What was asked for.
+        wanted: i64,
+        /// Those that there are.
+        known: String,
+    },
+    /// There is nothing to go back to.
+    #[error(
+        "{0} has no earlier revision with other pods: see kubectl parallax history, and name one with --to"
+    )]
+    NothingEarlier(String),
     /// It took too long.
     #[error(
         "{agents} still run on {cluster} after {seconds} s: the cluster stays drained, and they go when their replacements are ready; see why they wait with kubectl parallax explain AGENT, or wait again with --timeout"

@@ -1,8 +1,10 @@
 //! The hub's API server, as the user's kubeconfig and flags name it.
 
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::{Api, Client};
-use parallax_crds::{MemberCluster, ParallaxAgent};
+use kube::core::{ApiResource, DynamicObject};
+use kube::{Api, Client, Resource as _};
+use parallax_crds::{MemberCluster, ParallaxAgent, labels};
 use parallax_platform::{CallError, KubeArgs, Limit, call, client_in};
 use serde_json::Value;
 
@@ -48,6 +50,23 @@ impl Hub {
         found.map_err(|source| failed(&what, source))?.ok_or(CliError::NoSuch(what))
     }
 
+    /// One agent of the namespace as it is written, with the fields that this version doesn't know.
+    pub async fn agent_as_written(&self, name: &str) -> Result<DynamicObject, CliError> {
+        let what = format!("ParallaxAgent {}/{name}", self.namespace);
+        let kind = ApiResource::erase::<ParallaxAgent>(&());
+        let agents: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
+        let found = call(LIMIT, agents.get_opt(name)).await;
+        found.map_err(|source| failed(&what, source))?.ok_or(CliError::NoSuch(what))
+    }
+
+    /// The ControllerRevisions of agents of this name.
+    pub async fn revisions(&self, agent: &str) -> Result<Vec<ControllerRevision>, CliError> {
+        let api: Api<ControllerRevision> = Api::namespaced(self.client.clone(), &self.namespace);
+        let params = ListParams::default().labels(&format!("{}={agent}", labels::AGENT));
+        let all = call(LIMIT, api.list(&params)).await;
+        Ok(all.map_err(|source| kind_failed("ControllerRevision", source))?.items)
+    }
+
     /// Every agent of the fleet.
     pub async fn all_agents(&self) -> Result<Vec<ParallaxAgent>, CliError> {
         let api: Api<ParallaxAgent> = Api::all(self.client.clone());
@@ -80,6 +99,23 @@ impl Hub {
         patched
             .map(drop)
             .map_err(|source| failed(&format!("ParallaxAgent {}/{name}", self.namespace), source))
+    }
+
+    /// Changes an agent of the namespace by the steps of a JSON patch; in a dry run the API server only says whether it
+    /// would.
+    pub async fn step_agent(&self, name: &str, steps: &Value, dry_run: bool) -> Result<(), CliError> {
+        let what = format!("ParallaxAgent {}/{name}", self.namespace);
+        let url = ParallaxAgent::url_path(&(), Some(&self.namespace));
+        let dry_run = if dry_run { "&dryRun=All" } else { "" };
+        let request = http::Request::patch(format!("{url}/{name}?fieldManager={MANAGER}{dry_run}"))
+            .header(http::header::CONTENT_TYPE, "application/json-patch+json")
+            .body(steps.to_string().into_bytes())
+            .map_err(|error| CliError::Form(error.to_string()))?;
+        match call(LIMIT, self.client.request::<ParallaxAgent>(request)).await {
+            Ok(_) => Ok(()),
+            Err(CallError::Conflict(_) | CallError::Unprocessable(_)) => Err(CliError::Changed(what)),
+            Err(source) => Err(failed(&what, source)),
+        }
     }
 
     /// Changes a cluster by a merge patch.

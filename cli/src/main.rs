@@ -6,6 +6,7 @@ mod error;
 mod hub;
 mod object;
 mod output;
+mod revisions;
 mod what_if;
 
 use std::process::ExitCode;

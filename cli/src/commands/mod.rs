@@ -3,5 +3,8 @@
 pub mod cordon;
 pub mod drain;
 pub mod explain;
+pub mod history;
 pub mod rebalance;
+pub mod refresh;
+pub mod rollback;
 pub mod suspend;

@@ -34,6 +34,7 @@ mod plugin;
 mod pretender;
 mod prune_guard;
 mod restarts;
+mod revisions;
 mod second_hub;
 mod stand_in;
 mod start_page;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 /// kubectl, which finds the plugin on its PATH.
-struct Plugin {
+pub struct Plugin {
     path: OsString,
     kubectl: PathBuf,
     kubeconfig: PathBuf,
@@ -19,7 +19,7 @@ struct Plugin {
 }
 
 impl Plugin {
-    async fn of(world: &World) -> Result<Self> {
+    pub async fn of(world: &World) -> Result<Self> {
         let program = product::plugin(Path::new(env!("CARGO_BIN_EXE_fleet")), Progress::Silent).await?;
         let folder = program.parent().context("the plugin lies in no directory")?.to_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -30,7 +30,7 @@ impl Plugin {
     }
 
     /// Runs a command to its end: whether it succeeded, and what it said.
-    async fn run(&self, arguments: &[&str]) -> Result<(bool, String)> {
+    pub async fn run(&self, arguments: &[&str]) -> Result<(bool, String)> {
         let output = tokio::process::Command::new(&self.kubectl)
             .arg("parallax")
             .args(arguments)
@@ -46,7 +46,7 @@ impl Plugin {
     }
 
     /// What a command answers that succeeds.
-    async fn answer(&self, arguments: &[&str]) -> Result<String> {
+    pub async fn answer(&self, arguments: &[&str]) -> Result<String> {
         let (succeeded, said) = self.run(arguments).await?;
         anyhow::ensure!(succeeded, "kubectl parallax {arguments:?}: {said}");
         Ok(said)
@@ -130,6 +130,9 @@ async fn what_is_not_there_is_said_with_where_to_look() -> Result<()> {
         &["drain", "nowhere"],
         &["suspend", "cluster/nowhere"],
         &["rebalance", "nobody"],
+        &["history", "nobody"],
+        &["rollback", "nobody"],
+        &["refresh", "nobody"],
     ] {
         let (succeeded, said) = plugin.run(arguments).await?;
         assert!(!succeeded && said.contains("there is no") && said.contains("kubectl get"), "{said}");

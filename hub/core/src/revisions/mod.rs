@@ -1,7 +1,9 @@
 //! Revisions of an agent: each spec as it was resolved once, with what was pinned. They are what an upgrade of the hub
 //! leaves as it is, what clusters that wait run, and what users go back to.
 
+mod back;
 mod kept;
+mod object;
 mod part;
 
 use std::fmt;
@@ -13,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::resolve::FleetDefaults;
 use crate::resolve::{ResolveError, resolve};
+pub use back::back_to;
 pub use kept::{MOST, RevisionWrite, Revisions};
+pub use object::{Unreadable, data, listed, object, whole};
 pub use part::part_of;
 
 /// A spec as it was resolved once: all that pods were made of.
@@ -27,6 +31,16 @@ pub struct Revision {
     pub spec: ParallaxAgentSpec,
     /// What was pinned.
     pub defaults: Arc<FleetDefaults>,
+}
+
+impl Revision {
+    /// The image that it runs where no override applies.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn image(&self) -> Result<String, ResolveError> {
+        Ok(resolve(&self.spec, &self.defaults)?.template.image)
+    }
 }
 
 /// What is said of a revision without its spec: enough for a hub that starts to go on with it.
