@@ -78,6 +78,15 @@ async fn a_user_goes_back_and_the_pods_are_what_they_were() -> Result<()> {
         runs(&world, "worker", &format!("worker:{tag}")).await?;
     }
     assert_eq!(numbers(&world, &plugin, "worker", 8).await?, [4, 5, 6, 7, 8], "five are kept");
+
+    world.delete("worker").await?;
+    world.gone_from_hub("worker").await?;
+    world
+        .eventually("its revisions go with it", || async {
+            let left = world.kubectl(&["get", "controllerrevisions", "-o", "name"]).await?;
+            Ok(left.status.success() && left.stdout.is_empty())
+        })
+        .await?;
     world.finish().await
 }
 
