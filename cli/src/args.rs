@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use jiff::{Span, SpanRelativeTo};
 use parallax_platform::run_command;
 
-use crate::commands::{cordon, drain, explain, history, rebalance, refresh, rollback, suspend};
+use crate::commands::{cordon, drain, explain, history, rebalance, refresh, rollback, rollout, suspend};
 use crate::error::CliError;
 use crate::hub::{Hub, HubArgs};
 use crate::object::Object;
@@ -134,6 +134,40 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// See and steer how a change of an agent gets from wave to wave
+    ///
+    /// Example: kubectl parallax rollout status my-agent -n demo
+    Rollout {
+        #[command(subcommand)]
+        command: Rollout,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Rollout {
+    /// Tell how far it is, and what it waits for
+    Status {
+        /// The agent
+        agent: String,
+        /// The form of the answer
+        #[arg(long, short, value_enum, default_value_t = Form::Text)]
+        output: Form,
+    },
+    /// Let no more clusters have a change
+    Pause {
+        /// The agent
+        agent: String,
+    },
+    /// Go on after a pause, or past what has failed
+    Resume {
+        /// The agent
+        agent: String,
+    },
+    /// Let the wave begin that waits for it
+    Approve {
+        /// The agent
+        agent: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -180,6 +214,18 @@ impl Command {
             Self::Rebalance { agent, dry_run, all: _ } => {
                 rebalance::run(hub, agent.as_deref(), dry_run).await
             }
+            Self::Rollout { command } => command.execute(hub).await,
+        }
+    }
+}
+
+impl Rollout {
+    async fn execute(self, hub: &Hub) -> Result<(), CliError> {
+        match self {
+            Self::Status { agent, output } => rollout::status(hub, &agent, output).await,
+            Self::Pause { agent } => rollout::pause(hub, &agent).await,
+            Self::Resume { agent } => rollout::resume(hub, &agent).await,
+            Self::Approve { agent } => rollout::approve(hub, &agent).await,
         }
     }
 }

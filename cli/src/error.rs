@@ -1,5 +1,6 @@
 //! What ends a command.
 
+use parallax_crds::agent::RolloutState;
 use parallax_hub_core::revisions::Unreadable;
 use parallax_platform::{CallError, PlatformError};
 
@@ -58,6 +59,17 @@ pub enum CliError {
         /// How long it was waited.
         seconds: u64,
     },
+    /// Nothing waits in that agent's rollouts.
+    #[error(
+        "{0} has no rollout in waves: set its spec.rollout.strategy to Waves, with the waves in which its clusters get a change"
+    )]
+    NoWaves(String),
+    /// Nothing was rolled out in waves yet.
+    #[error("nothing of {0} was rolled out in waves yet: change its spec, such as its image")]
+    NoRollout(String),
+    /// No wave waits for an approval.
+    #[error("the rollout of {0} is {1}, and waits for no approval: see kubectl parallax rollout status {0}")]
+    NothingToApprove(String, RolloutState),
     /// What is to be printed has no such form.
     #[error("the answer can't be written in this form ({0}): report it, it is a defect of kubectl-parallax")]
     Form(String),

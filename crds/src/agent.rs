@@ -7,6 +7,7 @@ mod metrics;
 mod network;
 mod overrides;
 mod placement;
+mod rollout;
 mod runtime;
 mod scaling;
 mod status;
@@ -29,6 +30,7 @@ pub use placement::{
     ClusterGroup, ClusterWeight, Division, DivisionMode, Failover, FailoverPolicy, Placement,
     PreferredClusters, ScoreWeight, Spread, Strategy,
 };
+pub use rollout::{Rollout, RolloutState, RolloutStatus, RolloutStrategy, Wave};
 pub use runtime::{AgentRuntime, EnvVar, LocalObjectReference, PodIds, PullPolicy, Resources};
 pub use scaling::{ActivationLimits, Bounds, Scaling, ScalingTargets};
 pub use status::{
@@ -194,6 +196,9 @@ pub struct ParallaxAgentSpec {
     /// Where the agent may run; absent: divided over all accepted clusters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
+    /// How a change of what pods are made of reaches clusters; absent: all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
 }
 
 fn one() -> i32 {

@@ -95,7 +95,15 @@ pub fn placement() -> Budget {
     }
     let of_nodes = ["nodeSelector{}", "runtimeClassName", "serviceAccountName"];
     paths.extend(of_nodes.map(|field| format!("overrides[].{field}")));
-    Budget { most: 12_288, paths }
+    Budget { most: 8192, paths }
+}
+
+/// The characters of the labels that the waves of a rollout go by, below `rollout`.
+#[must_use]
+pub fn rollout() -> Budget {
+    let parts = ["matchLabels{}", "matchExpressions[].key", "matchExpressions[].values[]"];
+    let paths = parts.map(|part| format!("waves[].clusterSelector.{part}")).into();
+    Budget { most: 1024, paths }
 }
 
 /// The size of what lies at `path` below `value`, as an expression of CEL; 0 where it is absent.

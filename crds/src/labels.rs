@@ -32,6 +32,10 @@ pub const REBALANCE: &str = "parallax.io/rebalance";
 pub const REFRESH: &str = "parallax.io/refresh";
 /// On a ControllerRevision of the hub's: what is said of the revision, as JSON.
 pub const REVISION: &str = "parallax.io/revision";
+/// On a ParallaxAgent: `REVISION/WAVE`, which approves the waves of that rollout up to this one.
+pub const APPROVE: &str = "parallax.io/approve";
+/// On a ParallaxAgent: `REVISION/WAVE`, which lets that rollout go on past what has failed in its waves up to this one.
+pub const RESUME_ROLLOUT: &str = "parallax.io/resume-rollout";
 /// On a MemberCluster whose session is lost: with the value [`FAILOVER_PROCEED`], its agents are placed again though so much
 /// of the fleet fell silent at once.
 pub const FAILOVER: &str = "parallax.io/failover";

@@ -33,8 +33,14 @@ fn the_bounds_of_an_agents_spec_add_up_to_less_than_one_message() {
         "the rule on labels is gone"
     );
 
+    let rollout = budget::rollout();
+    assert!(
+        rules(&spec["properties"]["rollout"]).any(|rule| rule == rollout.rule()),
+        "the rule on waves is gone"
+    );
+
     // A character of the texts takes at most four bytes, one of a label one.
-    let total = bytes(spec, "spec") + 4 * u64::from(texts.most) + u64::from(placement.most);
+    let total = bytes(spec, "spec") + 4 * u64::from(texts.most) + u64::from(placement.most + rollout.most);
     assert!(total < BUDGET, "an agent's spec may have {total} bytes, which is not below {BUDGET}");
 }
 
@@ -182,7 +188,9 @@ fn shares(path: &str) -> bool {
     let among = |budget: budget::Budget, above: &str| {
         path.strip_prefix(above).is_some_and(|path| budget.paths.iter().any(|p| p == path))
     };
-    among(budget::texts(), "spec.") || among(budget::placement(), "spec.placement.")
+    among(budget::texts(), "spec.")
+        || among(budget::placement(), "spec.placement.")
+        || among(budget::rollout(), "spec.rollout.")
 }
 
 /// The fields in a rule `(has(self.a) ? 1 : 0) + … == 1`, or `<= 1`, of which an object has one.

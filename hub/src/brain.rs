@@ -247,6 +247,7 @@ impl Brain {
                 self.writers.revision(key, uid, id, &about, &revision);
             }
             Effect::DropRevision { key, id } => self.writers.drop_revision(key, id),
+            Effect::ReadRevision { key, id } => self.writers.read_revision(key, id),
             Effect::WriteTombstones { store, drop } => self.writers.tombstones(store, drop),
             Effect::RaiseEpoch { to } => self.writers.raise_epoch(to),
             Effect::CheckCrd => self.writers.check_crd(),

@@ -7,4 +7,5 @@ pub mod history;
 pub mod rebalance;
 pub mod refresh;
 pub mod rollback;
+pub mod rollout;
 pub mod suspend;

@@ -13,7 +13,7 @@ use crate::{budget, schema};
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(
     validation = Rule::new(budget::placement().rule())
-        .message("the labels in tolerations, groups, preferred, division.weights and overrides of a placement, and the names in overrides, must not have more than 12288 characters together: shorten them, or give the clusters one label for what they have in common"),
+        .message("the labels in tolerations, groups, preferred, division.weights and overrides of a placement, and the names in overrides, must not have more than 8192 characters together: shorten them, or give the clusters one label for what they have in common"),
     validation = Rule::new("self.strategy != 'Replicate' || !has(self.division)")
         .message("division does nothing under strategy Replicate, where every cluster gets all replicas: remove it, or use Divide")
         .field_path(".division"),

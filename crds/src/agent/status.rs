@@ -6,6 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::RolloutStatus;
 use crate::schema;
 
 /// The one phase that it is in.
@@ -74,6 +75,9 @@ pub struct ParallaxAgentStatus {
     /// The decision: where the replicas are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<PlacementDecision>,
+    /// Under `rollout` in waves, how far the last change is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
     /// How many clusters are where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_summary: Option<ClusterSummary>,

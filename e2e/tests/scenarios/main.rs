@@ -35,6 +35,7 @@ mod pretender;
 mod prune_guard;
 mod restarts;
 mod revisions;
+mod rollouts;
 mod second_hub;
 mod stand_in;
 mod start_page;

@@ -16,6 +16,7 @@ mod requests;
 mod reservations;
 mod resolve;
 pub mod revisions;
+mod rollout;
 mod scaling;
 mod tombstones;
 mod writes;

@@ -18,6 +18,8 @@ pub struct ClusterPhase {
     pub serving: i32,
     /// It runs the current generation.
     pub current: bool,
+    /// It isn't its turn yet: it was ordered an earlier revision.
+    pub waits: bool,
     /// It can't get there without help: its own phase is Failed, or it rejected the order.
     pub failed: bool,
     /// Its session is up, so its word counts.
@@ -27,7 +29,7 @@ pub struct ClusterPhase {
 impl ClusterPhase {
     /// It doesn't have what it should have.
     fn lags(&self) -> bool {
-        !(self.fresh && self.current && self.ready == self.wanted)
+        !(self.fresh && (self.current || self.waits) && self.ready == self.wanted)
     }
 }
 
@@ -42,6 +44,8 @@ pub struct PhaseFacts<'a> {
     pub clusters: &'a [ClusterPhase],
     /// Some of what they have is about to leave for another.
     pub moves: bool,
+    /// Clusters that wait for their turn don't get it before somebody does something.
+    pub held: bool,
     /// For how long neither the wish nor anything ready has changed.
     pub quiet: Duration,
     /// After how much quiet an agent counts as stuck.
@@ -57,6 +61,8 @@ pub enum Movement {
     Settled,
     /// It is on its way.
     Moving,
+    /// All clusters have what they were ordered, and some wait until somebody lets them go on.
+    Held,
     /// It stopped short: every cluster that lags has failed.
     AllFailed,
     /// It stopped short: nothing has changed for the deadline.
@@ -80,7 +86,7 @@ pub struct PhaseVerdict {
 ///
 /// * Terminating: it is being deleted.
 /// * Running: nothing is wanted; or all that is wanted is ready, at the current generation, and where it is to be; or
-///   something is ready and it has stopped moving.
+///   something is ready and it has stopped moving; or all that is wanted is ready, and a rollout is held.
 /// * Its last known phase, where all that it had is in clusters whose session is lost.
 /// * Scaling: something is ready, and it moves.
 /// * Failed: nothing is ready, and it has stopped moving.
@@ -104,8 +110,14 @@ fn table(facts: &PhaseFacts<'_>, deadline_over: bool) -> (Phase, Movement) {
     let ready: i64 = facts.clusters.iter().filter(|c| c.fresh).map(|c| i64::from(c.ready)).sum();
     let serves = facts.clusters.iter().any(|c| c.fresh && c.serving > 0);
     let lags = facts.clusters.iter().any(ClusterPhase::lags);
-    if facts.desired <= 0 || (ready == i64::from(facts.desired) && !lags && !facts.moves) {
-        return (Phase::Running, Movement::Settled);
+    let waits = facts.clusters.iter().any(|c| c.waits && !c.current);
+    let there = ready == i64::from(facts.desired) && !lags && !facts.moves;
+    match (facts.desired <= 0 || (there && !waits), there, facts.held) {
+        (true, ..) => return (Phase::Running, Movement::Settled),
+        (false, true, true) => return (Phase::Running, Movement::Held),
+        // The next cluster's turn comes by itself, however long it takes.
+        (false, true, false) => return (Phase::Scaling, Movement::Moving),
+        (false, false, _) => {}
     }
     if !serves && out_of_sight(facts.clusters) {
         return (last_known(facts.last), Movement::Unreachable);

@@ -113,14 +113,15 @@ pub fn resolve_where(
     resolve(&spec, defaults)
 }
 
-/// Resolves a spec. Placement, replicas and suspension are no part of the result: a change of them alone changes
+/// Resolves a spec. Placement, rollout, replicas and suspension are no part of the result: a change of them alone changes
 /// no pod.
 ///
 /// # Errors
 /// [`ResolveError::NoImage`] where the type isn't built in and `image` is absent (the CRD refuses that too).
 pub fn resolve(spec: &ParallaxAgentSpec, defaults: &FleetDefaults) -> Result<Resolved, ResolveError> {
     // Taken apart without `..`: a new field must be decided on here.
-    let ParallaxAgentSpec { runtime, image, replicas: _, scaling, suspend: _, placement: _ } = spec;
+    let ParallaxAgentSpec { runtime, image, replicas: _, scaling, suspend: _, placement: _, rollout: _ } =
+        spec;
     let agent_type = &runtime.agent_type;
     let image = match image {
         Some(image) => image.clone(),

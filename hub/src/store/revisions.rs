@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ListParams, ObjectMeta};
 use kube::{Api, Client, Resource};
-use parallax_crds::{AgentKey, ParallaxAgent, labels};
+use parallax_crds::{AgentKey, ParallaxAgent, ParallaxAgentSpec, labels};
 use parallax_hub_core::revisions::{self, About, Listed, Revision, RevisionId};
 
 use super::bounded;
@@ -27,6 +27,20 @@ pub async fn load(client: &Client) -> Result<Vec<Listed>, HubError> {
             None => return Ok(all),
         }
     }
+}
+
+/// The spec of one, or none if it isn't stored; or why it can't be read.
+pub async fn read(
+    client: &Client,
+    key: &AgentKey,
+    id: RevisionId,
+) -> Result<Option<Box<ParallaxAgentSpec>>, String> {
+    let api: Api<ControllerRevision> = Api::namespaced(client.clone(), key.namespace());
+    let name = id.name(key.name());
+    let found = bounded("read a ControllerRevision", api.get_opt(&name)).await;
+    let Some(object) = found.map_err(|error| error.to_string())? else { return Ok(None) };
+    let data = revisions::data(&object).map_err(|error| error.to_string())?.clone();
+    serde_json::from_value(data).map(Some).map_err(|error| error.to_string())
 }
 
 /// The object of one, to be applied.

@@ -174,6 +174,20 @@ impl Writers {
         });
     }
 
+    /// Reads a revision of an agent.
+    pub fn read_revision(&self, key: AgentKey, id: RevisionId) {
+        let (client, answers) = (self.client.clone(), self.answers.clone());
+        self.tasks.spawn(async move {
+            let read = whatever_happens(revisions::read(&client, &key, id)).await;
+            let read = read.unwrap_or_else(|panicked| Err(describe(&panicked)));
+            if let Err(error) = &read {
+                tracing::warn!(agent = %key, revision = %id, %error, "a revision can't be read, so that clusters that wait for a rollout are sent nothing; it is tried again");
+            }
+            // Nobody listens any more: the hub is stopping.
+            let _ = answers.send(Input::RevisionRead { key, id, read }).await;
+        });
+    }
+
     /// Stores tombstones and drops others.
     pub fn tombstones(&self, store: Vec<Tombstone>, drop: Vec<Tombstone>) {
         let api = self.config_maps.clone();

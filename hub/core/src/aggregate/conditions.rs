@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use parallax_crds::ParallaxAgentStatus;
+use parallax_crds::agent::{RolloutState, RolloutStatus};
 use parallax_crds::conditions::{
     CREDENTIALS_READY, DEGRADED, IDLE, PLACED, PROGRESSING, READY, SYNCED, Wanted, find, truth,
 };
@@ -19,6 +20,7 @@ const UNREACHABLE: &str = "ClusterUnreachable";
 const SUSPENDED: &str = "ClusterSuspended";
 const NO_ORDERS: &str = "the cluster is suspended, so that the current order waits for its resumption";
 const ASLEEP: &str = "nobody calls it, so that it has no replicas; a request wakes it";
+const HALTED: &str = "RolloutHalted";
 const PROGRESS: &str = "Progressing";
 const TERMINATING: &str = "Terminating";
 
@@ -32,6 +34,8 @@ pub(super) struct Facts<'a> {
     pub(super) ready: i32,
     /// Something is ready, of whatever generation.
     pub(super) serves: bool,
+    /// How far a change is on its way through the waves.
+    pub(super) rollout: Option<&'a RolloutStatus>,
     /// The clusters with a share, the worst first.
     pub(super) targets: &'a [Row<'a>],
     /// The clusters within sight that have more than their share until the replicas that replace it are ready.
@@ -77,6 +81,7 @@ impl Facts<'_> {
             }
             Movement::Settled => saying(Some(true), "AllReplicasReady", are_ready(self.ready, self.desired)),
             Movement::Unreachable => saying(None, UNREACHABLE, self.lost_sessions()),
+            Movement::Held => self.held().unwrap_or_else(|| self.shortfall(placed)),
             Movement::Moving | Movement::AllFailed | Movement::DeadlineOver => self.shortfall(placed),
         }
     }
@@ -194,17 +199,22 @@ impl Facts<'_> {
         if self.input.deleting {
             return saying(Some(true), TERMINATING, "its clusters are letting go of it");
         }
+        let stopped = !matches!(self.movement, Movement::Settled | Movement::Moving | Movement::Unreachable);
+        if let Some(held) = self.held().filter(|_| stopped) {
+            return held;
+        }
         match self.movement {
             Movement::Settled => saying(Some(false), "Settled", "everything is as wanted"),
-            Movement::Moving => self.waits_for_help(placed).unwrap_or_else(|| {
+            Movement::Moving | Movement::Held => self.waits_for_help(placed).unwrap_or_else(|| {
                 saying(
                     Some(true),
                     PROGRESS,
                     format!(
-                        "{} at the current generation{}{}",
+                        "{} at the current generation{}{}{}",
                         are_ready(self.ready, self.desired),
                         self.meanwhile(),
-                        self.stay()
+                        self.stay(),
+                        self.on_its_way()
                     ),
                 )
             }),
@@ -233,18 +243,38 @@ impl Facts<'_> {
     }
 
     fn degraded(&self, ready: Saying) -> Saying {
-        match self.movement {
+        let halted = self.held().filter(|(_, reason, _)| reason == HALTED);
+        match (self.movement, halted) {
             _ if self.input.deleting => saying(Some(false), TERMINATING, "the agent is being deleted"),
-            Movement::AllFailed | Movement::DeadlineOver => {
+            (_, Some((_, reason, message))) => (Some(true), reason, message),
+            (Movement::AllFailed | Movement::DeadlineOver, None) => {
                 let missing = format!("{}{}", are_ready(self.ready, self.desired), self.meanwhile());
                 let message = if ready.2.is_empty() { missing } else { format!("{missing}; {}", ready.2) };
                 (Some(true), ready.1, message)
             }
-            Movement::Unreachable => (None, ready.1, ready.2),
-            Movement::Settled | Movement::Moving => {
+            (Movement::Unreachable, None) => (None, ready.1, ready.2),
+            (Movement::Settled | Movement::Moving | Movement::Held, None) => {
                 saying(Some(false), "NotDegraded", "it has not stopped short of what is wanted")
             }
         }
+    }
+
+    /// What a rollout waits for that doesn't go on by itself.
+    fn held(&self) -> Option<Saying> {
+        let rollout = self.rollout.filter(|rollout| rollout.state.is_held())?;
+        let reason = match rollout.state {
+            RolloutState::WaitingForApproval => "WaitingForApproval",
+            RolloutState::Paused => "RolloutPaused",
+            _ => HALTED,
+        };
+        Some(saying(Some(false), reason, rollout.message.clone().unwrap_or_default()))
+    }
+
+    /// How far a rollout is.
+    fn on_its_way(&self) -> String {
+        let unfinished = self.rollout.filter(|rollout| rollout.state != RolloutState::Complete);
+        let message = unfinished.and_then(|rollout| rollout.message.as_ref());
+        message.map(|message| format!("; {message}")).unwrap_or_default()
     }
 
     fn may_sleep(&self) -> bool {

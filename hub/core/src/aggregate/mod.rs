@@ -4,6 +4,7 @@
 //! the previous status when nothing changed, whatever the time. [`significance`] says how much a change hurries.
 
 mod conditions;
+mod rolling_out;
 mod row;
 mod significance;
 mod text;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parallax_crds::agent::{
-    ClusterRow, ClusterSummary, Freshness, PlacementDecision, PlacementTarget, Strategy,
+    ClusterRow, ClusterSummary, Freshness, PlacementDecision, PlacementTarget, RolloutState, Strategy,
 };
 use parallax_crds::conditions::{PROGRESSING, merge};
 use parallax_crds::link::{AgentReport, AgentUsage, OrderResult, Scale};
@@ -29,6 +30,7 @@ use crate::scaling::start;
 use row::{Row, Unsynced};
 
 pub use conditions::DEADLINE_EXCEEDED;
+pub use rolling_out::Waves;
 pub use significance::{Significance, significance};
 
 /// The most rows of a status (the CRD's bound on `status.clusters`).
@@ -51,6 +53,8 @@ pub struct AggregateInput<'a> {
     pub decision: Option<&'a PlacementDecision>,
     /// Why it is so; none while it wasn't made anew (the `Placed` condition then stays).
     pub explanation: Option<&'a Explanation>,
+    /// How a change reaches clusters, where that is in waves.
+    pub rollout: Option<Waves<'a>>,
     /// Every cluster with a share, or that has yet to let go of the agent; in any order.
     pub clusters: &'a [ClusterInput<'a>],
     /// For how long neither the wish nor anything ready had changed before this.
@@ -70,6 +74,12 @@ pub struct ClusterInput<'a> {
     pub leaving: i32,
     /// It has a share, so that not all of it leaves.
     pub stays: bool,
+    /// Which wave of a rollout it belongs to, from 0.
+    pub wave: usize,
+    /// Its order is of the revision that clusters keep which wait.
+    pub waits: bool,
+    /// It runs the current revision, or was ordered to, whatever is written down.
+    pub has_it: bool,
     /// It has persisted the current order, hash and replicas; none: not known since the hub's start.
     pub persisted: Option<bool>,
     /// Its administrator has it suspended: it is sent no order.
@@ -142,13 +152,19 @@ pub fn aggregate(
     let desired = desired(input, &targets);
     let counted = targets.iter().chain(left()).filter(|row| row.is_fresh() && row.current);
     let ready = total(counted.map(|row| row.ready));
-    let moved = moved(input, previous, &rows, &shown, (desired, ready));
-    let phases: Vec<ClusterPhase> = targets.iter().chain(left()).filter_map(Row::phase_facts).collect();
+    let rolled_out = rolling_out::rolled_out(input, previous, &targets, now);
+    let (rollout, rollout_changes) = (rolled_out.status, rolled_out.changes_after);
+    let state = rollout.as_ref().map(|rollout| rollout.state);
+    let moved = moved(input, previous, &rows, &shown, (desired, ready))
+        || rolling_out::moved(previous, rollout.as_ref());
+    let facts = |row: &Row<'_>| row.phase_facts(state == Some(RolloutState::Halted));
+    let phases: Vec<ClusterPhase> = targets.iter().chain(left()).filter_map(facts).collect();
     let verdict = phase(&PhaseFacts {
         deleting: input.deleting,
         desired,
         clusters: &phases,
         moves: !leaving.is_empty(),
+        held: state.is_some_and(RolloutState::is_held),
         quiet: if moved { Duration::ZERO } else { input.quiet },
         deadline: input.deadline,
         last: previous.and_then(|status| status.phase),
@@ -161,6 +177,7 @@ pub fn aggregate(
         desired,
         ready,
         serves,
+        rollout: rollout.as_ref(),
         targets: &targets,
         leaving: &leaving,
     };
@@ -178,6 +195,7 @@ pub fn aggregate(
         observed_generation: Some(input.generation),
         conditions: merge(before, &facts.conditions(), input.generation, &now),
         placement: input.decision.cloned(),
+        rollout: rollout.clone(),
         cluster_summary: Some(summary(&targets)),
         usage: if input.deleting { None } else { usage::usage(input.clusters, shown_usage) },
         last_activity_time: last_activity(input, previous),
@@ -187,7 +205,8 @@ pub fn aggregate(
             .map(|row| row.show(shown.get(row.name).copied(), &now))
             .collect(),
     };
-    Aggregated { status, moved, changes_after: verdict.changes_after }
+    let changes_after = [verdict.changes_after, rollout_changes].into_iter().flatten().min();
+    Aggregated { status, moved, changes_after }
 }
 
 /// The latest activity that any cluster has told of. What was once known stays known, whoever is away.

@@ -16,6 +16,18 @@ const AWAY: &str = "it is away: what it has beyond its share is judged when it i
 const STAYS: &str =
     "what it has beyond its share stays until the replicas that replace it are ready elsewhere";
 
+/// What keeps pods from running for good, though those of an earlier revision serve.
+const HELPLESS: [&str; 8] = [
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "ProgressDeadlineExceeded",
+];
+
 /// How bad a row is; the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Severity {
@@ -61,6 +73,17 @@ pub(super) struct Row<'a> {
     pub(super) freshness: Freshness,
     /// It runs the current generation.
     pub(super) current: bool,
+    /// It isn't its turn yet: it was ordered an earlier revision.
+    pub(super) waits: bool,
+    /// Its session is up, and it hasn't told of the agent since the hub's start.
+    pub(super) unheard: bool,
+    pub(super) suspended: bool,
+    /// Which wave of a rollout it belongs to, from 0.
+    pub(super) wave: usize,
+    /// It runs the current revision, or was ordered to.
+    pub(super) has_it: bool,
+    /// Only a change of the spec, or help, mends what the current generation does there.
+    pub(super) fails: bool,
     /// Only a change of the spec, or help, can mend it.
     pub(super) failed: bool,
     pub(super) unsynced: Option<Unsynced>,
@@ -86,7 +109,7 @@ impl<'a> Row<'a> {
         row.wanted = cluster.wanted.map(|scale| scale.with(chosen(input, cluster, shown, scale)));
         let persisted_zero = row.wanted == Some(0) && cluster.persisted == Some(true);
         row.current = row.observed == Some(input.generation) || persisted_zero;
-        row.unsynced = unsynced(cluster, row.current);
+        row.unsynced = unsynced(cluster, row.current || row.waits);
         // Where the order isn't the current one, the key may be another.
         row.credentials = row.credentials.filter(|_| row.unsynced.is_none_or(|u| u == Unsynced::Blocked));
         let mut rejected = false;
@@ -107,6 +130,9 @@ impl<'a> Row<'a> {
             (row.reason, row.message) = (LEAVING, if row.is_fresh() { STAYS } else { AWAY });
         }
         row.failed = rejected || row.phase == Phase::Failed || input.unresolved.is_some();
+        let short = row.wanted.is_some_and(|wanted| row.ready < wanted);
+        let helpless = row.phase == Phase::Failed || HELPLESS.contains(&row.reason);
+        row.fails = rejected || (row.current && short && helpless);
         row.reason = word(row.reason).unwrap_or_default();
         row
     }
@@ -125,6 +151,12 @@ impl<'a> Row<'a> {
             observed: None,
             freshness: cluster.freshness,
             current: false,
+            waits: cluster.waits,
+            unheard: matches!(cluster.word, Word::Unheard),
+            suspended: cluster.suspended,
+            wave: cluster.wave,
+            has_it: cluster.has_it,
+            fails: false,
             failed: false,
             unsynced: None,
             reason: "",
@@ -168,13 +200,15 @@ impl<'a> Row<'a> {
     }
 
     /// What the agent's phase is derived from; none while the agent is being withdrawn from the cluster.
-    pub(super) fn phase_facts(&self) -> Option<ClusterPhase> {
+    /// `halted`: a rollout doesn't count on what fails.
+    pub(super) fn phase_facts(&self, halted: bool) -> Option<ClusterPhase> {
         Some(ClusterPhase {
             wanted: self.wanted?,
             ready: self.ready,
             serving: self.serving,
             current: self.current,
-            failed: self.failed,
+            waits: self.waits,
+            failed: self.failed || (halted && self.fails),
             fresh: self.is_fresh(),
         })
     }
@@ -243,7 +277,8 @@ fn chosen(
             report.chosen.filter(may)
         }
         (Word::Unheard, Some(shown)) => {
-            shown.desired_replicas.filter(|_| shown.observed_generation == Some(input.generation))
+            let of_this = cluster.waits || shown.observed_generation == Some(input.generation);
+            shown.desired_replicas.filter(|_| of_this)
         }
         (Word::Unheard, None) | (Word::Silent, _) => None,
     }

@@ -33,6 +33,7 @@ pub fn significance(previous: Option<&ParallaxAgentStatus>, next: &ParallaxAgent
         return if woke { Significance::Soon } else { Significance::None };
     }
     let at_once = decided(previous, next)
+        || rolls_out(previous, next)
         || rests(previous, next)
         || turned(previous, next, READY, |truth| truth == Some(true))
         || turned(previous, next, PLACED, |truth| truth == Some(false))
@@ -40,6 +41,14 @@ pub fn significance(previous: Option<&ParallaxAgentStatus>, next: &ParallaxAgent
         || turned(previous, next, CREDENTIALS_READY, |truth| truth == Some(false))
         || lost_freshness(previous, next);
     if at_once { Significance::Now } else { Significance::Soon }
+}
+
+/// Clusters wait for it, or somebody has to do something.
+fn rolls_out(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) -> bool {
+    let step = |status: &ParallaxAgentStatus| {
+        status.rollout.as_ref().map(|r| (r.revision, r.wave, r.state, r.clusters.len(), r.plan.clone()))
+    };
+    step(previous) != step(next)
 }
 
 /// Usage has a slower pace of its own. Both it and the time of the last activity go along with whatever else is written.
@@ -54,6 +63,7 @@ fn same_but_for_use(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) 
         observed_generation,
         conditions,
         placement,
+        rollout,
         cluster_summary,
         usage: _,
         last_activity_time: _,
@@ -66,6 +76,7 @@ fn same_but_for_use(previous: &ParallaxAgentStatus, next: &ParallaxAgentStatus) 
         && *replica_summary == previous.replica_summary
         && *selector == previous.selector
         && *placement == previous.placement
+        && *rollout == previous.rollout
         && *conditions == previous.conditions
         && *clusters == previous.clusters
 }

@@ -2,9 +2,10 @@
 
 mod examples;
 mod properties;
+mod rollouts;
 mod writes;
 
-use parallax_crds::agent::{Bounds, Placement, PlacementTarget};
+use parallax_crds::agent::{Bounds, Placement, PlacementTarget, Rollout};
 use parallax_crds::conditions::{CREDENTIALS_READY, DEGRADED, IDLE, PLACED, READY, SYNCED};
 use parallax_crds::link::{CredentialsReport, Outcome};
 use parallax_crds::{SpecHash, fixtures};
@@ -12,6 +13,7 @@ use parallax_crds::{SpecHash, fixtures};
 use super::*;
 use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::{Amounts, ClusterFacts, Request, place};
+use crate::rollout::{Asked, Change};
 
 /// One cluster of a fixture.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ struct Member {
     name: ClusterName,
     wanted: Option<i32>,
     leaving: i32,
+    wave: usize,
+    waits: bool,
     bounds: Option<Bounds>,
     persisted: Option<bool>,
     suspended: bool,
@@ -39,6 +43,8 @@ struct Fixture {
     unresolved: bool,
     decision: Option<PlacementDecision>,
     explanation: Option<Explanation>,
+    /// To the second revision, in waves.
+    rollout: Option<Rollout>,
     members: Vec<Member>,
     quiet: Duration,
 }
@@ -53,6 +59,8 @@ fn member(name: &str, wanted: i32) -> Member {
         name: ClusterName::new(name).unwrap(),
         wanted: Some(wanted),
         leaving: 0,
+        wave: 0,
+        waits: false,
         bounds: None,
         persisted: Some(false),
         suspended: false,
@@ -186,6 +194,9 @@ impl Member {
             wanted: self.wanted.map(|replicas| Scale { replicas, bounds: self.bounds, wake: None }),
             leaving: self.leaving,
             stays: self.stays(),
+            wave: self.wave,
+            waits: self.waits,
+            has_it: false,
             persisted: self.persisted,
             suspended: self.suspended,
             result: self.result.as_ref(),
@@ -213,6 +224,7 @@ fn over(members: &[Member]) -> Fixture {
         unresolved: false,
         decision: None,
         explanation: None,
+        rollout: None,
         members: members.to_vec(),
         quiet: Duration::ZERO,
     }
@@ -285,6 +297,12 @@ impl Fixture {
         Self { members: members.to_vec(), ..self.clone() }
     }
 
+    fn waves(&self) -> Option<Waves<'_>> {
+        let change = Change { revision: 2, from: 1, from_generation: 1, is_safe: true };
+        let waves = |rollout| Waves { rollout, revision: 2, change: Some(change), asked: Asked::default() };
+        self.rollout.as_ref().map(waves)
+    }
+
     fn aggregate(&self, previous: Option<&ParallaxAgentStatus>, second: i64) -> Aggregated {
         let inputs: Vec<ClusterInput<'_>> = self.members.iter().map(Member::input).collect();
         let error = ResolveError::NoImage { agent_type: "custom".into() };
@@ -296,6 +314,7 @@ impl Fixture {
             unresolved: self.unresolved.then_some(&error),
             decision: self.decision.as_ref(),
             explanation: self.explanation.as_ref(),
+            rollout: self.waves(),
             clusters: &inputs,
             quiet: self.quiet,
             deadline: PROGRESS_DEADLINE,

@@ -13,13 +13,13 @@ use parallax_crds::{
     AgentKey, AgentRef, ClusterName, Incarnation, ParallaxAgent, ParallaxAgentStatus, SpecHash, labels,
 };
 
+use super::rollouts::{Waiting, progress_deadline};
 use super::stored::Stored;
 use super::tellers::Tellers;
 use super::templates::{Templates, otherwise};
 use super::usage::Counted;
 use crate::aggregate::remembered_quiet;
 use crate::overrides::of;
-use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::{Amounts, ClusterFacts, Explanation, Request};
 use crate::resolve::{FleetDefaults, ResolveError};
 use crate::revisions::Revisions;
@@ -49,6 +49,8 @@ pub(super) struct Agent {
     pub defaults: Arc<FleetDefaults>,
     /// What its clusters are sent; or why they can't be.
     pub templates: Result<Templates, ResolveError>,
+    /// What those of them are sent that wait for their turn.
+    pub waiting: Waiting,
     /// Newest last.
     pub generations: Vec<(i64, SpecHash)>,
     pub decision: Decision,
@@ -241,7 +243,7 @@ impl Agent {
         let status = object.status.as_ref();
         let decision = status.and_then(|s| s.placement.as_ref()).map(Decision::stored).unwrap_or_default();
         let generation = object.metadata.generation.unwrap_or(0);
-        let quiet = (now, remembered_quiet(status, generation, PROGRESS_DEADLINE));
+        let quiet = (now, remembered_quiet(status, generation, progress_deadline(&object.spec)));
         // An agent that is new has neither a finalizer nor a predecessor's incarnation.
         let known = has_finalizer(&object) || annotation(labels::INCARNATION).is_some();
         let record = match status.and_then(|s| s.placement.as_ref()) {
@@ -270,6 +272,7 @@ impl Agent {
             ),
             revisions: Revisions::default(),
             defaults,
+            waiting: Waiting::default(),
             generations: Vec::new(),
             decision,
             record,
@@ -314,6 +317,7 @@ impl Agent {
         let clusters = self.decision.shares().map(|(name, _)| name);
         self.templates = Templates::new(&self.stored.object.spec, &self.defaults, facts, clusters);
         self.note_generation();
+        self.resolve_waiting(facts);
     }
 
     /// Whether it is the same in all clusters.
@@ -324,10 +328,15 @@ impl Agent {
     fn note_generation(&mut self) {
         let generation = self.generation();
         let Ok(templates) = &self.templates else { return };
-        for hash in templates.hashes() {
-            if !self.generations.contains(&(generation, hash)) {
-                self.generations.push((generation, hash));
-            }
+        for hash in templates.hashes().collect::<Vec<_>>() {
+            self.note(generation, hash);
+        }
+    }
+
+    /// The generation resolves to this, somewhere.
+    pub fn note(&mut self, generation: i64, hash: SpecHash) {
+        if !self.generations.contains(&(generation, hash)) {
+            self.generations.push((generation, hash));
         }
         let surplus = self.generations.len().saturating_sub(GENERATIONS);
         self.generations.drain(..surplus);
@@ -344,12 +353,14 @@ impl Agent {
 
     /// The hash of what a cluster is sent.
     pub fn hash(&self, cluster: &ClusterName) -> Option<SpecHash> {
-        Some(self.templates.as_ref().ok()?.of(cluster).hash)
+        Some(self.template(cluster)?.hash)
     }
 
     /// What a replica requests in a cluster that has the agent.
     pub fn requests_in(&self, cluster: &ClusterName) -> &Amounts {
-        self.templates.as_ref().map_or(&NOTHING, |templates| &templates.of(cluster).requests)
+        let template = self.template(cluster);
+        let any = template.or_else(|| Some(self.templates.as_ref().ok()?.of(cluster)));
+        any.map_or(&NOTHING, |template| &template.requests)
     }
 
     /// What a replica requests in clusters where that is otherwise.
@@ -392,7 +403,7 @@ impl Agent {
 
     /// The order for a cluster with a share.
     pub fn order(&self, key: &AgentKey, cluster: &ClusterName) -> Option<Order> {
-        let template = self.templates.as_ref().ok()?.of(cluster);
+        let template = self.template(cluster)?;
         Some(Order {
             agent: self.reference(key),
             hash: template.hash,
@@ -439,7 +450,7 @@ impl Agent {
             .to_string()
     }
 
-    fn annotation(&self, key: &str) -> Option<&str> {
+    pub fn annotation(&self, key: &str) -> Option<&str> {
         self.stored.object.metadata.annotations.as_ref()?.get(key).map(String::as_str)
     }
 

@@ -7,13 +7,15 @@ use parallax_crds::conditions::{PLACED, PROGRESSING, READY, find, truth};
 use parallax_crds::{AgentKey, ClusterName, ParallaxAgentStatus, Phase};
 
 use super::agent::{Agent, Life, Record, Row, Tiding, Untold};
+use super::rollouts::tidings;
 use super::settling::replace;
 use super::{Effect, Fleet, GRACE, Now, StatusOf, Subject, Timer, WriteOutcome};
 use crate::aggregate::{
-    AggregateInput, ClusterInput, DEADLINE_EXCEEDED, MAX_ROWS, Significance, Word, aggregate, significance,
+    AggregateInput, ClusterInput, DEADLINE_EXCEEDED, MAX_ROWS, Significance, Waves, Word, aggregate,
+    significance,
 };
-use crate::phase::PROGRESS_DEADLINE;
 use crate::placement::Explanation;
+use crate::rollout::wave_of;
 use crate::writes::Urgency;
 
 impl Fleet {
@@ -121,6 +123,7 @@ impl Fleet {
         if matches!(outcome, WriteOutcome::Ok(_)) {
             self.tell(key);
             self.touch(key);
+            self.rollout_stored(key, now);
         }
     }
 
@@ -145,9 +148,15 @@ impl Fleet {
                 unresolved: agent.templates.as_ref().err(),
                 decision: decision.as_ref(),
                 explanation: agent.explanation.as_deref(),
+                rollout: agent.waves().map(|rollout| Waves {
+                    rollout,
+                    revision: agent.revisions.newest().map_or(0, |(_, newest)| newest.number),
+                    change: agent.change(previous),
+                    asked: agent.asked(),
+                }),
                 clusters: &rows,
                 quiet: agent.quiet.1 + now.mono.saturating_sub(agent.quiet.0),
-                deadline: PROGRESS_DEADLINE,
+                deadline: agent.progress_deadline(),
             },
             previous,
             now.wall,
@@ -196,6 +205,9 @@ fn input<'a>(
         wanted,
         leaving: agent.decision.leaving.get(name).copied().unwrap_or(0),
         stays: agent.decision.targets.contains_key(name),
+        wave: agent.waves().zip(cluster).map_or(0, |(rollout, c)| wave_of(&rollout.waves, &c.labels())),
+        waits: agent.waits(name),
+        has_it: agent.has_it(name),
         persisted: row.persisted.is(order),
         suspended: cluster.is_some_and(super::Cluster::is_suspended),
         result: row.result.as_ref().filter(|r| r.hash.is_some() && r.hash == hash),
@@ -250,6 +262,11 @@ fn transitions(
     let moves = after.placement.as_ref().is_some_and(|p| !p.leaving.is_empty());
     if let Some(message) = late(after).filter(|_| moves && before.and_then(late).is_none()) {
         tell(true, "MoveStalled", message);
+    }
+    let rollout = |s: &ParallaxAgentStatus| s.rollout.clone();
+    let tidings = tidings(before.and_then(rollout).as_ref(), after.rollout.as_ref());
+    if let Some((warning, reason, message)) = tidings {
+        tell(warning, reason, message);
     }
     let phase = before.and_then(|s| s.phase);
     if after.phase != phase {

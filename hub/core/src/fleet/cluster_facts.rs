@@ -59,7 +59,7 @@ impl Cluster {
     }
 
     /// The MemberCluster's labels, and of what the cluster says of itself those that it may say.
-    fn labels(&self) -> BTreeMap<String, String> {
+    pub fn labels(&self) -> BTreeMap<String, String> {
         let object = &self.stored.object;
         let mut labels = object.metadata.labels.clone().unwrap_or_default();
         for key in &object.spec.copy_labels {

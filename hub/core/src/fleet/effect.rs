@@ -179,6 +179,13 @@ pub enum Effect {
         /// Which.
         id: RevisionId,
     },
+    /// Read a stored revision of the agent. Answered by `Input::RevisionRead`.
+    ReadRevision {
+        /// Whose.
+        key: AgentKey,
+        /// Which.
+        id: RevisionId,
+    },
     /// Store some tombstones and drop others. Answered as `Write::Tombstones`, `Ok` when all of it is stored.
     WriteTombstones {
         /// To be there.

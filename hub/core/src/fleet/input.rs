@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parallax_crds::copies::CopyWish;
 use parallax_crds::link::{AgentReport, AgentUsage, ClusterReport, Held, KeyWish, MemberEvent, OrderResult};
-use parallax_crds::{AgentKey, ClusterName, MemberCluster, ParallaxAgent};
+use parallax_crds::{AgentKey, ClusterName, MemberCluster, ParallaxAgent, ParallaxAgentSpec};
 
 use crate::revisions::{Listed, RevisionId};
 use crate::tombstones::Tombstone;
@@ -89,6 +89,15 @@ pub enum Input {
         write: Write,
         /// How it went.
         outcome: WriteOutcome,
+    },
+    /// The answer to [`super::Effect::ReadRevision`].
+    RevisionRead {
+        /// Whose.
+        key: AgentKey,
+        /// Which.
+        id: RevisionId,
+        /// Its spec, or none if there is no such revision; or why it couldn't be read.
+        read: Result<Option<Box<ParallaxAgentSpec>>, String>,
     },
     /// The answer to [`super::Effect::CheckCrd`].
     Crd(CrdState),

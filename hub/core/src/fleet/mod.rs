@@ -10,7 +10,7 @@
 //!   are lost unless a [`freeze`] forbids it, [`standing`] how agents stand with clusters by that,
 //!   [`withdrawal`] removals and the prune guard, [`deletion`] finalizers and tombstones, [`recovery`] decisions that were
 //!   lost, [`keys`] who gets an API key from the hub, [`copies`] who is told what is in other objects, [`revisions`] what is
-//!   pinned of the fleet's defaults;
+//!   pinned of the fleet's defaults, [`rollouts`] whose turn it is;
 //! * what can be asked: [`asking`];
 //! * what agents use: [`usage`], for people and in sums;
 //! * what is written back: [`agent_status`] and [`cluster_status`], with what is known of the [`stored`] ones;
@@ -50,6 +50,7 @@ mod moves;
 mod recovery;
 mod refusals;
 mod revisions;
+mod rollouts;
 mod session_events;
 mod settling;
 mod standing;
@@ -188,6 +189,8 @@ enum Timer {
     Lending(AgentKey),
     /// A cluster's taint isn't tolerated by an agent for longer.
     Revisit(AgentKey),
+    /// A revision of an agent is to be read again.
+    Revision(AgentKey),
     /// The CRD is to be read again.
     Crd,
 }
@@ -269,6 +272,7 @@ impl Fleet {
             Input::Session { session, event } => self.session_event(&session, event, now),
             Input::SessionClosed { session, cause } => self.session_closed(&session, &cause, now),
             Input::Written { write, outcome } => self.written(write, &outcome, now),
+            Input::RevisionRead { key, id, read } => self.revision_read(&key, id, read, now),
             Input::Crd(state) => self.crd_answered(&state, now),
             Input::Tick => {}
         }

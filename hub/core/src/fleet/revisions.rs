@@ -80,6 +80,7 @@ impl Fleet {
             agent.generations.clear();
             agent.resolve(&self.facts);
         }
+        self.look_at_rollout(key);
         self.save_revisions(key, now);
     }
 
@@ -98,6 +99,7 @@ impl Fleet {
             agent.pin(&present);
         }
         agent.resolve(&self.facts);
+        self.look_at_rollout(key);
         self.save_revisions(key, now);
     }
 
@@ -133,6 +135,9 @@ impl Fleet {
         self.revision_writes.answered(key, outcome, now.mono);
         let Some(agent) = self.agents.get_mut(key) else { return };
         agent.revisions.written(id, matches!(outcome, WriteOutcome::Ok(_)));
+        if agent.waves().is_some() {
+            self.touch(key);
+        }
         // Where there is no place for it, there is none for the agent either.
         if *outcome != WriteOutcome::NotFound {
             self.save_revisions(key, now);

@@ -140,6 +140,7 @@ impl Fleet {
                         self.replan.insert(key);
                     }
                 }
+                Timer::Revision(key) => self.read_again(&key),
                 // Checked in every round.
                 Timer::Crd => {}
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parallax_crds::link::Scale;
-use parallax_crds::{AgentKey, ParallaxAgent};
+use parallax_crds::{AgentKey, ParallaxAgent, labels};
 
 use super::agent::{Agent, Life, Record, Row, has_finalizer};
 use super::settling::replace;
@@ -58,6 +58,12 @@ impl Fleet {
         let deleted = object.metadata.deletion_timestamp.is_some();
         agent.finalizer = has_finalizer(object);
         let finalizer = agent.finalizer;
+        let asked = |of: &ParallaxAgent| {
+            let annotations = of.metadata.annotations.as_ref();
+            [labels::APPROVE, labels::RESUME_ROLLOUT]
+                .map(|key| annotations.and_then(|all| all.get(key)).cloned())
+        };
+        let asks = asked(object) != asked(&before);
         // The answer to the write may be late, or lost.
         let stored =
             agent.untold.as_ref().is_some_and(|untold| agent.stored.status() == Some(&*untold.status));
@@ -78,7 +84,12 @@ impl Fleet {
         if stored {
             self.tell(key);
         }
+        if asks {
+            self.dirty.insert(key.clone(), true);
+        }
         self.follow_life(key, deleted, finalizer, now);
+        // What is written down of a rollout may have come before the answer to its write.
+        self.rollout_stored(key, now);
     }
 
     /// Draws the consequences of a deletionTimestamp and of our finalizer.

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn ready(wanted: i32, ready: i32) -> ClusterPhase {
-    ClusterPhase { wanted, ready, serving: ready, current: true, failed: false, fresh: true }
+    ClusterPhase { wanted, ready, serving: ready, current: true, waits: false, failed: false, fresh: true }
 }
 
 impl ClusterPhase {
@@ -23,6 +23,11 @@ impl ClusterPhase {
     fn old(self) -> Self {
         Self { current: false, ..self }
     }
+
+    /// It was ordered an earlier revision, and runs it.
+    fn waiting(self) -> Self {
+        Self { waits: true, ..self.old() }
+    }
 }
 
 fn facts(desired: i32, clusters: &[ClusterPhase]) -> PhaseFacts<'_> {
@@ -31,6 +36,7 @@ fn facts(desired: i32, clusters: &[ClusterPhase]) -> PhaseFacts<'_> {
         desired,
         clusters,
         moves: false,
+        held: false,
         quiet: Duration::ZERO,
         deadline: PROGRESS_DEADLINE,
         last: None,
@@ -168,13 +174,36 @@ fn earlier_replicas_out_of_reach_count_for_nothing_and_are_remembered() {
     assert_eq!(verdict(2, &one), (Phase::Scaling, Movement::Moving));
 }
 
+#[test]
+fn while_clusters_wait_for_their_turn_it_moves_however_long_that_takes() {
+    let clusters = [ready(1, 1), ready(2, 2).waiting()];
+    assert_eq!(verdict(3, &clusters), (Phase::Scaling, Movement::Moving));
+    assert_eq!(late(3, &clusters), (Phase::Scaling, Movement::Moving));
+    assert_eq!(phase(&facts(3, &clusters)).changes_after, None);
+}
+
+#[test]
+fn a_rollout_that_is_held_does_not_look_as_if_it_moved() {
+    let held = |clusters: &[ClusterPhase]| {
+        let verdict = phase(&PhaseFacts { held: true, ..facts(3, clusters) });
+        (verdict.phase, verdict.movement)
+    };
+    assert_eq!(held(&[ready(1, 1), ready(2, 2).waiting()]), (Phase::Running, Movement::Held));
+    let moving = (Phase::Scaling, Movement::Moving);
+    assert_eq!(held(&[ready(1, 1), ready(2, 1).waiting()]), moving, "what waits is scaled too");
+    let stopped = (Phase::Running, Movement::AllFailed);
+    assert_eq!(held(&[ready(1, 0).and_earlier(1).failed(), ready(2, 2).waiting()]), stopped);
+    assert_eq!(held(&[ready(3, 3)]), (Phase::Running, Movement::Settled));
+}
+
 fn any_cluster() -> impl Strategy<Value = ClusterPhase> {
-    (0i32..4, 0i32..4, 0i32..3, any::<(bool, bool, bool)>()).prop_map(
-        |(wanted, ready, earlier, (current, failed, fresh))| ClusterPhase {
+    (0i32..4, 0i32..4, 0i32..3, any::<(bool, bool, bool, bool)>()).prop_map(
+        |(wanted, ready, earlier, (current, waits, failed, fresh))| ClusterPhase {
             wanted,
             ready,
             serving: ready + earlier,
             current,
+            waits,
             failed,
             fresh,
         },
@@ -199,12 +228,12 @@ proptest! {
         deleting in prop::bool::weighted(0.1),
         desired in -1i32..8,
         clusters in prop::collection::vec(any_cluster(), 0..5),
-        moves in any::<bool>(),
+        (moves, held) in any::<(bool, bool)>(),
         quiet in 0u64..1_300,
         last in any_phase(),
     ) {
         let quiet = Duration::from_secs(quiet);
-        let facts = PhaseFacts { deleting, desired, clusters: &clusters, moves, quiet, deadline: PROGRESS_DEADLINE, last };
+        let facts = PhaseFacts { deleting, desired, clusters: &clusters, moves, held, quiet, deadline: PROGRESS_DEADLINE, last };
         let verdict = phase(&facts);
         let something_ready = clusters.iter().any(|c| c.fresh && c.serving > 0);
 
@@ -218,6 +247,9 @@ proptest! {
         }
         if moves && desired > 0 {
             prop_assert!(verdict.movement != Movement::Settled, "what is to leave hasn't left");
+        }
+        if verdict.movement == Movement::Held {
+            prop_assert!(held && verdict.phase == Phase::Running && clusters.iter().any(|c| c.waits && !c.current));
         }
         let stopped = matches!(verdict.movement, Movement::AllFailed | Movement::DeadlineOver);
         if stopped {

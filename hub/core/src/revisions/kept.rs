@@ -16,6 +16,8 @@ pub struct Revisions {
     kept: BTreeMap<RevisionId, Kept>,
     /// What the agent is to run everywhere in the end.
     current: Option<RevisionId>,
+    /// What clusters run that wait for their turn.
+    waiting: Option<RevisionId>,
     /// No longer kept, and maybe stored still.
     surplus: BTreeSet<RevisionId>,
     in_flight: Option<InFlight>,
@@ -42,6 +44,19 @@ enum Saved {
 enum InFlight {
     Store(RevisionId),
     Drop(RevisionId),
+}
+
+/// A revision that is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbered<'a> {
+    /// Which.
+    pub id: RevisionId,
+    /// What is said of it.
+    pub about: &'a About,
+    /// The whole; none: it isn't known here.
+    pub revision: Option<&'a Arc<Revision>>,
+    /// It is on the API server.
+    pub is_stored: bool,
 }
 
 /// A write of one object.
@@ -105,6 +120,47 @@ impl Revisions {
     pub fn newest(&self) -> Option<(RevisionId, &About)> {
         let id = self.current?;
         Some((id, &self.kept.get(&id)?.about))
+    }
+
+    /// The newest before the current one whose pods are others, by what is said of it.
+    #[must_use]
+    pub fn before(&self) -> Option<&About> {
+        Some(&self.kept.get(&self.previous_id()?)?.about)
+    }
+
+    /// The one with this number, if it is kept.
+    #[must_use]
+    pub fn numbered(&self, number: i64) -> Option<Numbered<'_>> {
+        let (id, kept) = self.kept.iter().find(|(_, kept)| kept.about.number == number)?;
+        let Kept { about, revision, saved } = kept;
+        Some(Numbered { id: *id, about, revision: revision.as_ref(), is_stored: *saved == Saved::Stored })
+    }
+
+    /// The user has gone back to what clusters run that wait.
+    #[must_use]
+    pub fn has_gone_back(&self) -> bool {
+        self.waiting.is_some() && self.waiting == self.current
+    }
+
+    /// Clusters that wait run the one with this number, so that it is kept; none: none waits.
+    pub fn wait(&mut self, number: Option<i64>) {
+        self.waiting = number.and_then(|number| self.numbered(number)).map(|found| found.id);
+        self.drop_surplus();
+        self.forget_specs();
+    }
+
+    /// The spec of one that is kept was read.
+    pub fn read(&mut self, id: RevisionId, spec: ParallaxAgentSpec) {
+        if let Some(kept) = self.kept.get_mut(&id).filter(|kept| kept.revision.is_none()) {
+            kept.revision = Some(Arc::new(whole(&kept.about, spec)));
+        }
+    }
+
+    /// One is no longer stored, whoever deleted it.
+    pub fn is_gone(&mut self, id: RevisionId) {
+        if self.kept.get(&id).is_some_and(|kept| kept.revision.is_none()) && self.current != Some(id) {
+            self.kept.remove(&id);
+        }
     }
 
     /// What was pinned with a revision that is kept.
@@ -188,10 +244,10 @@ impl Revisions {
     }
 
     fn drop_surplus(&mut self) {
-        let previous = self.previous_id();
+        let used = [self.previous_id(), self.waiting];
         let mut by_number: Vec<_> = self.kept.iter().map(|(id, kept)| (kept.about.number, *id)).collect();
         by_number.sort_unstable();
-        for (_, id) in by_number.iter().rev().skip(MOST).filter(|(_, id)| previous != Some(*id)) {
+        for (_, id) in by_number.iter().rev().skip(MOST).filter(|(_, id)| !used.contains(&Some(*id))) {
             self.kept.remove(id);
             self.surplus.insert(*id);
         }
@@ -199,7 +255,7 @@ impl Revisions {
 
     /// Only what is to be written, and what clusters run, is needed whole.
     fn forget_specs(&mut self) {
-        let needed = [self.current, self.previous_id()];
+        let needed = [self.current, self.previous_id(), self.waiting];
         for (id, kept) in &mut self.kept {
             if kept.saved == Saved::Stored && !needed.contains(&Some(*id)) {
                 kept.revision = None;

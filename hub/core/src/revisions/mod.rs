@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::resolve::FleetDefaults;
 use crate::resolve::{ResolveError, resolve};
 pub use back::back_to;
-pub use kept::{MOST, RevisionWrite, Revisions};
+pub use kept::{MOST, Numbered, RevisionWrite, Revisions};
 pub use object::{Unreadable, data, listed, object, whole};
 pub use part::part_of;
 

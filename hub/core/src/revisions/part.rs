@@ -10,7 +10,8 @@ use crate::overrides::of;
 #[must_use]
 pub fn part_of(spec: &ParallaxAgentSpec) -> ParallaxAgentSpec {
     // Taken apart without `..`: a new field must be decided on here.
-    let ParallaxAgentSpec { runtime, image, replicas: _, scaling, suspend: _, placement: _ } = spec;
+    let ParallaxAgentSpec { runtime, image, replicas: _, scaling, suspend: _, placement: _, rollout: _ } =
+        spec;
     let overrides = of(spec);
     ParallaxAgentSpec {
         runtime: runtime.clone(),
@@ -18,6 +19,7 @@ pub fn part_of(spec: &ParallaxAgentSpec) -> ParallaxAgentSpec {
         replicas: 1,
         scaling: scaling.as_ref().and_then(scaling_of),
         suspend: false,
+        rollout: None,
         placement: (!overrides.is_empty())
             .then(|| Placement { overrides: overrides.to_vec(), ..Placement::default() }),
     }

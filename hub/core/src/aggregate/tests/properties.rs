@@ -34,10 +34,10 @@ fn any_member() -> impl Strategy<Value = Member> {
         report,
         result,
         any::<bool>(),
-        any_freshness(),
+        (any_freshness(), prop::bool::weighted(0.2)),
     )
-        .prop_map(|(wanted, persisted, report, result, heard, freshness)| {
-            let mut member = Member { wanted, heard, freshness, ..member("x", 0) };
+        .prop_map(|(wanted, persisted, report, result, heard, (freshness, waits))| {
+            let mut member = Member { wanted, heard, freshness, waits, ..member("x", 0) };
             if let Some((phase, ready, earlier, reason, synced, generation)) = report {
                 member = member.says(phase, ready, reason).and_earlier(earlier);
                 member.generation = Some(generation);

@@ -17,5 +17,6 @@ mod recovery;
 mod refused;
 mod reservations;
 mod revisions;
+mod rollouts;
 mod usage;
 mod world;

@@ -1,7 +1,8 @@
 //! Random fleets: whatever happens in whatever order, the promises that [`super::world`] checks hold, and once it
 //! ends, everything is where it belongs and nothing is written any more.
 
-use parallax_crds::agent::{Placement, Strategy as Sharing};
+use parallax_crds::ParallaxAgentSpec;
+use parallax_crds::agent::{Placement, Rollout, RolloutStrategy, Strategy as Sharing, Wave};
 use parallax_crds::labels;
 use proptest::prelude::*;
 
@@ -14,6 +15,12 @@ enum Step {
     /// Bounds up to so many; at most 1: none.
     Scale(u8, i32),
     Suspend(u8),
+    /// Other pods.
+    Image(u8, u8),
+    /// How these get where they go: all at once, cluster by cluster, with an approval, or not for now.
+    Rollout(u8, u8),
+    /// Whatever a rollout of the agent waits for.
+    Allow(u8),
     Delete(u8),
     Cut(u8),
     Connect(u8),
@@ -47,6 +54,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (agent.clone(), member.clone()).prop_map(|(a, m)| Step::Confine(a, m)),
         2 => (agent.clone(), 0..9_i32).prop_map(|(a, most)| Step::Scale(a, most)),
         1 => agent.clone().prop_map(Step::Suspend),
+        3 => (agent.clone(), 0..3_u8).prop_map(|(a, image)| Step::Image(a, image)),
+        2 => (agent.clone(), 0..4_u8).prop_map(|(a, how)| Step::Rollout(a, how)),
+        1 => agent.clone().prop_map(Step::Allow),
         2 => agent.clone().prop_map(Step::Delete),
         2 => member.clone().prop_map(Step::Cut),
         3 => member.clone().prop_map(Step::Connect),
@@ -104,6 +114,20 @@ fn play(world: &mut World, step: &Step) {
                 world.apply(&agent(n), |spec| spec.suspend = !spec.suspend);
             }
         }
+        Step::Image(n, image) => {
+            edit(world, n, |spec| spec.image = Some(format!("example.org/x:{image}")));
+        }
+        Step::Rollout(n, how) => edit(world, n, |spec| {
+            let wave = Wave { max_concurrency: Some(1), approval: how == 2, ..Wave::default() };
+            let in_waves = Rollout {
+                strategy: RolloutStrategy::Waves,
+                waves: vec![wave],
+                paused: how == 3,
+                ..Rollout::default()
+            };
+            spec.rollout = (how > 0).then_some(in_waves);
+        }),
+        Step::Allow(n) => allow(world, n),
         Step::Delete(n) => world.delete(&agent(n)),
         Step::Cut(m) => world.cut(member(m)),
         Step::Connect(m) => world.connect(member(m)),
@@ -134,6 +158,20 @@ fn play(world: &mut World, step: &Step) {
     }
 }
 
+fn edit(world: &mut World, n: u8, edit: impl FnOnce(&mut ParallaxAgentSpec)) {
+    if world.agents.get(&key(&agent(n))).is_some_and(|o| o.metadata.deletion_timestamp.is_none()) {
+        world.apply(&agent(n), edit);
+    }
+}
+
+/// A user approves all waves of what is rolled out now, and lets it go on past what has failed.
+fn allow(world: &mut World, n: u8) {
+    let Some(number) = world.revisions_of(&agent(n)).last().map(|stored| stored.about.number) else { return };
+    for annotation in [labels::APPROVE, labels::RESUME_ROLLOUT] {
+        world.annotate(&agent(n), annotation, &format!("{number}/9"));
+    }
+}
+
 /// Faults stop: everybody is connected, and nothing is suspended.
 fn calm(world: &mut World) {
     world.faults.clear();
@@ -152,6 +190,15 @@ fn calm(world: &mut World) {
             world.report(&cluster(name), &key(&agent(n)), held);
         }
     }
+    for n in 0..AGENTS {
+        edit(world, n, |spec| {
+            if let Some(rollout) = &mut spec.rollout {
+                rollout.paused = false;
+            }
+        });
+    }
+    world.pass(120);
+    (0..AGENTS).for_each(|n| allow(world, n));
     world.pass(120);
 }
 
@@ -187,6 +234,10 @@ proptest! {
                 let share = decision.targets.iter().find(|t| t.cluster == name).map(|t| t.replicas);
                 let wanted = share.map(|share| if object.spec.suspend { 0 } else { share });
                 prop_assert_eq!(world.held(name, key.name()), wanted, "{} in {}", key, name);
+                if let Some((_, held, _)) = world.members[&cluster(name)].held.get(key) {
+                    let newest = world.fleet.agents[key].templates.as_ref().unwrap().of(&cluster(name)).hash;
+                    prop_assert_eq!(*held, newest, "{} is left behind in {}", key, name);
+                }
                 let incarnation = world.incarnation_held(name, key.name());
                 prop_assert!(incarnation.is_none() || incarnation == object.metadata.uid);
             }

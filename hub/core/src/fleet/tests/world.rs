@@ -32,6 +32,8 @@ pub enum Channel {
     Clusters,
     Writes(Write),
     Crd,
+    /// What is read of an agent's revisions.
+    Revision(AgentKey),
     Session(ClusterName),
 }
 
@@ -84,6 +86,12 @@ pub struct World {
     sessions: u64,
     uids: u64,
     in_flight: BTreeSet<Write>,
+    /// Everything that was ever sent, by its hash.
+    pub sent: BTreeMap<SpecHash, bytes::Bytes>,
+    /// What never runs.
+    pub(super) broken: BTreeSet<SpecHash>,
+    /// The number of the last revision that each cluster was ordered, by agent.
+    turns: BTreeMap<(ClusterName, AgentRef), i64>,
     /// Writes to come that fail: after they were stored, or before.
     pub faults: VecDeque<bool>,
     /// Clusters whose MemberCluster was deleted once: nothing is owed to them from before.
@@ -94,6 +102,9 @@ pub struct World {
     answer_lost: bool,
     faulty: bool,
 }
+
+/// Pods of this image never run; those before serve on.
+pub const BROKEN: &str = "example.org/broken";
 
 pub fn key(name: &str) -> AgentKey {
     AgentKey::new("default", name)
@@ -161,6 +172,9 @@ impl World {
             sessions: 0,
             uids: 0,
             in_flight: BTreeSet::new(),
+            sent: BTreeMap::new(),
+            broken: BTreeSet::new(),
+            turns: BTreeMap::new(),
             faults: VecDeque::new(),
             detached: BTreeSet::new(),
             refuses: false,

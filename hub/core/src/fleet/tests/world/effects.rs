@@ -35,7 +35,10 @@ impl World {
             }
         }
         match effect {
-            Effect::Admit { session, orders, removals, .. } => self.admit(&session, orders, &removals),
+            Effect::Admit { session, orders, removals, .. } => {
+                orders.iter().for_each(|order| self.check_turn(&session.cluster, order));
+                self.admit(&session, orders, &removals);
+            }
             Effect::Refuse { session, refusal, .. } => self.turned_away(session, refusal.word()),
             Effect::Retry { session, reason, .. } => self.turned_away(session, reason),
             Effect::Close { session, .. } => {
@@ -49,6 +52,7 @@ impl World {
             }
             Effect::Upsert { session, order } => {
                 self.check_order(&order);
+                self.check_turn(&session.cluster, &order);
                 if self.is_current(&session) {
                     let member = self.members.get_mut(&session.cluster).unwrap();
                     member.wanted.insert(order.agent.key.clone(), order.clone());
@@ -164,6 +168,12 @@ impl World {
                 let write = self.begin(Write::Revision(key.clone(), id));
                 self.revisions.remove(&(key, id));
                 self.answer(write, WriteOutcome::Ok(String::new()));
+            }
+            Effect::ReadRevision { key, id } => {
+                let stored = self.revisions.get(&(key.clone(), id));
+                let read = Ok(stored.map(|stored| Box::new(stored.revision.spec.clone())));
+                let channel = Channel::Revision(key.clone());
+                self.send(channel, Input::RevisionRead { key, id, read });
             }
             Effect::WriteTombstones { store, drop } => {
                 let write = self.begin(Write::Tombstones);

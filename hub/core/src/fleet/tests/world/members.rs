@@ -10,7 +10,7 @@ use parallax_crds::link::{
 };
 use parallax_crds::{AgentKey, AgentRef, ClusterName, Phase, SpecHash, fixtures};
 
-use super::{Channel, World, cluster, key};
+use super::{BROKEN, Channel, World, cluster, key};
 use crate::fleet::*;
 
 impl World {
@@ -83,6 +83,11 @@ impl World {
         member
             .held
             .insert(order.agent.key.clone(), (order.agent.incarnation.clone(), order.hash, order.scale));
+        self.sent.insert(order.hash, order.template.clone());
+        if String::from_utf8_lossy(&order.template).contains(BROKEN) {
+            self.broken.insert(order.hash);
+        }
+        let member = &self.members[name];
         let (replicas, slow) = (order.scale.replicas, member.slow);
         let ready = member.ready.get(&order.agent.key).copied().unwrap_or(0);
         self.say(name, SessionEvent::Result(result(&order.agent, Some(order.hash), Outcome::Persisted)));
@@ -97,11 +102,15 @@ impl World {
         member.ready.insert(key.clone(), ready);
         let slow = member.slow;
         let held = Held { agent: AgentRef { key: key.clone(), incarnation }, hash, scale, removing: false };
+        let broken = self.broken.contains(&hash);
+        let serving = ready;
+        let ready = if broken { 0 } else { ready };
         let report = AgentReport {
+            reason: if broken { "ImagePullBackOff".to_owned() } else { String::new() },
             phase: if ready == scale.replicas { Phase::Running } else { Phase::Pending },
             chosen: scale.bounds.map(|bounds| bounds.clamp(if slow { scale.replicas } else { ready })),
             ready,
-            serving: ready,
+            serving,
             ..fixtures::report(&held)
         };
         self.say(name, SessionEvent::Report(report));

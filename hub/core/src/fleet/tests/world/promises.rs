@@ -43,7 +43,10 @@ impl World {
     pub(super) fn check_order(&self, order: &Order) {
         if let Some(pinned) = self.pinned.get(&order.agent) {
             let same = pinned.contains(&order.hash);
-            assert!(same, "a hub that started has changed the pods of {}", order.agent.key);
+            // Clusters that wait for their turn have an earlier one.
+            let in_waves =
+                self.fleet.agents.get(&order.agent.key).is_some_and(|agent| agent.waves().is_some());
+            assert!(same || in_waves, "a hub that started has changed the pods of {}", order.agent.key);
         }
         if let Some(object) = self.agents.get(&order.agent.key)
             && reference(&order.agent.key, object) == order.agent
@@ -53,6 +56,26 @@ impl World {
                 "{} was ordered before its finalizer",
                 order.agent.key
             );
+        }
+    }
+
+    /// A cluster that was given a revision doesn't get the one before again.
+    pub(super) fn check_turn(&mut self, cluster: &ClusterName, order: &Order) {
+        let Some(agent) = self.fleet.agents.get(&order.agent.key) else { return };
+        let (Some((_, newest)), Ok(templates)) = (agent.revisions.newest(), &agent.templates) else { return };
+        let (number, is_newest) = (newest.number, templates.of(cluster).hash == order.hash);
+        // One whose MemberCluster was deleted is another one.
+        if self.detached.contains(cluster) {
+            return;
+        }
+        let turn = self.turns.entry((cluster.clone(), order.agent.clone())).or_default();
+        assert!(
+            is_newest || *turn != number,
+            "{} went back to an earlier revision in {cluster}",
+            order.agent.key
+        );
+        if is_newest {
+            *turn = number;
         }
     }
 
