@@ -139,7 +139,8 @@ pub fn resolve(spec: &ParallaxAgentSpec, defaults: &FleetDefaults) -> Result<Res
     let template = AgentTemplate { runtime, image, scaling, sleep };
     let canonical = serde_json::to_value(&template)?;
     let hash = SpecHash::of(&canonical)?;
-    let json = Bytes::from(serde_json::to_vec(&canonical)?);
+    // Without the room to grow: it is kept.
+    let json = Bytes::from(serde_json::to_vec(&canonical)?.into_boxed_slice());
     Ok(Resolved { template, hash, json })
 }
 

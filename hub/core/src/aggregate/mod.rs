@@ -84,7 +84,7 @@ pub struct ClusterInput<'a> {
     pub persisted: Option<bool>,
     /// Its administrator has it suspended: it is sent no order.
     pub suspended: bool,
-    /// The result of the current order, once there is one.
+    /// The result of the current order, unless all is well.
     pub result: Option<&'a OrderResult>,
     /// What it said last.
     pub word: Word<'a>,

@@ -57,7 +57,7 @@ pub(super) struct Agent {
     pub record: Record,
     /// Why it is decided so; kept until the status says it.
     pub explanation: Option<Box<Explanation>>,
-    pub rows: BTreeMap<ClusterName, Row>,
+    pub rows: BTreeMap<ClusterName, Box<Row>>,
     /// Clusters without a share that were heard to hold it.
     pub elsewhere: BTreeSet<ClusterName>,
     /// What people are told of the last status that was sent, once it is known to be stored.
@@ -162,8 +162,8 @@ pub(super) struct Decision {
 pub(super) struct Row {
     /// What was sent in the current session.
     pub sent: Option<(SpecHash, Scale)>,
-    /// What the current session was admitted with, until something else is said of it.
-    pub admitted: Option<(SpecHash, Scale)>,
+    /// The current session was admitted with that, and nothing else was said of it since.
+    pub admitted: bool,
     /// Orders that were sent in the current session, and of which the member hasn't said what became. Of two that followed
     /// each other closely the session may send the second alone: then there is one word less to come.
     pub unanswered: u32,
@@ -178,8 +178,8 @@ pub(super) struct Row {
     pub persisted: Persisted,
     /// The cluster was ordered to have less, or nothing: until then, what it was last heard to have ready may be gone.
     pub doubted: Option<Duration>,
-    /// The last word on an order.
-    pub result: Option<OrderResult>,
+    /// The last word on an order, unless all is well.
+    pub trouble: Option<Box<OrderResult>>,
     pub report: Option<AgentReport>,
     /// The report is of the current session.
     pub heard: bool,
@@ -187,7 +187,7 @@ pub(super) struct Row {
     pub reported: Option<Timestamp>,
     pub freshness: Freshness,
     /// What the agent uses there, by its session's word.
-    pub usage: Option<AgentUsage>,
+    pub usage: Option<Box<AgentUsage>>,
     pub counted: Counted,
 }
 
@@ -207,7 +207,7 @@ impl Row {
 
     /// The session is over: what was sent in it is as if it had never been.
     pub fn session_lost(&mut self) {
-        (self.sent, self.admitted, self.heard, self.usage) = (None, None, false, None);
+        (self.sent, self.admitted, self.heard, self.usage) = (None, false, false, None);
         (self.unanswered, self.removals, self.overtaken) = (0, 0, 0);
     }
 }
@@ -260,7 +260,7 @@ impl Agent {
             freshness: freshness(name).unwrap_or_default(),
             ..Row::default()
         };
-        let rows = earlier.map(|name| (name.clone(), row(&name))).collect();
+        let rows = earlier.map(|name| (name.clone(), Box::new(row(&name)))).collect();
         let mut agent = Self {
             finalizer: has_finalizer(&object),
             life: Life::Living,

@@ -210,11 +210,11 @@ fn input<'a>(
         has_it: agent.has_it(name),
         persisted: row.persisted.is(order),
         suspended: cluster.is_some_and(super::Cluster::is_suspended),
-        result: row.result.as_ref().filter(|r| r.hash.is_some() && r.hash == hash),
+        result: row.trouble.as_deref().filter(|r| r.hash.is_some() && r.hash == hash),
         word,
         freshness: row.freshness,
         last_reported: row.reported,
-        usage: row.usage.as_ref(),
+        usage: row.usage.as_deref(),
     }
 }
 

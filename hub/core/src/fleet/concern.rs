@@ -121,7 +121,7 @@ impl Fleet {
         }
     }
 
-    fn open(&self) -> impl Iterator<Item = (&AgentKey, &Agent)> {
+    fn open(&self) -> impl Iterator<Item = (&AgentKey, &Box<Agent>)> {
         self.agents.iter().filter(|(_, agent)| agent.decision.open)
     }
 }

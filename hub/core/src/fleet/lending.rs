@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 impl Fleet {
     /// Looks at the loads of all agents that something has happened to.
     pub(super) fn look_at_loads(&mut self, now: Now) {
-        let divided = |key: &&AgentKey| self.agents.get(*key).is_some_and(Agent::shares_its_maximum);
+        let divided = |key: &&AgentKey| self.agents.get(*key).is_some_and(|agent| agent.shares_its_maximum());
         for key in self.dirty.keys().filter(divided).cloned().collect::<Vec<_>>() {
             self.lend(&key, now);
         }

@@ -106,7 +106,7 @@ pub struct Fleet {
     effects: VecDeque<Effect>,
     start: Start,
     lists: Lists,
-    agents: BTreeMap<AgentKey, Agent>,
+    agents: BTreeMap<AgentKey, Box<Agent>>,
     clusters: BTreeMap<ClusterName, Cluster>,
     pins: Pins,
     standings: Standings,

@@ -103,10 +103,12 @@ impl Fleet {
             let Some(agent) = self.agents.get_mut(&key) else { continue };
             let Some(row) = agent.rows.get_mut(name) else { continue };
             // No word on it in this session: it was there already, whatever an earlier session has heard last.
-            if let Some((hash, scale)) = row.admitted.take() {
+            if std::mem::take(&mut row.admitted)
+                && let Some((hash, scale)) = row.sent
+            {
                 row.persisted = Persisted::Order(hash, scale);
                 row.unanswered = row.unanswered.saturating_sub(1);
-                row.result.take_if(|r| r.outcome != Outcome::Persisted);
+                row.trouble = None;
                 self.touch(&key);
             }
         }
@@ -141,8 +143,8 @@ impl Fleet {
         if matches!(result.outcome, Outcome::Persisted | Outcome::Rejected) {
             row.unanswered = row.unanswered.saturating_sub(1);
         }
-        row.admitted = None;
-        row.result = Some(result);
+        row.admitted = false;
+        row.trouble = (result.outcome != Outcome::Persisted).then(|| Box::new(result));
         self.touch(&key);
     }
 

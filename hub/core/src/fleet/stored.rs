@@ -50,8 +50,8 @@ pub(super) struct Stored<K: Kind> {
     version: u64,
     /// The resourceVersion that `status` is of.
     status_version: u64,
-    /// As it is stored, as far as is known.
-    status: Option<K::Status>,
+    /// What was written since `object` was seen: it stands in for the object's own status.
+    written: Option<Box<K::Status>>,
     writing: Option<Box<K::Status>>,
     /// Why the API server refuses the status, if it does and people were told.
     refused: Option<String>,
@@ -62,18 +62,24 @@ pub(super) struct Stored<K: Kind> {
 pub(super) struct Change<K: Kind> {
     /// As it was seen before.
     pub object: Arc<K>,
-    /// As it was stored before, as far as was known.
-    pub status: Option<K::Status>,
+    /// What was written since.
+    written: Option<Box<K::Status>>,
     /// Somebody else has written the status.
     pub foreign: bool,
+}
+
+impl<K: Kind> Change<K> {
+    /// The status as it was stored before, as far as was known.
+    pub fn status(&self) -> Option<&K::Status> {
+        self.written.as_deref().or(self.object.status())
+    }
 }
 
 impl<K: Kind> Stored<K> {
     /// As it is seen first.
     pub fn new(object: Arc<K>) -> Self {
         let version = version(object.metadata().resource_version.as_deref());
-        let status = object.status().cloned();
-        Self { object, version, status_version: version, status, writing: None, refused: None }
+        Self { object, version, status_version: version, written: None, writing: None, refused: None }
     }
 
     /// Takes in the object as it is seen now; none if it is older than what is known.
@@ -84,9 +90,9 @@ impl<K: Kind> Stored<K> {
         }
         (self.version, self.status_version) = (seen, seen);
         let ours = |known: Option<&K::Status>| object.status() == known;
-        let foreign = !ours(self.status.as_ref()) && !self.writing.as_deref().is_some_and(|w| ours(Some(w)));
-        let status = std::mem::replace(&mut self.status, object.status().cloned());
-        Some(Change { object: std::mem::replace(&mut self.object, object), status, foreign })
+        let foreign = !ours(self.status()) && !self.writing.as_deref().is_some_and(|w| ours(Some(w)));
+        let written = self.written.take();
+        Some(Change { object: std::mem::replace(&mut self.object, object), written, foreign })
     }
 
     /// A write of anything but the status has made the object this resourceVersion.
@@ -101,7 +107,7 @@ impl<K: Kind> Stored<K> {
 
     /// The status that is stored.
     pub fn status(&self) -> Option<&K::Status> {
-        self.status.as_ref()
+        self.written.as_deref().or(self.object.status())
     }
 
     /// The status that is being written, or else the one that is stored.
@@ -129,7 +135,8 @@ impl<K: Kind> Stored<K> {
                 if let Some(written) = written.filter(|_| stored >= self.status_version) {
                     self.version = self.version.max(stored);
                     self.status_version = stored;
-                    self.status = Some(*written);
+                    // Most often the watch was faster, and has shown the same.
+                    self.written = (self.object.status() != Some(&*written)).then_some(written);
                 }
                 None
             }

@@ -82,7 +82,7 @@ impl Fleet {
             sum.input_tokens = sum.input_tokens.saturating_add(new.input_tokens);
             sum.output_tokens = sum.output_tokens.saturating_add(new.output_tokens);
             let unknown = usage == AgentUsage::unknown(usage.agent.clone());
-            row.usage = Some(usage);
+            row.usage = Some(Box::new(usage));
             let shown = agent.stored.status().is_some_and(|status| status.usage.is_some());
             if agent.life == Life::Living && agent.record != Record::Lost && (shown || !unknown) {
                 let urgency = if shown { Urgency::Leisurely } else { Urgency::Soon };

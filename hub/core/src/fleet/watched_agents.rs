@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parallax_crds::link::Scale;
 use parallax_crds::{AgentKey, ParallaxAgent, labels};
 
-use super::agent::{Agent, Life, Record, Row, has_finalizer};
+use super::agent::{Agent, Life, Record, has_finalizer};
 use super::settling::replace;
 use super::standing::Standing;
 use super::stored::Change;
@@ -39,7 +39,7 @@ impl Fleet {
         if agent.record != Record::Kept {
             self.unrecorded.insert(key.clone());
         }
-        self.agents.insert(key.clone(), agent);
+        self.agents.insert(key.clone(), Box::new(agent));
         if self.lists.revisions {
             self.recall_revisions(&key, now);
         }
@@ -138,8 +138,8 @@ impl Fleet {
             if let Some(guard) = self.guards.get_mut(&cluster) {
                 guard.clear(key);
             }
-            let may_hold =
-                agent.rows.get(&cluster).is_some_and(Row::is_told_of) || agent.elsewhere.contains(&cluster);
+            let may_hold = agent.rows.get(&cluster).is_some_and(|row| row.is_told_of())
+                || agent.elsewhere.contains(&cluster);
             let tombstone = Tombstone { cluster: cluster.clone(), agent: reference.clone() };
             match &agent.life {
                 // It was seen being deleted; somebody else took the finalizer away before its clusters let go.

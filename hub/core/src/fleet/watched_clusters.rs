@@ -9,7 +9,6 @@ use super::cluster::Cluster;
 use super::freeze::is_said_lost;
 use super::refusals::Closing;
 use super::settling::replace;
-use super::stored::Change;
 use super::{Effect, Fleet, Now, StatusOf, Subject, Timer};
 use crate::tombstones::Tombstone;
 use crate::writes::Urgency;
@@ -42,13 +41,14 @@ impl Fleet {
     fn cluster_changed(&mut self, name: &ClusterName, object: Arc<MemberCluster>, now: Now) {
         let Some(cluster) = self.clusters.get_mut(name) else { return };
         let was_suspended = cluster.is_suspended();
-        let Some(Change { object, status, foreign }) = cluster.stored.seen(object) else { return };
+        let Some(change) = cluster.stored.seen(object) else { return };
+        let object = &change.object;
         let seen = &cluster.stored.object;
         let edited = seen.spec != object.spec
             || seen.metadata.labels != object.metadata.labels
             || seen.metadata.deletion_timestamp != object.metadata.deletion_timestamp;
-        let said_lost = is_said_lost(seen) != is_said_lost(&object);
-        if foreign && certificate(seen.status.as_ref()) != certificate(status.as_ref()) {
+        let said_lost = is_said_lost(seen) != is_said_lost(object);
+        if change.foreign && certificate(seen.status.as_ref()) != certificate(change.status()) {
             // An enrollment, or an administrator's reset: ours is what an earlier session said.
             cluster.certificate = certificate(seen.status.as_ref()).cloned();
         }
@@ -75,7 +75,7 @@ impl Fleet {
             self.look_at_freeze(now);
             self.await_failover(name, now);
         }
-        if edited || foreign {
+        if edited || change.foreign {
             self.await_certificate(name, now);
             self.touch_cluster(name, now);
         }

@@ -24,8 +24,8 @@ impl Fleet {
         let row = agent.rows.entry(cluster.clone()).or_default();
         row.touched = true;
         row.sent = None;
-        row.admitted = None;
-        row.result = None;
+        row.admitted = false;
+        row.trouble = None;
         if row.persisted != Persisted::Unknown {
             row.persisted = Persisted::Nothing;
         }
