@@ -48,7 +48,9 @@ pub(super) fn rolled_out(
     };
     let mut members: Vec<Member<'_>> = targets.iter().map(member).collect();
     members.sort_by_key(|member| member.name);
-    let plan = plan(waves.rollout, change, &members, before, waves.asked, now);
+    let leaving = input.clusters.iter().filter(|cluster| !cluster.stays && cluster.leaving > 0);
+    let leaving: Vec<_> = leaving.map(|cluster| cluster.name.as_str()).collect();
+    let plan = plan(waves.rollout, change, &members, &leaving, before, waves.asked, now);
     RolledOut { status: Some(plan.status), changes_after: plan.changes_after }
 }
 

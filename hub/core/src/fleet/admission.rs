@@ -298,6 +298,7 @@ impl Fleet {
             let Some(order) = agent.order(&key, name) else { continue };
             let row = agent.rows.entry(name.clone()).or_default();
             row.sent = Some((order.hash, order.scale));
+            row.given = Some(order.hash);
             row.admitted = true;
             row.unanswered = 1;
             row.touched = true;

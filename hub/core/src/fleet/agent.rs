@@ -61,7 +61,7 @@ pub(super) struct Agent {
     /// Clusters without a share that were heard to hold it.
     pub elsewhere: BTreeSet<ClusterName>,
     /// What people are told of the last status that was sent, once it is known to be stored.
-    pub untold: Option<Untold>,
+    pub untold: Option<Box<Untold>>,
     /// When the wish, or anything ready, last changed, and for how long it hadn't before that instant.
     pub quiet: (Duration, Duration),
     /// When its status changes by time alone.
@@ -82,7 +82,7 @@ pub(super) struct Agent {
 /// What a status that was sent means to people.
 #[derive(Debug)]
 pub(super) struct Untold {
-    pub status: Box<ParallaxAgentStatus>,
+    pub status: ParallaxAgentStatus,
     pub events: Vec<Tiding>,
 }
 
@@ -162,7 +162,9 @@ pub(super) struct Decision {
 pub(super) struct Row {
     /// What was sent in the current session.
     pub sent: Option<(SpecHash, Scale)>,
-    /// The current session was admitted with that, and nothing else was said of it since.
+    /// The hash that was sent last, in whichever session: what a cluster was given isn't taken back for its turn.
+    pub given: Option<SpecHash>,
+    /// The current session was admitted with what was sent, and nothing else was said of it since.
     pub admitted: bool,
     /// Orders that were sent in the current session, and of which the member hasn't said what became. Of two that followed
     /// each other closely the session may send the second alone: then there is one word less to come.
@@ -188,7 +190,7 @@ pub(super) struct Row {
     pub freshness: Freshness,
     /// What the agent uses there, by its session's word.
     pub usage: Option<Box<AgentUsage>>,
-    pub counted: Counted,
+    pub counted: Option<Box<Counted>>,
 }
 
 impl Row {
@@ -336,6 +338,8 @@ impl Agent {
     /// The generation resolves to this, somewhere.
     pub fn note(&mut self, generation: i64, hash: SpecHash) {
         if !self.generations.contains(&(generation, hash)) {
+            // Most agents have one for long.
+            self.generations.reserve_exact(1);
             self.generations.push((generation, hash));
         }
         let surplus = self.generations.len().saturating_sub(GENERATIONS);

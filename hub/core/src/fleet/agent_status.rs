@@ -75,7 +75,7 @@ impl Fleet {
             return self.decision_issued(key, now);
         }
         let events = transitions(agent.stored.status(), &status, agent.explanation.as_deref());
-        agent.untold = (!events.is_empty()).then(|| Untold { status: Box::new(status.clone()), events });
+        agent.untold = (!events.is_empty()).then(|| Box::new(Untold { status: status.clone(), events }));
         agent.stored.begin(Box::new(status.clone()));
         self.effects.push_back(Effect::WriteAgentStatus {
             key: key.clone(),

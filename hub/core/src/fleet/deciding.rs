@@ -109,6 +109,7 @@ impl Fleet {
             row.doubted = Some(now.mono + TOLD_LATE);
         }
         row.sent = Some((order.hash, order.scale));
+        row.given = Some(order.hash);
         row.admitted = false;
         row.overtaken += std::mem::take(&mut row.removals);
         row.touched = true;

@@ -158,6 +158,7 @@ impl Agent {
         let generation = self.generation();
         let wish = self.wish(labels::REFRESH);
         let refreshes = self.wants_refresh();
+        let in_waves = self.waves().is_some();
         let newest = self.revisions.newest();
         let pinned = newest.map(|(_, newest)| Arc::clone(&newest.defaults));
         let is_same = |(id, newest): (RevisionId, &About)| {
@@ -182,15 +183,17 @@ impl Agent {
         };
         self.defaults = Arc::clone(&defaults);
         if newest.is_some_and(|(newest, _)| newest == id) {
-            if self.revisions.current().is_none() {
-                self.revisions.recognise(part);
-            }
             if let Some(wish) = refreshed.filter(|_| refreshes) {
                 self.revisions.note_refreshed(wish);
+            }
+            self.revisions.in_waves(in_waves);
+            if self.revisions.wants_spec() {
+                self.revisions.recognise(part);
             }
         } else {
             let about = About { number: 0, generation, pods, defaults, refreshed };
             self.revisions.begin(id, about, part);
+            self.revisions.in_waves(in_waves);
         }
     }
 }

@@ -25,7 +25,7 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     /// Of the revision with this number.
-    templates: Option<(i64, Templates)>,
+    templates: Option<Box<(i64, Templates)>>,
     /// The revision that is being read.
     reading: Option<RevisionId>,
 }
@@ -99,7 +99,7 @@ impl Agent {
             Turn::Come => Some(self.templates.as_ref().ok()?.of(cluster)),
             Turn::Waits => {
                 let change = self.change(self.stored.status())?;
-                let (number, templates) = self.waiting.templates.as_ref()?;
+                let (number, templates) = self.waiting.templates.as_deref()?;
                 (*number == change.from).then(|| templates.of(cluster))
             }
             Turn::Unwritten => None,
@@ -133,7 +133,7 @@ impl Agent {
         let hash = templates.of(cluster).hash;
         let persisted = matches!(row.persisted, Persisted::Order(persisted, _) if persisted == hash);
         let runs = row.report.as_ref().is_some_and(|report| report.hash == Some(hash));
-        persisted || runs || row.sent.is_some_and(|(sent, _)| sent == hash)
+        persisted || runs || row.given == Some(hash)
     }
 
     /// What users have asked for of the current rollout.
@@ -172,7 +172,7 @@ impl Agent {
         for hash in templates.hashes() {
             self.note(change.from_generation, hash);
         }
-        self.waiting.templates = Some((change.from, templates));
+        self.waiting.templates = Some(Box::new((change.from, templates)));
     }
 }
 

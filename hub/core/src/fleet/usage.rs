@@ -77,7 +77,7 @@ impl Fleet {
             let agent = self.agents.get_mut(&key).filter(|a| a.incarnation == usage.agent.incarnation);
             let Some(agent) = agent else { continue };
             let Some(row) = agent.rows.get_mut(name) else { continue };
-            let new = row.counted.take(boot_id, &usage);
+            let new = row.counted.get_or_insert_default().take(boot_id, &usage);
             sum.requests = sum.requests.saturating_add(new.requests);
             sum.input_tokens = sum.input_tokens.saturating_add(new.input_tokens);
             sum.output_tokens = sum.output_tokens.saturating_add(new.output_tokens);

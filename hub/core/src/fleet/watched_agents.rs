@@ -66,7 +66,7 @@ impl Fleet {
         let asks = asked(object) != asked(&before);
         // The answer to the write may be late, or lost.
         let stored =
-            agent.untold.as_ref().is_some_and(|untold| agent.stored.status() == Some(&*untold.status));
+            agent.untold.as_ref().is_some_and(|untold| agent.stored.status() == Some(&untold.status));
         let resolved_anew = edited || agent.wants_refresh();
         if resolved_anew {
             self.revise(key, now);

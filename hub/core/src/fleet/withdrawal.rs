@@ -23,7 +23,7 @@ impl Fleet {
         }
         let row = agent.rows.entry(cluster.clone()).or_default();
         row.touched = true;
-        row.sent = None;
+        (row.sent, row.given) = (None, None);
         row.admitted = false;
         row.trouble = None;
         if row.persisted != Persisted::Unknown {

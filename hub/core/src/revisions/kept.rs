@@ -13,7 +13,7 @@ pub const MOST: usize = 5;
 /// The revisions of one agent.
 #[derive(Debug, Clone, Default)]
 pub struct Revisions {
-    kept: BTreeMap<RevisionId, Kept>,
+    kept: BTreeMap<RevisionId, Box<Kept>>,
     /// What the agent is to run everywhere in the end.
     current: Option<RevisionId>,
     /// What clusters run that wait for their turn.
@@ -21,6 +21,8 @@ pub struct Revisions {
     /// No longer kept, and maybe stored still.
     surplus: BTreeSet<RevisionId>,
     in_flight: Option<InFlight>,
+    /// The next change goes out in waves: clusters that wait then run what is the current one now.
+    in_waves: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -79,7 +81,7 @@ impl Revisions {
     /// Those that the API server lists.
     #[must_use]
     pub fn stored(listed: impl IntoIterator<Item = (RevisionId, About)>) -> Self {
-        let known = |(id, about)| (id, Kept { about, revision: None, saved: Saved::Stored });
+        let known = |(id, about)| (id, Box::new(Kept { about, revision: None, saved: Saved::Stored }));
         let kept: BTreeMap<_, _> = listed.into_iter().map(known).collect();
         let current = kept.iter().max_by_key(|(id, kept)| (kept.about.number, **id)).map(|(id, _)| *id);
         let mut revisions = Self { kept, current, ..Self::default() };
@@ -87,30 +89,14 @@ impl Revisions {
         revisions
     }
 
-    /// The current one; none before the agent could first be resolved, or while that of a hub before isn't known.
-    #[must_use]
-    pub fn current(&self) -> Option<&Arc<Revision>> {
-        self.kept.get(&self.current?)?.revision.as_ref()
-    }
-
-    /// The newest before the current one whose pods are others; none where there is none, or it isn't known.
-    #[must_use]
-    pub fn previous(&self) -> Option<&Arc<Revision>> {
-        self.kept.get(&self.previous_id()?)?.revision.as_ref()
-    }
-
-    /// The previous one is on the API server, so that a hub that restarts knows what clusters that wait are to run.
-    #[must_use]
-    pub fn previous_is_stored(&self) -> bool {
-        self.previous_id().and_then(|id| self.kept.get(&id)).is_some_and(|kept| kept.saved == Saved::Stored)
-    }
-
     /// Those of an agent that had vanished: the API server may have deleted them with it.
     #[must_use]
     pub fn come_back(mut self) -> Self {
         self.in_flight = None;
-        for kept in self.kept.values_mut().filter(|kept| kept.revision.is_some()) {
-            kept.saved = Saved::Not;
+        for (id, kept) in &mut self.kept {
+            if kept.revision.is_some() || self.current == Some(*id) {
+                kept.saved = Saved::Not;
+            }
         }
         self
     }
@@ -132,7 +118,7 @@ impl Revisions {
     #[must_use]
     pub fn numbered(&self, number: i64) -> Option<Numbered<'_>> {
         let (id, kept) = self.kept.iter().find(|(_, kept)| kept.about.number == number)?;
-        let Kept { about, revision, saved } = kept;
+        let Kept { about, revision, saved } = &**kept;
         Some(Numbered { id: *id, about, revision: revision.as_ref(), is_stored: *saved == Saved::Stored })
     }
 
@@ -175,13 +161,26 @@ impl Revisions {
         let about = About { number, ..about };
         let revision = Some(Arc::new(whole(&about, spec)));
         self.surplus.remove(&id);
-        self.kept.insert(id, Kept { about, revision, saved: Saved::Not });
+        self.kept.insert(id, Box::new(Kept { about, revision, saved: Saved::Not }));
         self.current = Some(id);
         self.drop_surplus();
         self.forget_specs();
     }
 
-    /// The current one is that of `spec`: a hub that starts has it from the agent.
+    /// Whether the next change goes out in waves.
+    pub fn in_waves(&mut self, in_waves: bool) {
+        self.in_waves = in_waves;
+        self.forget_specs();
+    }
+
+    /// Whether the spec of the current one is needed and not known.
+    #[must_use]
+    pub fn wants_spec(&self) -> bool {
+        let current = self.current.and_then(|id| self.kept.get(&id));
+        current.is_some_and(|kept| kept.revision.is_none() && (self.in_waves || kept.saved == Saved::Not))
+    }
+
+    /// The current one is that of `spec`: the agent says so.
     pub fn recognise(&mut self, spec: ParallaxAgentSpec) {
         if let Some(kept) = self.current.and_then(|id| self.kept.get_mut(&id)) {
             kept.revision = Some(Arc::new(whole(&kept.about, spec)));
@@ -190,9 +189,7 @@ impl Revisions {
 
     /// A wish for the fleet's present defaults was followed, and changed nothing.
     pub fn note_refreshed(&mut self, wish: String) {
-        let current = self.current.and_then(|id| self.kept.get_mut(&id));
-        // Without its spec it can't be written.
-        if let Some(kept) = current.filter(|kept| kept.revision.is_some()) {
+        if let Some(kept) = self.current.and_then(|id| self.kept.get_mut(&id)) {
             kept.about.refreshed = Some(wish);
             kept.saved = Saved::Not;
         }
@@ -201,7 +198,7 @@ impl Revisions {
     /// Whether [`Self::take`] has something, now or when what is on its way is answered.
     #[must_use]
     pub fn is_to_be_written(&self) -> bool {
-        !self.surplus.is_empty() || self.kept.values().any(|kept| kept.saved == Saved::Not)
+        !self.surplus.is_empty() || self.kept.values().any(|kept| kept.can_be_written())
     }
 
     /// The next write, which is on its way from then on: one at a time, the oldest number first, and drops last.
@@ -209,7 +206,7 @@ impl Revisions {
         if self.in_flight.is_some() {
             return None;
         }
-        let unsaved = self.kept.iter_mut().filter(|(_, kept)| kept.saved == Saved::Not);
+        let unsaved = self.kept.iter_mut().filter(|(_, kept)| kept.can_be_written());
         let oldest = unsaved.min_by_key(|(_, kept)| kept.about.number);
         if let Some((id, kept)) = oldest {
             let revision = kept.revision.clone()?;
@@ -253,14 +250,22 @@ impl Revisions {
         }
     }
 
-    /// Only what is to be written, and what clusters run, is needed whole.
+    /// Only what is to be written, and what clusters run that wait, is needed whole. The agent says what the current one
+    /// is.
     fn forget_specs(&mut self) {
-        let needed = [self.current, self.previous_id(), self.waiting];
+        let in_waves = [self.current, self.previous_id()].map(|id| id.filter(|_| self.in_waves));
+        let needed = [in_waves[0], in_waves[1], self.waiting];
         for (id, kept) in &mut self.kept {
             if kept.saved == Saved::Stored && !needed.contains(&Some(*id)) {
                 kept.revision = None;
             }
         }
+    }
+}
+
+impl Kept {
+    fn can_be_written(&self) -> bool {
+        self.saved == Saved::Not && self.revision.is_some()
     }
 }
 

@@ -119,8 +119,8 @@ fn the_previous_one_is_the_newest_with_other_pods() {
     let id = RevisionId::of("uid", &part, &pinned).unwrap();
     let pods = pods_of(&part, &pinned).unwrap();
     revisions.begin(id, About { number: 0, generation: 3, pods, defaults: pinned, refreshed: None }, part);
-    assert_eq!(revisions.current().unwrap().number, 3);
-    assert_eq!(revisions.previous().unwrap().number, 1);
+    assert_eq!(revisions.newest().unwrap().1.number, 3);
+    assert_eq!(revisions.before().unwrap().number, 1);
 }
 
 #[test]
@@ -176,4 +176,32 @@ fn a_wish_that_changes_nothing_while_it_is_stored_is_stored_too() {
     assert!(revisions.is_to_be_written());
     save(&mut revisions);
     assert!(!revisions.is_to_be_written());
+}
+
+fn is_whole(revisions: &Revisions, number: i64) -> bool {
+    revisions.numbered(number).is_some_and(|found| found.revision.is_some())
+}
+
+#[test]
+fn specs_are_kept_until_they_are_stored_and_as_long_as_clusters_may_wait_with_them() {
+    let mut revisions = Revisions::default();
+    begin(&mut revisions, "example.org/mine:1");
+    assert!(is_whole(&revisions, 1) && !revisions.wants_spec());
+    save(&mut revisions);
+    assert!(!is_whole(&revisions, 1) && !revisions.wants_spec());
+
+    revisions.in_waves(true);
+    assert!(revisions.wants_spec());
+    revisions.recognise(part_of(&spec(json!({"type": "claude", "image": "example.org/mine:1"}))));
+    begin(&mut revisions, "example.org/mine:2");
+    save(&mut revisions);
+    assert!(is_whole(&revisions, 1) && is_whole(&revisions, 2));
+
+    revisions.in_waves(false);
+    assert!(!is_whole(&revisions, 1) && !is_whole(&revisions, 2));
+    // The API server may have deleted it with the agent that has vanished.
+    let mut revisions = revisions.come_back();
+    assert!(revisions.wants_spec() && !revisions.is_to_be_written());
+    revisions.recognise(part_of(&spec(json!({"type": "claude", "image": "example.org/mine:2"}))));
+    assert!(revisions.is_to_be_written());
 }

@@ -93,12 +93,14 @@ pub fn digest(waves: &[Wave]) -> String {
 ///
 /// A wave is over when all of its clusters are ready and were for as long as it says; the next one begins then, unless it
 /// has to be approved. A cluster that fails halts all of it, where that is wished for, until somebody asks for it to go
-/// on. A wave without clusters is passed over.
+/// on. A wave without clusters is passed over. Clusters that the agent is `leaving` keep what they were given, and are
+/// waited for by nobody.
 #[must_use]
 pub fn plan(
     rollout: &Rollout,
     change: Change,
     members: &[Member<'_>],
+    leaving: &[&str],
     before: Option<&RolloutStatus>,
     asked: Asked,
     now: Timestamp,
@@ -121,7 +123,7 @@ pub fn plan(
         opened: false,
         moved: false,
     };
-    course.keep_what_is_there();
+    course.keep_what_is_there(leaving);
     course.moved = course.before.is_some_and(|before| before.updated != course.updated());
     if let Some(known) = known.filter(|_| course.is_starting()) {
         return Plan { status: known.clone(), changes_after: None };
@@ -147,10 +149,10 @@ struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    /// Clusters that run the revision may have it; those that are no longer to run the agent are forgotten.
-    fn keep_what_is_there(&mut self) {
+    /// Clusters that run the revision may have it; those that no longer have the agent are forgotten.
+    fn keep_what_is_there(&mut self, leaving: &[&str]) {
         let names: BTreeSet<_> = self.members.iter().map(|member| member.name).collect();
-        self.may.retain(|name| names.contains(name));
+        self.may.retain(|name| names.contains(name) || leaving.contains(name));
         self.may.extend(self.members.iter().filter(|member| member.has_it).map(|member| member.name));
     }
 

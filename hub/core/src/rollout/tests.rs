@@ -42,7 +42,8 @@ impl Walk {
 
     fn look(&mut self) -> RolloutState {
         let members = &self.members;
-        let plan = plan(&self.rollout, CHANGE, members, self.before.as_ref(), self.asked, self.now);
+        let plan =
+            plan(&self.rollout, CHANGE, members, &["leaving"], self.before.as_ref(), self.asked, self.now);
         self.changes_after = plan.changes_after;
         self.before.insert(plan.status).state
     }
@@ -226,10 +227,21 @@ fn a_cluster_that_comes_gets_it_when_its_wave_has_begun() {
 }
 
 #[test]
+fn a_cluster_that_the_agent_leaves_keeps_what_it_was_given_and_one_that_it_has_left_is_forgotten() {
+    let mut walk = Walk::of(in_waves(vec![wave()]), &[0, 1]);
+    walk.look();
+    let given = &mut walk.before.as_mut().unwrap().clusters;
+    given.extend(["left", "leaving"].map(str::to_owned));
+    walk.look();
+    assert_eq!(walk.status().clusters, ["a", "leaving"]);
+    assert_eq!(walk.status().total, 2);
+}
+
+#[test]
 fn nobody_gets_it_before_the_one_before_is_stored() {
     let walk = Walk::of(in_waves(vec![wave()]), &[0, 1]);
     let change = Change { is_safe: false, ..CHANGE };
-    let plan = plan(&walk.rollout, change, &walk.members, None, walk.asked, walk.now);
+    let plan = plan(&walk.rollout, change, &walk.members, &[], None, walk.asked, walk.now);
     assert!(plan.status.clusters.is_empty());
 }
 

@@ -10,7 +10,7 @@ use driver::Driver;
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-const AGENTS: usize = 300;
+const AGENTS: usize = 500;
 /// Bytes.
 const MOST: usize = 4 << 10;
 
@@ -18,7 +18,7 @@ const MOST: usize = 4 << 10;
 #[test]
 fn a_placed_agent_costs_the_hub_at_most_four_kibibytes() {
     let _profiler = dhat::Profiler::builder().testing().build();
-    let mut driver = Driver::new(6);
+    let mut driver = Driver::new(3);
     driver.store_agents(AGENTS);
     driver.start();
     assert_eq!(driver.running(), AGENTS);

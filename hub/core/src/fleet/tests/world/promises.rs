@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use parallax_crds::agent::RolloutState;
 use parallax_crds::link::Order;
 use parallax_crds::{AgentKey, AgentRef, ClusterName};
 
@@ -59,7 +60,7 @@ impl World {
         }
     }
 
-    /// A cluster that was given a revision doesn't get the one before again.
+    /// A cluster that was given a revision, and it is written down that it was, doesn't get the one before again.
     pub(super) fn check_turn(&mut self, cluster: &ClusterName, order: &Order) {
         let Some(agent) = self.fleet.agents.get(&order.agent.key) else { return };
         let (Some((_, newest)), Ok(templates)) = (agent.revisions.newest(), &agent.templates) else { return };
@@ -74,7 +75,15 @@ impl World {
             "{} went back to an earlier revision in {cluster}",
             order.agent.key
         );
-        if is_newest {
+        // A hub that starts goes by what is written down. What a new agent's clusters got before there was a status isn't.
+        let status = agent.stored.status();
+        let rollout = status.and_then(|status| status.rollout.as_ref()).filter(|r| r.revision == number);
+        let named = rollout.is_some_and(|rollout| {
+            rollout.state == RolloutState::Complete
+                || rollout.clusters.iter().any(|name| name == cluster.as_str())
+        });
+        let observed = status.is_some_and(|status| status.observed_generation >= Some(newest.generation));
+        if is_newest && (named || observed) {
             *turn = number;
         }
     }
