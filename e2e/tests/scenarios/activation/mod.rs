@@ -54,9 +54,12 @@ impl World {
 
     /// Waits until the agent has gone to zero, and says so everywhere.
     async fn asleep(&self, name: &str) -> Result<ParallaxAgent> {
+        // A pod that was told to end may be counted for a moment longer.
         let agent = self
-            .agent_until(name, &format!("{name} is idle"), |agent| {
-                agent_condition(agent, "Idle").is_some_and(|(status, ..)| status == "True")
+            .agent_until(name, &format!("{name} is idle, and nothing of it is ready"), |agent| {
+                let summary = agent.status.as_ref().and_then(|status| status.replica_summary.as_deref());
+                summary == Some("0/0")
+                    && agent_condition(agent, "Idle").is_some_and(|(status, ..)| status == "True")
             })
             .await?;
         self.eventually(&format!("{name} has no pods"), || async {
