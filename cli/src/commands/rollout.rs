@@ -3,7 +3,7 @@
 use parallax_crds::ParallaxAgent;
 use parallax_crds::agent::{RolloutState, RolloutStatus, RolloutStrategy};
 use parallax_crds::labels::{APPROVE, RESUME_ROLLOUT};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::error::CliError;
 use crate::hub::Hub;
@@ -31,9 +31,7 @@ pub async fn resume(hub: &Hub, name: &str) -> Result<(), CliError> {
     in_waves(&agent)?;
     let rollout = agent.status.as_ref().and_then(|status| status.rollout.as_ref());
     let halted = rollout.filter(|rollout| rollout.state == RolloutState::Halted);
-    let annotations = halted.map(|rollout| json!({RESUME_ROLLOUT: position(rollout)}));
-    let patch = json!({"metadata": {"annotations": annotations}, "spec": {"rollout": {"paused": false}}});
-    hub.patch_agent(name, &patch).await?;
+    hub.patch_agent(name, &resumed(halted)).await?;
     say(&match halted {
         Some(rollout) => {
             format!("the rollout of {name} goes on past what has failed up to wave {}", rollout.wave)
@@ -53,6 +51,15 @@ pub async fn approve(hub: &Hub, name: &str) -> Result<(), CliError> {
     hub.patch_agent(name, &json!({"metadata": {"annotations": {APPROVE: position(rollout)}}})).await?;
     say(&format!("wave {} of revision {} of {name} is approved", rollout.wave, rollout.revision));
     Ok(())
+}
+
+/// A merge patch: null in it would delete what is there.
+fn resumed(halted: Option<&RolloutStatus>) -> Value {
+    let mut patch = json!({"spec": {"rollout": {"paused": false}}});
+    if let Some(rollout) = halted {
+        patch["metadata"] = json!({"annotations": {RESUME_ROLLOUT: position(rollout)}});
+    }
+    patch
 }
 
 fn position(rollout: &RolloutStatus) -> String {
@@ -132,6 +139,13 @@ mod tests {
         assert_eq!(words(3), ["a", "come", "0/2", "Scaling", "ImagePullBackOff"]);
         assert_eq!(words(4), ["b", "waits", "2/2", "Running"]);
         assert_eq!(position(rollout), "3/1");
+        let going_on = json!({"annotations": {RESUME_ROLLOUT: "3/1"}});
+        assert_eq!(resumed(Some(rollout))["metadata"], going_on);
+    }
+
+    #[test]
+    fn what_is_not_halted_is_resumed_without_a_word_on_annotations() {
+        assert_eq!(resumed(None), json!({"spec": {"rollout": {"paused": false}}}));
     }
 
     #[test]
